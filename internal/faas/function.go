@@ -1,0 +1,67 @@
+package faas
+
+import "time"
+
+// Limits of a function's configuration, as AWS Lambda documents them
+// (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const (
+	MinMemoryMB, MaxMemoryMB, DefaultMemoryMB = 128, 10240, 128
+	MinTimeout, MaxTimeout, DefaultTimeout    = 1 * time.Second, 900 * time.Second, 3 * time.Second
+	MinTmpMB, MaxTmpMB, DefaultTmpMB          = 512, 10240, 512
+	MaxZipBytes, MaxUnpackedBytes             = 50 << 20, 250 << 20
+	MaxRequestBytes, MaxResponseBytes         = 6 << 20, 6<<20 + 100
+	MaxEnvBytes                               = 4096
+	MemoryMBPerCPU                            = 1769 // a function of this size has one full core
+	MaxInit                                   = 10 * time.Second
+	DefaultConcurrency                        = 1000 // simultaneous executions per account and region
+)
+
+// Version is one deployment of a function: everything that determines how it runs.
+type Version struct {
+	ID           VersionID
+	Description  string
+	Runtime      string // python3.11, provided.al2023, …
+	Handler      string
+	Role         string // ARN of the role the function acts as
+	Code         Code
+	MemoryMB     int
+	Timeout      time.Duration
+	TmpMB        int
+	Env          map[string]string
+	Architecture string // x86_64 or arm64
+	Logging      Logging
+	Tracing      string // PassThrough or Active
+	Modified     time.Time
+	State        State
+	StateReason  string
+	StateCode    string
+	Update       State // state of the last update
+	UpdateReason string
+	UpdateCode   string
+}
+
+// Code locates a deployment package in the content-addressed store.
+type Code struct {
+	SHA256 string // lower-case hex of the zip file
+	Size   int64  // bytes of the zip file
+}
+
+// Logging says where a function's output goes and in what form.
+type Logging struct {
+	Group            string // log group; defaults to /aws/lambda/<name>
+	Format           string // Text or JSON
+	ApplicationLevel string // JSON only: TRACE … FATAL; empty is INFO
+	SystemLevel      string // JSON only: DEBUG, INFO, WARN; empty is INFO
+}
+
+// State is where a version or an update stands.
+type State string
+
+// The states, as GetFunctionConfiguration reports them.
+const (
+	Pending    State = "Pending"
+	Active     State = "Active"
+	Failed     State = "Failed"
+	Successful State = "Successful"
+	InProgress State = "InProgress"
+)

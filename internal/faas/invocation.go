@@ -1,0 +1,86 @@
+package faas
+
+import (
+	"io"
+	"time"
+)
+
+// Invocation is one request to run a function, whatever triggered it.
+type Invocation struct {
+	ID            string // request id, a UUID; also the idempotency key of its usage record
+	Function      FunctionID
+	Qualifier     string // as the caller wrote it; empty means Latest
+	Payload       []byte // passed byte for byte; never modified
+	ClientContext []byte // JSON, at most 3,583 bytes in base64; may be nil
+	Caller        string // ARN of the principal
+	Trace         string // X-Amzn-Trace-Id value; made by the invoker when empty
+	Tail          bool   // the caller wants the last 4 KiB of log
+	Received      time.Time
+}
+
+// Sink takes the answer of one invocation as it is produced. Begin is called at most once, before the first Write; End
+// exactly once after Begin, with the outcome. A platform error returned by the invoker before Begin means that neither
+// was called.
+type Sink interface {
+	Begin(Head) error
+	io.Writer
+	End(Tail) error
+}
+
+// Head is what is known when the first byte of an answer is.
+type Head struct {
+	ExecutedVersion string
+	ContentType     string // empty: application/json
+}
+
+// Tail is what is known when the last byte is.
+type Tail struct {
+	FunctionError string // empty, "Unhandled" or "Handled"
+	Log           []byte // the last 4 KiB of log when asked for
+}
+
+// Outcome is how an invocation ended, in one word.
+type Outcome string
+
+// The outcomes of an invocation.
+const (
+	OutcomeOK          Outcome = "ok"
+	OutcomeError       Outcome = "error"    // the function's handler reported an error
+	OutcomeTimeout     Outcome = "timeout"  // the function's time was up
+	OutcomeMemory      Outcome = "memory"   // the memory limit killed it
+	OutcomeExit        Outcome = "exit"     // the runtime exited
+	OutcomeInit        Outcome = "init"     // initialisation did not succeed
+	OutcomeThrottled   Outcome = "throttle" // never ran: over a limit
+	OutcomeCancelled   Outcome = "cancel"   // the client left before it was placed
+	OutcomeUnavailable Outcome = "platform" // the platform could not run it
+)
+
+// Usage is the metered cost of one invocation, recorded once under its request id.
+type Usage struct {
+	RequestID string    `json:"request_id"`
+	Account   string    `json:"account"`
+	Region    string    `json:"region"`
+	Function  string    `json:"function"`
+	Version   string    `json:"version"`
+	Start     time.Time `json:"start"`
+	Outcome   Outcome   `json:"outcome"`
+	Cold      *Cold     `json:"cold,omitempty"` // nil for a warm call
+
+	Queue    time.Duration `json:"queue_ns"`  // from receipt until an instance was held
+	Run      time.Duration `json:"run_ns"`    // handler time
+	BilledMS int64         `json:"billed_ms"` // run (and, where Lambda bills it, init) rounded up to 1 ms
+	CPU      time.Duration `json:"cpu_ns"`    // CPU time of the whole sandbox during the call
+	MemoryMB int           `json:"memory_mb"` // configured
+	PeakMB   int           `json:"peak_mb"`   // high-water mark of the instance
+	BytesIn  int64         `json:"bytes_in"`
+	BytesOut int64         `json:"bytes_out"`
+	TmpMB    int           `json:"tmp_mb"`
+}
+
+// Cold splits a cold start into its phases.
+type Cold struct {
+	Place   time.Duration `json:"place_ns"`   // admission against the node's memory
+	Sandbox time.Duration `json:"sandbox_ns"` // namespaces, cgroups, mounts
+	Runtime time.Duration `json:"runtime_ns"` // exec until the bootstrap speaks
+	Init    time.Duration `json:"init_ns"`    // the function's own module-level code
+}
