@@ -1,0 +1,72 @@
+// Package lang talks to the language runtime inside a sandbox. It is the seam between pool and invoke, who know neither
+// interpreters nor protocols, and the packages beside it: framed (our bootstraps over an inherited socket), lambda (the
+// public Runtime API and the forms of Lambda's logs and errors), host (which interpreters this machine has).
+package lang
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// Runtime runs versions of functions written for one runtime identifier, such as python3.11.
+type Runtime interface {
+	// Served says what really runs, for people: "python 3.11.7 (/usr/bin/python3.11)".
+	Served() string
+	// Prepare adds to spec what this runtime needs to run v with its code unpacked at host directory code: mounts,
+	// arguments, environment, working directory, channel, listeners. It does no I/O that Attach could not do once earlier.
+	Prepare(spec *sandbox.Spec, v faas.Version, code string)
+	// Attach takes over the conversation with a started sandbox. It does not wait.
+	Attach(sb sandbox.Sandbox, v faas.Version) Session
+}
+
+// Session is the conversation with the runtime inside one sandbox. One call at a time; Close from any goroutine.
+type Session interface {
+	// Init waits until the runtime asks for its first event. It returns *Failure when the function's own code failed,
+	// ErrExited when the process ended, ctx's error when ctx ended first (the session goes on and Init may be called
+	// again), or a *ProtocolError.
+	Init(ctx context.Context) (InitPhases, error)
+	// Invoke hands over one event and copies the answer to out as it comes. A nil *Failure and nil error is success.
+	// On failure the error document has been written to out. Errors: ErrExited, a *ProtocolError, ctx's error (after
+	// which the session is unusable), or out's own error. answer sizes are bounded by faas.MaxResponseBytes: beyond
+	// that the Failure has type Function.ResponseSizeTooLarge and out has the document that says so.
+	Invoke(ctx context.Context, c Call, out io.Writer) (*Failure, error)
+	Close() error
+}
+
+// Call is one event for the runtime.
+type Call struct {
+	RequestID     string
+	FunctionARN   string    // as invoked, qualifier included when the caller gave one
+	Deadline      time.Time // the function's own, for its remaining time
+	Trace         string
+	Payload       []byte
+	ClientContext []byte // JSON; nil when none
+	Identity      []byte // JSON of the Cognito identity; nil when none
+}
+
+// InitPhases splits an initialisation.
+type InitPhases struct {
+	Runtime time.Duration // exec until the bootstrap speaks
+	Init    time.Duration // the function's own module-level code
+}
+
+// Failure is an error that the function or its runtime reported about itself.
+type Failure struct {
+	Type     string // Runtime.ImportModuleError, Runtime.HandlerNotFound, an exception's name, …
+	Document []byte // JSON: errorMessage, errorType, stackTrace, requestId as the runtime wrote them
+}
+
+func (f *Failure) Error() string { return "function error " + f.Type }
+
+// ErrExited means that the main process ended; the sandbox's Exit says how.
+var ErrExited = errors.New("runtime exited")
+
+// ProtocolError means that the other side broke the protocol; the instance is of no more use.
+type ProtocolError struct{ Reason string }
+
+func (e *ProtocolError) Error() string { return "runtime protocol: " + e.Reason }
