@@ -1,0 +1,306 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"artesian/internal/faas"
+)
+
+// group is all there is of one version.
+type group struct {
+	pool    *Pool
+	version *faas.Version
+
+	mu       sync.Mutex
+	idle     []*Instance // last used last: lent from the end, reaped from the front
+	busy     map[*Instance]struct{}
+	waiters  []*waiter
+	starting int
+	failures int // starts in a row
+	before   time.Time
+	draining bool // replaced or closing: nothing rests here
+	gone     bool // draining and empty: no longer the pool's
+	killed   bool // the pool could wait no longer
+	timer    *time.Timer
+	armed    bool
+}
+
+// errGone asks the caller to look its group up again.
+var errGone = errors.New("group is gone")
+
+// waiter is a caller without an instance. Exactly one result is delivered unless it leaves first.
+type waiter struct {
+	group  *group
+	result chan result
+}
+
+type result struct {
+	in  *Instance
+	err error
+}
+
+// claim returns an idle instance, or a place in the queue with a start under way for it.
+func (g *group) claim() (*Instance, *waiter, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pool.closing.Load() {
+		return nil, nil, errClosing()
+	}
+	if g.gone {
+		return nil, nil, errGone
+	}
+	if n := len(g.idle); n > 0 {
+		in := g.idle[n-1]
+		g.idle = g.idle[:n-1]
+		g.lend(in)
+		return in, nil, nil
+	}
+	if len(g.waiters) >= g.pool.cfg.MaxWaiting {
+		return nil, nil, faas.Errorf(faas.Throttled, "%d calls wait for an instance of %s already", len(g.waiters), g.version.ID.Name)
+	}
+	w := &waiter{group: g, result: make(chan result, 1)}
+	g.waiters = append(g.waiters, w)
+	g.decide(time.Now())
+	return nil, w, nil
+}
+
+func errClosing() error { return faas.Errorf(faas.Unavailable, "the platform is shutting down") }
+
+// lend counts an instance as busy. The caller holds the lock.
+func (g *group) lend(in *Instance) {
+	if g.busy == nil {
+		g.busy = make(map[*Instance]struct{})
+	}
+	g.busy[in] = struct{}{}
+	g.pool.work.Add(1)
+}
+
+// wait returns what is delivered, or leaves the queue when ctx ends.
+func (w *waiter) wait(ctx context.Context) (*Instance, error) {
+	select {
+	case r := <-w.result:
+		return r.in, r.err
+	case <-ctx.Done():
+	}
+	w.group.mu.Lock()
+	if i := slices.Index(w.group.waiters, w); i >= 0 {
+		w.group.waiters = slices.Delete(w.group.waiters, i, i+1)
+		w.group.mu.Unlock()
+		return nil, ctx.Err()
+	}
+	w.group.mu.Unlock()
+	if r := <-w.result; r.in != nil { // delivered as ctx ended
+		w.group.release(r.in)
+	}
+	return nil, ctx.Err()
+}
+
+// decide applies the policy. The caller holds the lock.
+func (g *group) decide(now time.Time) {
+	s := State{Waiting: len(g.waiters), Starting: g.starting, Draining: g.draining, NotBefore: g.before, KeepAlive: g.pool.cfg.KeepAlive}
+	for _, in := range g.idle {
+		s.IdleSince = append(s.IdleSince, in.idleSince())
+	}
+	a := Decide(s, now)
+	for range a.Start {
+		g.starting++
+		g.pool.work.Add(1)
+		go g.start()
+	}
+	for _, in := range g.idle[:a.Reap] {
+		g.pool.work.Add(1)
+		go func() { defer g.pool.work.Done(); g.end(in) }()
+	}
+	g.idle = slices.Delete(g.idle, 0, a.Reap)
+	if !a.Again.IsZero() && !g.armed {
+		g.armed = true
+		if g.timer == nil {
+			g.timer = time.AfterFunc(a.Again.Sub(now), g.tick)
+		} else {
+			g.timer.Reset(a.Again.Sub(now))
+		}
+	}
+}
+
+func (g *group) tick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.armed = false
+	g.decide(time.Now())
+}
+
+// start brings one instance up and hands it over.
+func (g *group) start() {
+	defer g.pool.work.Done()
+	in, err := g.launch()
+	g.mu.Lock()
+	g.starting--
+	if err != nil {
+		g.failures++
+		g.before = time.Now().Add(backoff(g.failures))
+		g.deliver(result{err: err})
+		g.decide(time.Now())
+		g.mu.Unlock()
+		return
+	}
+	g.failures = 0
+	g.lend(in)
+	handed := !g.killed && g.deliver(result{in: in})
+	g.mu.Unlock()
+	if !handed {
+		g.release(in)
+	}
+}
+
+// launch is the cold start: memory, sandbox, runtime, the function's own initialisation.
+func (g *group) launch() (*Instance, error) {
+	p, v := g.pool, g.version
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.PlaceWait)
+	err := p.memory.take(ctx, v.MemoryMB, p.reclaim)
+	cancel()
+	if err != nil {
+		return nil, err
+	}
+	placed := time.Now()
+	ctx, cancel = context.WithTimeout(context.Background(), faas.MaxInit)
+	defer cancel()
+	r, err := p.launcher.Launch(ctx, v)
+	if err != nil {
+		p.memory.give(v.MemoryMB)
+		return nil, fmt.Errorf("start %s: %w", v.ID.Name, err)
+	}
+	in := &Instance{ID: fmt.Sprintf("i%d", p.nextID.Add(1)), Version: v, Running: r, group: g, started: placed, busy: true,
+		Cold: &faas.Cold{Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
+	p.watch(in, r)
+	phases, err := r.Session.Init(ctx)
+	in.Cold.Runtime, in.Cold.Init = phases.Runtime, phases.Init
+	if in.InitErr = err; err == nil {
+		err = in.Run()
+	}
+	if err != nil && in.InitErr == nil {
+		in.InitErr = err
+	}
+	return in, nil
+}
+
+// deliver hands a result to the oldest waiter and reports whether there was one. The caller holds the lock.
+func (g *group) deliver(r result) bool {
+	if len(g.waiters) == 0 {
+		return false
+	}
+	w := g.waiters[0]
+	g.waiters = slices.Delete(g.waiters, 0, 1)
+	w.result <- r
+	return true
+}
+
+// release takes an instance back from its holder: to the next waiter, to rest, or to its end.
+func (g *group) release(in *Instance) {
+	in.Cold = nil
+	dead := in.broken || in.InitErr != nil
+	select {
+	case <-in.Sandbox.Done():
+		dead = true
+	default:
+	}
+	short := !dead && g.pool.memory.short() > 0
+	defer g.pool.work.Done()
+	now := time.Now()
+
+	g.mu.Lock()
+	delete(g.busy, in)
+	dead = dead || g.killed
+	if !dead && len(g.waiters) > 0 {
+		g.lend(in)
+		g.deliver(result{in: in})
+		g.mu.Unlock()
+		return
+	}
+	keep := !dead && !short && !g.draining
+	if keep {
+		in.rest(now, g.pool.cfg.Grace)
+		g.idle = append(g.idle, in)
+		if !g.armed {
+			g.decide(now)
+		}
+	} else if len(g.waiters) > 0 {
+		g.decide(now)
+	}
+	g.settle()
+	g.mu.Unlock()
+	if !keep {
+		g.end(in)
+		return
+	}
+	select {
+	case <-in.Sandbox.Done(): // it ended while it was being put to rest, unseen by watch
+		if g.remove(in) {
+			g.end(in)
+		}
+	default:
+	}
+}
+
+// settle takes a drained group out of the pool once nothing of it is left. The caller holds the lock.
+func (g *group) settle() {
+	if g.draining && len(g.idle)+len(g.busy)+len(g.waiters)+g.starting == 0 && !g.pool.closing.Load() {
+		g.gone = true
+		g.pool.groups.CompareAndDelete(g.version.ID, g)
+	}
+}
+
+// remove takes an instance out of the idle ones; false when it is not among them.
+func (g *group) remove(in *Instance) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.idle, in)
+	if i >= 0 {
+		g.idle = slices.Delete(g.idle, i, i+1)
+	}
+	return i >= 0
+}
+
+// end stops an instance and gives its memory back. The caller has taken it out of every list.
+func (g *group) end(in *Instance) {
+	in.stop()
+	g.pool.memory.give(g.version.MemoryMB)
+}
+
+func (g *group) drain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.draining = true
+	g.decide(time.Now())
+	g.settle()
+}
+
+// kill ends the sandboxes of the busy instances, whose holders see the runtime exit, and turns away who waits.
+func (g *group) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.killed = true
+	for g.deliver(result{err: errClosing()}) {
+	}
+	for in := range g.busy {
+		go func() { _ = in.Sandbox.Close() }()
+	}
+}
+
+func (g *group) list() []Info {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []Info
+	for _, in := range g.idle {
+		out = append(out, in.info("idle"))
+	}
+	for in := range g.busy {
+		out = append(out, in.info("busy"))
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// Launcher makes instances ready for one version: it knows sandboxes, code and languages, the pool does not.
+type Launcher interface {
+	// Launch starts a sandbox for v and its session. The instance outlives ctx, which bounds the start only. The session
+	// has not been initialised.
+	Launch(ctx context.Context, v *faas.Version) (*Running, error)
+}
+
+// Running is a started sandbox with the conversation in it.
+type Running struct {
+	Sandbox sandbox.Sandbox
+	Session lang.Session
+	Output  Output
+	Served  string // which interpreter really runs
+	Stream  string // log stream of this instance
+}
+
+// Output is what the function prints, on its way to the log.
+type Output interface {
+	// Line appends a line of the platform's own, in order with what the function printed before.
+	Line(at time.Time, line string)
+	// Drain takes over what is already in the pipe, so that it precedes the next Line.
+	Drain()
+	// Tail starts and ends the collection of the last 4 KiB for one call.
+	Tail(on bool) []byte
+	// Close ends the output once all that was printed is taken over.
+	Close()
+}
+
+// Instance is one sandbox lent to one call at a time. Its exported methods are for the holder.
+type Instance struct {
+	ID      string
+	Version *faas.Version
+	*Running
+
+	// Cold describes the start when this is the first call, and InitErr why its initialisation went wrong, if it did.
+	Cold    *faas.Cold
+	InitErr error
+
+	group   *group
+	started time.Time
+	calls   atomic.Int64
+	broken  bool // set by the holder: not to be lent again
+	last    sandbox.Usage
+
+	mu       sync.Mutex // guards what follows; never held together with group.mu
+	frozen   bool
+	busy     bool
+	idle     time.Time
+	freezing *time.Timer
+}
+
+// Discard keeps the instance from being lent again; it is stopped when the holder returns.
+func (in *Instance) Discard() { in.broken = true }
+
+// Invoke runs one call and meters it. The returned usage is what this call alone took, its peak the instance's.
+func (in *Instance) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
+	in.calls.Add(1)
+	return in.Session.Invoke(ctx, c, out)
+}
+
+// Meter returns CPU used since the last Meter, and the memory's high-water mark.
+func (in *Instance) Meter() (cpu time.Duration, peak int64) {
+	u, err := in.Sandbox.Usage()
+	if err != nil && !errors.Is(err, io.EOF) {
+		u = in.last
+	}
+	cpu = u.CPU - in.last.CPU
+	in.last = u
+	return max(cpu, 0), u.Peak
+}
+
+// Relaunch replaces a sandbox whose initialisation went wrong by a new one, within the holder's own time, and
+// initialises it.
+func (in *Instance) Relaunch(ctx context.Context) (lang.InitPhases, error) {
+	in.stop()
+	r, err := in.group.pool.launcher.Launch(ctx, in.Version)
+	if err != nil {
+		in.broken = true
+		return lang.InitPhases{}, err
+	}
+	in.mu.Lock()
+	in.Running, in.InitErr, in.last = r, nil, sandbox.Usage{}
+	in.mu.Unlock()
+	in.group.pool.watch(in, r)
+	if err := in.Run(); err != nil {
+		in.broken = true
+		return lang.InitPhases{}, err
+	}
+	return r.Session.Init(ctx)
+}
+
+// Run lifts or sets the CPU quota to what the version's memory buys.
+func (in *Instance) Run() error {
+	return in.Sandbox.SetCPU(float64(in.Version.MemoryMB) / faas.MemoryMBPerCPU)
+}
+
+// stop ends the sandbox and takes over the rest of its output.
+func (in *Instance) stop() {
+	in.mu.Lock()
+	if in.freezing != nil {
+		in.freezing.Stop()
+	}
+	in.mu.Unlock()
+	_ = in.Session.Close()
+	_ = in.Sandbox.Close()
+	in.Output.Close()
+}
+
+// rest marks the instance idle; after grace without a call it is frozen.
+func (in *Instance) rest(now time.Time, grace time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.busy, in.idle = false, now
+	if in.freezing == nil {
+		in.freezing = time.AfterFunc(grace, in.freeze)
+	} else {
+		in.freezing.Reset(grace)
+	}
+}
+
+func (in *Instance) freeze() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.busy && !in.frozen && in.Sandbox.Freeze() == nil {
+		in.frozen = true
+	}
+}
+
+// wake makes a resting instance ready for a call.
+func (in *Instance) wake() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.busy = true
+	if in.freezing != nil {
+		in.freezing.Stop()
+	}
+	if !in.frozen {
+		return nil
+	}
+	in.frozen = false
+	return in.Sandbox.Thaw()
+}
+
+// runs reports whether r has not been replaced.
+func (in *Instance) runs(r *Running) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.Running == r
+}
+
+func (in *Instance) idleSince() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.idle
+}
+
+// info describes the instance; the caller holds group.mu.
+func (in *Instance) info(state string) Info {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	i := Info{ID: in.ID, Version: in.Version.ID, Runtime: in.Version.Runtime, Served: in.Served, State: state,
+		MemoryMB: in.Version.MemoryMB, Calls: int(in.calls.Load()), Started: in.started}
+	if state == "idle" {
+		i.Idle = in.idle
+		if in.frozen {
+			i.State = "frozen"
+		}
+	}
+	if u, err := in.Sandbox.Usage(); err == nil {
+		i.PeakMB = u.Peak >> 20
+	}
+	return i
+}

@@ -1,0 +1,200 @@
+// Package pool keeps the instances of every version: it lends one to each call, starts one when none is idle, freezes
+// idle ones and lets them go. The policy is Decide; everything else here is the loop around it.
+//
+// Lock order: group.mu, then Instance.mu or budget.mu. No lock is held while a sandbox starts or ends.
+package pool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"artesian/internal/faas"
+)
+
+// Config bounds a pool. The zero value of a field is its documented default.
+type Config struct {
+	KeepAlive  time.Duration // an idle instance lives this long; default 10 minutes
+	Grace      time.Duration // an idle instance runs on this long before it is frozen; default 10 ms
+	MemoryMB   int           // of all instances together, by configured size; 0 is unlimited
+	MaxWaiting int           // callers without an instance, per version; default 1,000
+	PlaceWait  time.Duration // a start waits this long for memory; default 10 s
+	Logger     *slog.Logger
+}
+
+// Pool lends instances. All methods are safe for concurrent use.
+type Pool struct {
+	cfg      Config
+	launcher Launcher
+	log      *slog.Logger
+	memory   budget
+	groups   sync.Map // faas.VersionID → *group
+	closing  atomic.Bool
+	work     sync.WaitGroup // starts and stops under way, and busy instances
+	nextID   atomic.Uint64
+}
+
+// New returns a pool that starts instances by launcher.
+func New(launcher Launcher, cfg Config) *Pool {
+	if cfg.KeepAlive == 0 {
+		cfg.KeepAlive = 10 * time.Minute
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = 10 * time.Millisecond
+	}
+	if cfg.MaxWaiting == 0 {
+		cfg.MaxWaiting = 1000
+	}
+	if cfg.PlaceWait == 0 {
+		cfg.PlaceWait = 10 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, memory: budget{total: cfg.MemoryMB}}
+}
+
+// With lends an instance of v to fn for as long as fn runs. Without an idle one, a start begins at once and the caller
+// waits for whichever comes first. It returns fn's error, ctx's error when ctx ended before an instance was there,
+// Throttled when too many wait or the node is full, or the reason why the start went wrong.
+func (p *Pool) With(ctx context.Context, v *faas.Version, fn func(*Instance) error) error {
+	in, err := p.acquire(ctx, v)
+	if err != nil {
+		return err
+	}
+	defer in.group.release(in)
+	return fn(in)
+}
+
+func (p *Pool) acquire(ctx context.Context, v *faas.Version) (*Instance, error) {
+	for {
+		in, w, err := p.group(v).claim()
+		if errors.Is(err, errGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if w != nil {
+			return w.wait(ctx)
+		}
+		if err := in.wake(); err == nil {
+			return in, nil
+		}
+		in.Discard() // its sandbox just ended; the next one may be alive
+		in.group.release(in)
+	}
+}
+
+func (p *Pool) group(v *faas.Version) *group {
+	if g, ok := p.groups.Load(v.ID); ok {
+		return g.(*group)
+	}
+	g, _ := p.groups.LoadOrStore(v.ID, &group{pool: p, version: v})
+	return g.(*group)
+}
+
+// Retire lets the instances of a version go that has been replaced: idle ones now, busy ones after their call. Callers
+// that wait for it are still served.
+func (p *Pool) Retire(id faas.VersionID) {
+	if g, ok := p.groups.Load(id); ok {
+		g.(*group).drain()
+	}
+}
+
+// RetireFunction retires every version of a function except the revision given, which may be empty.
+func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
+	p.groups.Range(func(k, _ any) bool {
+		if v := k.(faas.VersionID); v.FunctionID == id && v.Version == faas.Latest && v.Revision != keep {
+			p.Retire(v)
+		}
+		return true
+	})
+}
+
+// Close refuses new calls, waits for the running ones until ctx ends, and stops every instance.
+func (p *Pool) Close(ctx context.Context) {
+	p.closing.Store(true)
+	p.groups.Range(func(_, g any) bool { g.(*group).drain(); return true })
+	done := make(chan struct{})
+	go func() { p.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	p.groups.Range(func(_, g any) bool { g.(*group).kill(); return true })
+	<-done // starts end within MaxInit, calls with their sandbox
+}
+
+// reclaim stops idle instances, the longest idle first, until missing MB are on their way back.
+func (p *Pool) reclaim(missing int) {
+	type candidate struct {
+		in   *Instance
+		idle time.Time
+	}
+	var all []candidate
+	p.groups.Range(func(_, v any) bool {
+		g := v.(*group)
+		g.mu.Lock()
+		for _, in := range g.idle {
+			all = append(all, candidate{in, in.idleSince()})
+		}
+		g.mu.Unlock()
+		return true
+	})
+	sort.Slice(all, func(i, j int) bool { return all[i].idle.Before(all[j].idle) })
+	for _, c := range all {
+		if missing <= 0 {
+			return
+		}
+		if c.in.group.remove(c.in) {
+			missing -= c.in.Version.MemoryMB
+			c.in.group.end(c.in)
+		}
+	}
+}
+
+// watch takes an instance whose sandbox ended by itself out of the idle ones.
+func (p *Pool) watch(in *Instance, r *Running) {
+	go func() {
+		<-r.Sandbox.Done()
+		if in.runs(r) && in.group.remove(in) {
+			in.group.end(in)
+		}
+	}()
+}
+
+// Info describes one instance for people.
+type Info struct {
+	ID       string
+	Version  faas.VersionID
+	Runtime  string
+	Served   string
+	State    string // starting is not listed; busy, idle or frozen
+	MemoryMB int
+	PeakMB   int64
+	Calls    int
+	Started  time.Time
+	Idle     time.Time // zero when busy
+}
+
+// List returns the instances there are, by function and age.
+func (p *Pool) List() []Info {
+	var out []Info
+	p.groups.Range(func(_, v any) bool {
+		out = append(out, v.(*group).list()...)
+		return true
+	})
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Version.Name != out[j].Version.Name {
+			return out[i].Version.Name < out[j].Version.Name
+		}
+		return out[i].Started.Before(out[j].Started)
+	})
+	return out
+}
