@@ -17,9 +17,10 @@ import (
 type Runtime interface {
 	// Served says what really runs, for people: "python 3.11.7 (/usr/bin/python3.11)".
 	Served() string
-	// Prepare adds to spec what this runtime needs to run v with its code unpacked at host directory code: mounts,
-	// arguments, environment, working directory, channel, listeners. It does no I/O that Attach could not do once earlier.
-	Prepare(spec *sandbox.Spec, v faas.Version, code string)
+	// Prepare adds to spec what this runtime needs to run v with its code unpacked at host directory code and its output
+	// in log stream stream: mounts, arguments, environment, working directory, channel, listeners. What spec has already
+	// stays: mounts and listeners go behind it, and a variable that spec.Env has already wins. It does no I/O.
+	Prepare(spec *sandbox.Spec, v faas.Version, code, stream string)
 	// Attach takes over the conversation with a started sandbox. It does not wait.
 	Attach(sb sandbox.Sandbox, v faas.Version) Session
 }
