@@ -43,4 +43,3 @@ func sweep(dir, boot string) error {
 	}
 	return os.WriteFile(filepath.Join(dir, bootFile), []byte(boot), 0o600)
 }
-

@@ -1,0 +1,156 @@
+// Package admin holds the shapes of the daemon's own API, which the gateway answers and the command line asks. It does
+// nothing. All calls but Health are signed with SigV4 under the service name Service and answer JSON; an error answers
+// an Error with the status that fits.
+package admin
+
+import (
+	"time"
+
+	"artesian/internal/faas"
+)
+
+// Service is the signing name of this API.
+const Service = "artesian"
+
+// Where things are. Each constant says the method, the query and the answer.
+const (
+	HealthPath   = "/_artesian/health"         // GET, unsigned → Health; 200 once everything is ready, 503 before
+	PSPath       = "/_artesian/api/ps"         // GET → PS
+	CostPath     = "/_artesian/api/cost"       // GET ?days=N (1 to 366, default 30) → Cost
+	DoctorPath   = "/_artesian/api/doctor"     // GET → Doctor
+	RuntimesPath = "/_artesian/api/runtimes"   // GET → Runtimes; POST AddRuntime → Runtime; DELETE ?path=P → 204
+	TailPath     = "/_artesian/api/logs/tail"  // GET ?group=G[&since=unix milliseconds] → LogLine, one per line, until closed
+	ReceiptsPath = "/_artesian/api/receipts/"  // GET + request id → Receipt, 404 while there is none
+)
+
+// Names of the files in the data directory by which other commands find the daemon.
+const (
+	DaemonFile      = "daemon.json" // Daemon
+	CredentialsFile = "credentials" // Credentials
+)
+
+// Daemon says where a running daemon listens. It is written with mode 0600 once it is ready and removed when it ends.
+type Daemon struct {
+	Endpoint string `json:"endpoint"` // http://127.0.0.1:PORT
+	PID      int    `json:"pid"`
+}
+
+// Credentials are the key that was made at the first start. Mode 0600.
+type Credentials struct {
+	AccessKeyID     string `json:"access_key_id"`
+	SecretAccessKey string `json:"secret_access_key"`
+	Account         string `json:"account"`
+	User            string `json:"user"`
+}
+
+// Health is the daemon's state in a word.
+type Health struct {
+	Status  string `json:"status"` // ready, starting or stopping
+	Version string `json:"version"`
+}
+
+// Error is the body of every answer that is not a success.
+type Error struct {
+	Code    string `json:"code"`    // the kind of faas.Error in one word: NotFound, Invalid, …
+	Message string `json:"message"` // one sentence for people
+}
+
+// PS lists the instances there are now, of the caller's account and region, by function and age.
+type PS struct {
+	Instances []Instance `json:"instances"`
+}
+
+// Instance is one sandbox with a function's code in it.
+type Instance struct {
+	Function  string     `json:"function"`
+	Version   string     `json:"version"`
+	Instance  string     `json:"instance"`
+	Runtime   string     `json:"runtime"` // as configured: python3.11
+	Served    string     `json:"served"`  // what really runs: python 3.11.7 (/usr/bin/python3.11)
+	State     string     `json:"state"`   // starting, busy, idle, frozen or closing
+	PID       int        `json:"pid"`     // on the host; 0 when unknown
+	MemoryMB  int        `json:"memory_mb"`
+	PeakMB    int        `json:"peak_mb"`
+	Calls     int64      `json:"calls"`
+	Started   time.Time  `json:"started"`
+	IdleSince *time.Time `json:"idle_since,omitempty"` // absent while it works
+}
+
+// Cost sums the receipts of the last Days days, today included, of the caller's account and region.
+type Cost struct {
+	Currency string    `json:"currency"` // USD
+	Days     int       `json:"days"`
+	Rows     []CostRow `json:"rows"` // by day, newest first, then function
+	Total    CostRow   `json:"total"`
+}
+
+// CostRow is what one function did in one day (UTC). Prices are decimal numbers in text, so that nothing is rounded.
+type CostRow struct {
+	Function   string  `json:"function,omitempty"`
+	Day        string  `json:"day,omitempty"` // 2006-01-02
+	Calls      int64   `json:"calls"`
+	Cold       int64   `json:"cold"`
+	Errors     int64   `json:"errors"`
+	GBSeconds  float64 `json:"gb_seconds"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+	Ours       string  `json:"ours"` // by the price book of this installation
+	AWS        string  `json:"aws"`  // by AWS Lambda's public prices, without free tier
+}
+
+// Doctor is what this installation can and cannot promise.
+type Doctor struct {
+	Version    string      `json:"version"`
+	Endpoint   string      `json:"endpoint"`
+	Data       string      `json:"data"`
+	Isolation  string      `json:"isolation"` // container or process
+	Guarantees []Guarantee `json:"guarantees"`
+	Runtimes   []Runtime   `json:"runtimes"`
+	Paths      []Path      `json:"paths"`
+}
+
+// Guarantee is one property and how it is enforced, or what is missing.
+type Guarantee struct {
+	Name     string `json:"name"`
+	Enforced bool   `json:"enforced"`
+	How      string `json:"how"`
+}
+
+// Path is a place on disk that the daemon uses.
+type Path struct {
+	Name string `json:"name"` // data, code, logs, …
+	Path string `json:"path"`
+}
+
+// Runtimes are the language runtimes of this node.
+type Runtimes struct {
+	Runtimes []Runtime `json:"runtimes"`
+}
+
+// Runtime is one interpreter, or a family that needs none (provided).
+type Runtime struct {
+	Name    string `json:"name"`           // the identifier it is an exact match for: python3.11, provided.al2023
+	Version string `json:"version"`        // 3.11.7; empty for provided
+	Path    string `json:"path"`           // on the host; empty for provided
+	Added   bool   `json:"added"`          // by `runtime add`, as against found on the host
+	Note    string `json:"note,omitempty"` // why it cannot be used, if so
+}
+
+// AddRuntime asks to use the interpreter at Path, an absolute path on the daemon's host.
+type AddRuntime struct {
+	Path string `json:"path"`
+}
+
+// LogLine is one event of a log group, as it arrives.
+type LogLine struct {
+	Time    time.Time `json:"time"`
+	Stream  string    `json:"stream"`
+	Message string    `json:"message"`
+}
+
+// Receipt is the usage record of one invocation with its price. Prices are decimal numbers in text, in Currency.
+type Receipt struct {
+	faas.Usage
+	Currency string `json:"currency"`
+	Ours     string `json:"ours"`
+	AWS      string `json:"aws"`
+}
