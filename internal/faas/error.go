@@ -69,3 +69,12 @@ func KindOf(err error) Kind {
 	}
 	return Internal
 }
+
+// Message returns the public message of the first Error in err's tree, or nothing.
+func Message(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return ""
+}

@@ -14,13 +14,13 @@ const Service = "artesian"
 
 // Where things are. Each constant says the method, the query and the answer.
 const (
-	HealthPath   = "/_artesian/health"         // GET, unsigned → Health; 200 once everything is ready, 503 before
-	PSPath       = "/_artesian/api/ps"         // GET → PS
-	CostPath     = "/_artesian/api/cost"       // GET ?days=N (1 to 366, default 30) → Cost
-	DoctorPath   = "/_artesian/api/doctor"     // GET → Doctor
-	RuntimesPath = "/_artesian/api/runtimes"   // GET → Runtimes; POST AddRuntime → Runtime; DELETE ?path=P → 204
-	TailPath     = "/_artesian/api/logs/tail"  // GET ?group=G[&since=unix milliseconds] → LogLine, one per line, until closed
-	ReceiptsPath = "/_artesian/api/receipts/"  // GET + request id → Receipt, 404 while there is none
+	HealthPath   = "/_artesian/health"        // GET, unsigned → Health; 200 once everything is ready, 503 before
+	PSPath       = "/_artesian/api/ps"        // GET → PS
+	CostPath     = "/_artesian/api/cost"      // GET ?days=N (1 to 366, default 30) → Cost
+	DoctorPath   = "/_artesian/api/doctor"    // GET → Doctor
+	RuntimesPath = "/_artesian/api/runtimes"  // GET → Runtimes; POST AddRuntime → Runtime; DELETE ?path=P → 204
+	TailPath     = "/_artesian/api/logs/tail" // GET ?group=G[&since=unix milliseconds] → LogLine, one per line, until closed
+	ReceiptsPath = "/_artesian/api/receipts/" // GET + request id → Receipt, 404 while there is none
 )
 
 // Names of the files in the data directory by which other commands find the daemon.
