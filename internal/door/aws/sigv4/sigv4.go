@@ -1,0 +1,175 @@
+// Package sigv4 establishes who sent an HTTP request from its AWS Signature Version 4, in the Authorization header or
+// in the query string of a presigned URL.
+// The rules are https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html.
+package sigv4
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"artesian/internal/account/identity"
+	"artesian/internal/faas"
+)
+
+// Limits of a signature's age.
+const (
+	MaxSkew    = 5 * time.Minute    // between the client's clock and ours, either way
+	MaxExpires = 7 * 24 * time.Hour // of a presigned URL
+)
+
+// Lookup returns the secret and the owner of an access key. It is called once per request and must not block.
+type Lookup func(keyID string) (secret string, owner identity.Principal, ok bool)
+
+// Identity is what a valid signature establishes.
+type Identity struct {
+	identity.Principal
+	Region    string // from the credential scope
+	Service   string // signing name, for example lambda; the door serves the request to this service only
+	Presigned bool
+}
+
+// Verifier checks signatures. It is safe for concurrent use.
+type Verifier struct {
+	lookup  Lookup
+	keys    keyCache
+	buffers sync.Pool // of *[]byte: canonical requests
+}
+
+// New returns a Verifier of the keys that lookup knows.
+func New(lookup Lookup) *Verifier {
+	return &Verifier{lookup: lookup, buffers: sync.Pool{New: func() any { return new(make([]byte, 0, 1024)) }}}
+}
+
+// Verify returns who signed r, whose body is body, at the time now. The errors are *faas.Error: of kind Invalid where
+// the signature is incomplete (HTTP 400), otherwise Unauthenticated (403), with the code of the dialect d. r is not
+// modified. Session tokens are refused: no temporary credentials have been issued by this platform.
+func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect) (Identity, error) {
+	a, fail := parse(r)
+	if fail == nil {
+		fail = a.checkTime(now)
+	}
+	if fail == nil {
+		fail = a.checkHeaders(r)
+	}
+	if fail != nil {
+		return Identity{}, fail.as(d)
+	}
+	secret, owner, known := v.lookup(a.keyID)
+	if !known || a.token {
+		return Identity{}, failUnknownKey.as(d)
+	}
+	payload, fail := a.payload(body)
+	if fail != nil {
+		return Identity{}, fail.as(d)
+	}
+	if fail := v.match(r, &a, secret, payload); fail != nil {
+		return Identity{}, fail.as(d)
+	}
+	owner.AccessKeyID = a.keyID
+	return Identity{Principal: owner, Region: a.region, Service: a.service, Presigned: a.presigned}, nil
+}
+
+// Scope is the part of a signature that tells which service and region a request is for. Nothing about it is verified.
+type Scope struct {
+	Region, Service string
+}
+
+// ScopeOf reads the credential scope of a request, so that a door can find the service before the body is read. It
+// reports false for a request that carries no well-formed signature.
+func ScopeOf(r *http.Request) (Scope, bool) {
+	a, fail := parse(r)
+	if fail != nil {
+		return Scope{}, false
+	}
+	return Scope{Region: a.region, Service: a.service}, true
+}
+
+// match compares the signature with the one that the secret gives. Signers differ on paths with empty or dot segments
+// and on query strings in unusual encodings; each form covers the whole request, so any of them proves the sender.
+func (v *Verifier) match(r *http.Request, a *auth, secret, payload string) *failure {
+	var given [sha256.Size]byte
+	if len(a.signature) != hex.EncodedLen(len(given)) {
+		return failMismatch
+	}
+	if _, err := hex.Decode(given[:], []byte(a.signature)); err != nil {
+		return failMismatch
+	}
+	key, cached := v.keys.derive(a, secret)
+	buf := v.buffers.Get().(*[]byte)
+	defer v.buffers.Put(buf)
+	path, query := rawPath(r), r.URL.RawQuery
+	for form := range canonicalForms {
+		var ok bool
+		if *buf, ok = a.appendCanonical((*buf)[:0], r, form, path, query, payload); !ok {
+			continue
+		}
+		want := a.sign(key, sha256.Sum256(*buf))
+		if subtle.ConstantTimeCompare(want[:], given[:]) == 1 {
+			if !cached {
+				v.keys.store(a, secret, key)
+			}
+			return nil
+		}
+	}
+	return failMismatch
+}
+
+// rawPath is the path as it was sent, still encoded.
+func rawPath(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if strings.HasPrefix(r.RequestURI, "/") {
+		path, _, _ = strings.Cut(r.RequestURI, "?")
+	}
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+// payload returns the hash of the body that goes into the canonical request, after checking the one the client states.
+func (a *auth) payload(body []byte) (string, *failure) {
+	const unsigned = "UNSIGNED-PAYLOAD"
+	stated := a.bodyHash
+	switch {
+	case stated == unsigned && a.service == serviceS3, stated == "" && a.presigned && a.service == serviceS3:
+		return unsigned, nil
+	case stated == unsigned:
+		return "", failUnsignedPayload
+	case strings.HasPrefix(stated, "STREAMING-"):
+		return "", failStreaming
+	}
+	sum := sha256.Sum256(body)
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	if stated != "" && stated != string(text[:]) {
+		return "", failBodyHash
+	}
+	return string(text[:]), nil
+}
+
+const serviceS3 = "s3" // the one service whose path is encoded once and whose payload may be unsigned
+
+// Dialect selects the error codes of a protocol family.
+type Dialect uint8
+
+// The dialects.
+const (
+	JSON  Dialect = iota // restJson1, awsJson1.x, rpcv2Cbor
+	Query                // awsQuery, ec2Query, restXml
+)
+
+// failure is one way for a signature to be refused, with its code in each dialect.
+type failure struct {
+	kind    faas.Kind
+	code    [2]string
+	message string
+}
+
+func (f *failure) as(d Dialect) error {
+	return &faas.Error{Kind: f.kind, Code: f.code[d], Message: f.message, Op: "verify signature"}
+}
