@@ -23,47 +23,51 @@ func (s *Store) seal(ctx context.Context, f *os.File, r io.Reader, maxBytes int6
 	_, _ = rand.Read(h.salt[:]) // crypto/rand.Read never returns an error
 	keys, err := deriveKeys(s.key, h.salt)
 	if err != nil {
-		return h, err
+		return h, failed(err, "write blob")
 	}
-	if _, err := f.Write(make([]byte, headerBytes)); err != nil {
+	if _, err := f.Seek(int64(headerBytes), io.SeekStart); err != nil {
 		return h, failed(err, "write blob")
 	}
 	w := sealer{f: f, keys: keys, sum: sha256.New(), out: make([]byte, 0, sealedBytes)}
-	// One byte more than a segment is read ahead, so that the last segment is known as such when it is written.
-	buf := make([]byte, 0, segment+1)
-	for done := false; !done; {
-		if err := ctx.Err(); err != nil {
-			return h, failed(err, "write blob")
-		}
-		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		done = errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !done {
-			return h, fmt.Errorf("read content: %w", err)
-		}
-		if h.size+int64(len(buf)) > maxBytes {
-			return h, faas.Errorf(faas.TooLarge, "the content is larger than %d bytes", maxBytes)
-		}
-		part := buf[:min(len(buf), segment)]
-		last := len(buf) <= segment
-		if err := w.write(part, last); err != nil {
-			return h, failed(err, "write blob")
-		}
-		before := h.size
-		h.size += int64(len(part))
-		if h.size/spaceEvery != before/spaceEvery {
-			if err := s.space(0); err != nil {
-				return h, err
-			}
-		}
-		buf = buf[:copy(buf, buf[len(part):])]
-		done = last
+	if h.size, err = s.sealAll(ctx, &w, r, maxBytes); err != nil {
+		return h, err
 	}
 	w.sum.Sum(h.sum[:0])
 	if _, err := f.WriteAt(h.encode(keys), 0); err != nil {
 		return h, failed(err, "write blob")
 	}
 	return h, nil
+}
+
+// sealAll writes the segments. It reads one byte more than a segment ahead, so that it knows the last one as such.
+func (s *Store) sealAll(ctx context.Context, w *sealer, r io.Reader, maxBytes int64) (size int64, err error) {
+	buf := make([]byte, 0, segment+1)
+	for last := false; !last; {
+		if err := ctx.Err(); err != nil {
+			return 0, failed(err, "write blob")
+		}
+		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return 0, fmt.Errorf("read content: %w", err)
+		}
+		buf = buf[:len(buf)+n]
+		if size+int64(len(buf)) > maxBytes {
+			return 0, faas.Errorf(faas.TooLarge, "the content is larger than %d bytes", maxBytes)
+		}
+		last = len(buf) <= segment
+		part := buf[:min(len(buf), segment)]
+		if err := w.write(part, last); err != nil {
+			return 0, failed(err, "write blob")
+		}
+		size += int64(len(part))
+		buf = buf[:copy(buf, buf[len(part):])]
+		if size%spaceEvery == 0 {
+			if err := s.space(0); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return size, nil
 }
 
 type sealer struct {
