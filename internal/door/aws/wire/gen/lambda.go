@@ -1,0 +1,49 @@
+package main
+
+import (
+	"artesian/internal/door/aws/wire"
+	"artesian/internal/door/aws/wire/model"
+	"artesian/internal/faas"
+)
+
+func lambda() model.Service {
+	const zip = 69905067 // 50 MiB in base64 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)
+	return model.Service{
+		Name: "lambda",
+		Path: "lambda/2015-03-31",
+		Ops: []string{
+			"CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "UpdateFunctionCode",
+			"UpdateFunctionConfiguration", "DeleteFunction", "Invoke", "PublishVersion", "ListVersionsByFunction",
+			"GetAccountSettings", "ListTags", "TagResource", "UntagResource",
+		},
+		Actions: map[string]string{"Invoke": "InvokeFunction"},
+		// A runtime's name is checked by the implementation: its answer names what is installed here.
+		Lenient: []string{"Runtime"},
+		Limits: map[string]int64{"CreateFunction": zip, "UpdateFunctionCode": zip,
+			"Invoke": faas.MaxRequestBytes},
+		Content: map[string]string{"Invoke": "application/json"},
+		// Members that are answered with an error when set. Names are those of the model, joined by dots.
+		Refused: map[string][]string{},
+		Errors: []string{"TooManyRequestsException", "ServiceException", "InvalidParameterValueException", "ResourceNotFoundException",
+			"ResourceConflictException", "PreconditionFailedException", "CodeStorageExceededException", "RequestTooLargeException"},
+		Codes: wire.Codes{
+			Syntax: "InvalidRequestContentException", Type: "SerializationException", Validation: "ValidationException",
+			Refused: "InvalidParameterValueException", TooLarge: "RequestEntityTooLargeException",
+			NotBuilt: "NotImplementedException", UnknownOp: "UnknownOperationException",
+		},
+		Statuses: map[faas.Kind]wire.Code{
+			faas.Internal:        {Code: "ServiceException", Status: 500},
+			faas.Invalid:         {Code: "InvalidParameterValueException", Status: 400},
+			faas.NotFound:        {Code: "ResourceNotFoundException", Status: 404},
+			faas.Conflict:        {Code: "ResourceConflictException", Status: 409},
+			faas.Precondition:    {Code: "PreconditionFailedException", Status: 412},
+			faas.Unauthenticated: {Code: "UnrecognizedClientException", Status: 403},
+			faas.Denied:          {Code: "AccessDeniedException", Status: 403},
+			faas.Throttled:       {Code: "TooManyRequestsException", Status: 429},
+			faas.TooLarge:        {Code: "RequestTooLargeException", Status: 413},
+			faas.LimitExceeded:   {Code: "CodeStorageExceededException", Status: 400},
+			faas.Unsupported:     {Code: "InvalidParameterValueException", Status: 400},
+			faas.Unavailable:     {Code: "ServiceUnavailableException", Status: 503},
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package wire
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// routes finds the operation of a REST request. It is a tree of path segments; of several templates that match, the one with a
+// literal where the others have a label wins, then the one that asks for more of the query.
+type routes struct {
+	root segment
+}
+
+type segment struct {
+	literal map[string]*segment
+	label   *segment
+	ends    []route // templates that end here
+	greedy  []route // templates whose last label takes all that follows
+}
+
+type route struct {
+	method string
+	labels []string
+	query  [][2]string // parameters the template fixes; a value of "" asks for the name only
+	op     int         // index into Spec.Ops, or -1
+	name   string
+}
+
+func newRoutes(spec *Spec) *routes {
+	r := &routes{}
+	for i := range spec.Ops {
+		op := &spec.Ops[i]
+		r.add(op.URI, route{method: op.Method, op: i, name: op.Name})
+	}
+	for _, op := range spec.Unbuilt {
+		r.add(op.URI, route{method: op.Method, op: -1, name: op.Name})
+	}
+	return r
+}
+
+func (r *routes) add(uri string, to route) {
+	path, literal, _ := strings.Cut(uri, "?")
+	for part := range strings.SplitSeq(literal, "&") {
+		if part != "" {
+			k, v, _ := strings.Cut(part, "=")
+			to.query = append(to.query, [2]string{k, v})
+		}
+	}
+	at := &r.root
+	for _, part := range splitPath(path) {
+		name, isLabel := strings.CutPrefix(part, "{")
+		if !isLabel {
+			next := at.literal[part]
+			if next == nil {
+				next = &segment{}
+				if at.literal == nil {
+					at.literal = map[string]*segment{}
+				}
+				at.literal[part] = next
+			}
+			at = next
+			continue
+		}
+		name = strings.TrimSuffix(name, "}")
+		if greedy, ok := strings.CutSuffix(name, "+"); ok {
+			to.labels = append(to.labels, greedy)
+			at.greedy = insertRoute(at.greedy, to)
+			return
+		}
+		to.labels = append(to.labels, name)
+		if at.label == nil {
+			at.label = &segment{}
+		}
+		at = at.label
+	}
+	at.ends = insertRoute(at.ends, to)
+}
+
+// insertRoute keeps the routes that ask for more of the query first.
+func insertRoute(list []route, r route) []route {
+	list = append(list, r)
+	slices.SortStableFunc(list, func(a, b route) int { return len(b.query) - len(a.query) })
+	return list
+}
+
+// splitPath cuts a path into its segments; a slash at the end makes none.
+func splitPath(path string) []string {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// find returns the route of a request and the values of its labels, still escaped. path is in its escaped form, so that an encoded
+// slash stays within its label.
+func (r *routes) find(method, path string, query url.Values) (*route, []string) {
+	return r.root.find(method, splitPath(path), query, nil)
+}
+
+func (s *segment) find(method string, parts []string, query url.Values, labels []string) (*route, []string) {
+	if len(parts) == 0 {
+		return pick(s.ends, method, query), labels
+	}
+	if next := s.literal[parts[0]]; next != nil {
+		if found, l := next.find(method, parts[1:], query, labels); found != nil {
+			return found, l
+		}
+	}
+	if s.label != nil && parts[0] != "" {
+		if found, l := s.label.find(method, parts[1:], query, append(labels, parts[0])); found != nil {
+			return found, l
+		}
+	}
+	return pick(s.greedy, method, query), append(labels, strings.Join(parts, "/"))
+}
+
+func pick(list []route, method string, query url.Values) *route {
+	for i := range list {
+		if list[i].method == method && list[i].asks(query) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+func (r *route) asks(query url.Values) bool {
+	for _, q := range r.query {
+		if values, ok := query[q[0]]; !ok || q[1] != "" && !slices.Contains(values, q[1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// values unescapes the labels.
+func (r *route) values(escaped []string) (map[string]string, error) {
+	out := make(map[string]string, len(escaped))
+	for i, s := range escaped {
+		v, err := url.PathUnescape(s)
+		if err != nil {
+			return nil, err
+		}
+		out[r.labels[i]] = v
+	}
+	return out, nil
+}
