@@ -57,8 +57,14 @@ func (s *Spec) kind(k faas.Kind) Code {
 	return s.Kinds[k]
 }
 
-// status returns the HTTP status of a code: the model's, or otherwise.
+// status returns the HTTP status of a code: the model's, or otherwise. SDKs retry 500, 502, 503 and 504, and so not 501.
 func (s *Server) status(code string, otherwise int) int {
+	switch {
+	case code == s.spec.Codes.NotBuilt:
+		return http.StatusNotImplemented
+	case code == s.spec.Codes.UnknownOp && s.spec.Protocol == RestJSON:
+		return http.StatusNotFound
+	}
 	if e := s.errorShape(code); e != nil {
 		return e.Status
 	}
@@ -86,12 +92,6 @@ func ErrorText(code string, message *string) string {
 		return code
 	}
 	return code + ": " + *message
-}
-
-// Fail answers a request with err in the way of the service's protocol: for whoever turns a request away before ServeHTTP.
-func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	ctx, id := requestID(r.Context())
-	s.fail(ctx, w, id, "", err)
 }
 
 func (s *Server) fail(ctx context.Context, w http.ResponseWriter, id, op string, err error) {

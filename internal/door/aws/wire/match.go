@@ -20,21 +20,28 @@ type match struct {
 	query  url.Values
 }
 
-// Match tells which operation a request asks for, without reading its body: for awsQuery only one named in the URL is seen.
-// ok is false when the request is none of this service's. limit is how long its body may be, in bytes.
-func (s *Server) Match(r *http.Request) (operation string, limit int64, ok bool) {
+// defaultLimit bounds the body of an operation that states no limit of its own, in bytes.
+const defaultLimit = 2 << 20
+
+// Limit is the most bytes that the body of r may have. It depends on the operation, which for awsQuery only the URL may tell here.
+func (s *Server) Limit(r *http.Request) int64 {
 	m, err := s.match(r)
 	if err != nil {
-		return "", DefaultLimit, false
+		return defaultLimit
 	}
-	return m.name, s.limit(m.op), true
+	return s.limit(m.op)
 }
 
 func (s *Server) limit(op int) int64 {
 	if op >= 0 && s.spec.Ops[op].Limit > 0 {
 		return s.spec.Ops[op].Limit
 	}
-	return DefaultLimit
+	return defaultLimit
+}
+
+func (s *Server) tooLarge(m match) error {
+	return &faas.Error{Kind: faas.TooLarge, Code: s.spec.Codes.TooLarge, Message: fmt.Sprintf(
+		"Request must be smaller than %d bytes for the %s operation", s.limit(m.op), cmp.Or(s.actionOf(m.op), m.name))}
 }
 
 func (s *Server) match(r *http.Request) (match, error) {
@@ -60,15 +67,15 @@ func (s *Server) match(r *http.Request) (match, error) {
 		}
 		return s.named(name, query)
 	}
-	return s.formAction(query, query)
+	return s.formAction(query)
 }
 
 // formAction finds the operation of an awsQuery request by the parameters that name it.
-func (s *Server) formAction(form, query url.Values) (match, error) {
+func (s *Server) formAction(form url.Values) (match, error) {
 	if v := form.Get("Version"); v != "" && v != s.spec.APIVersion {
 		return match{}, s.unknownOp(form.Get("Action") + " of version " + v)
 	}
-	return s.named(form.Get("Action"), query)
+	return s.named(form.Get("Action"), form)
 }
 
 func (s *Server) named(name string, query url.Values) (match, error) {
@@ -95,45 +102,32 @@ func (s *Server) actionOf(op int) string {
 	return cmp.Or(s.spec.Ops[op].Action, s.spec.Ops[op].Name)
 }
 
-// read finds the operation and reads the body; for awsQuery the body is what names the operation.
-func (s *Server) read(r *http.Request) (match, []byte, error) {
+// find returns the operation that a request asks for, as long as it is built; for awsQuery the body names it.
+func (s *Server) find(r *http.Request, body []byte) (match, error) {
 	m, err := s.match(r)
-	formed := s.spec.Protocol == Query && r.Method == http.MethodPost
-	if err != nil && !formed {
-		return m, nil, err
+	if s.spec.Protocol == Query && r.Method == http.MethodPost {
+		form, formErr := s.form(r, body)
+		if formErr != nil {
+			return m, formErr
+		}
+		m, err = s.formAction(form)
+	}
+	switch {
+	case err != nil:
+		return m, err
+	case m.op < 0:
+		return m, &faas.Error{Kind: faas.Unsupported, Code: s.spec.Codes.NotBuilt, Message: "Operation " + m.name + " is not built."}
+	case int64(len(body)) > s.limit(m.op):
+		return m, s.tooLarge(m)
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return m, nil, s.badRequest(s.spec.Codes.Syntax, "Content-Encoding "+strconv.Quote(clip(enc))+" is not supported.")
+		return m, s.badRequest(s.spec.Codes.Syntax, "Content-Encoding "+strconv.Quote(clip(enc))+" is not supported.")
 	}
-	limit := int64(DefaultLimit)
-	if err == nil {
-		limit = s.limit(m.op)
-	}
-	body, readErr := ReadBody(r, limit)
-	if readErr != nil {
-		if faas.KindOf(readErr) == faas.TooLarge {
-			readErr = &faas.Error{Kind: faas.TooLarge, Code: s.spec.Codes.TooLarge,
-				Message: fmt.Sprintf("Request must be smaller than %d bytes for the %s operation", limit, cmp.Or(s.actionOf(m.op), m.name))}
-		}
-		return m, nil, readErr
-	}
-	if formed {
-		form, err := s.form(r, body, m.query)
-		if err != nil {
-			return m, nil, err
-		}
-		if m, err = s.formAction(form, form); err != nil {
-			return m, nil, err
-		}
-	}
-	if m.op < 0 {
-		return m, nil, &faas.Error{Kind: faas.Unsupported, Code: s.spec.Codes.NotBuilt, Message: "Operation " + m.name + " is not built."}
-	}
-	return m, body, nil
+	return m, nil
 }
 
 // form parses a form body; parameters of the URL count too, the body's win.
-func (s *Server) form(r *http.Request, body []byte, query url.Values) (url.Values, error) {
+func (s *Server) form(r *http.Request, body []byte) (url.Values, error) {
 	if ct := r.Header.Get("Content-Type"); ct != "" {
 		if kind, _, err := mime.ParseMediaType(ct); err != nil || kind != "application/x-www-form-urlencoded" {
 			return nil, s.badRequest(s.spec.Codes.Syntax, "Content-Type must be application/x-www-form-urlencoded.")
@@ -143,7 +137,7 @@ func (s *Server) form(r *http.Request, body []byte, query url.Values) (url.Value
 	if err != nil {
 		return nil, s.badRequest(s.spec.Codes.Syntax, "The request body cannot be parsed as a form.")
 	}
-	for k, v := range query {
+	for k, v := range r.URL.Query() {
 		if !form.Has(k) {
 			form[k] = v
 		}

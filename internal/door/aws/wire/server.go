@@ -3,7 +3,7 @@ package wire
 import (
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"net/http"
 	"reflect"
@@ -89,8 +89,9 @@ func New(spec *Spec, methods []Method, opts Options) *Server {
 // Name returns the service's signing name.
 func (s *Server) Name() string { return s.spec.Name }
 
-// ServeHTTP answers one request, whose caller is authenticated already and known to Authorize by the context.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Serve answers a request whose caller is authenticated already and known to Authorize by the context. The body has been read; it
+// is not copied, and must not change any more.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	ctx, id := requestID(r.Context())
 	op := ""
 	defer func() {
@@ -100,10 +101,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			s.log.ErrorContext(ctx, "operation panicked", "service", s.spec.Name, "operation", op, "request_id", id,
 				"panic", p, "stack", string(debug.Stack()))
-			s.fail(ctx, w, id, op, fmt.Errorf("run operation: panic"))
+			s.fail(ctx, w, id, op, errPanic)
 		}
 	}()
-	res, err := s.serve(ctx, w, r, id, &op)
+	res, err := s.serve(ctx, w.Header(), r, body, id, &op)
 	if err != nil {
 		s.fail(ctx, w, id, op, err)
 		return
@@ -111,26 +112,47 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.write(w, id, res)
 }
 
-func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, id string, name *string) (response, error) {
-	m, body, err := s.read(r)
+var errPanic = errors.New("run operation: panic")
+
+// Refuse answers a request with err in the way of the service's protocol: for whoever turns it away before Serve.
+func (s *Server) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	ctx, id := requestID(r.Context())
+	m, _ := s.match(r)
+	if faas.KindOf(err) == faas.TooLarge {
+		err = s.tooLarge(m)
+	}
+	s.fail(ctx, w, id, m.name, err)
+}
+
+// requestID returns the id of a request, making one where the context has none.
+func requestID(ctx context.Context) (context.Context, string) {
+	if id := faas.RequestID(ctx); id != "" {
+		return ctx, id
+	}
+	id := faas.NewUUID()
+	return faas.WithRequestID(ctx, id), id
+}
+
+// serve runs the operation; name is set as soon as it is known.
+func (s *Server) serve(ctx context.Context, h http.Header, r *http.Request, body []byte, id string, name *string) (response, error) {
+	m, err := s.find(r, body)
 	*name = m.name
 	if err != nil {
 		return response{}, err
 	}
 	op := &s.spec.Ops[m.op]
-	method := s.methods[m.op]
-	in := method.new()
+	in := s.methods[m.op].new()
 	if err := s.decode(op, in, r, m, body); err != nil {
 		return response{}, err
 	}
 	if err := s.authorize(ctx, op, in); err != nil {
 		return response{}, err
 	}
-	out, err := method.call(ctx, in)
+	out, err := s.methods[m.op].call(ctx, in)
 	if err != nil {
 		return response{}, err
 	}
-	return s.spec.encode(op, out, id, w.Header()), nil
+	return s.spec.encode(op, out, id, h), nil
 }
 
 // decode fills in from the request, and refuses what breaks the model's constraints or is not honoured.

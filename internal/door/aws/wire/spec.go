@@ -1,6 +1,6 @@
 // Package wire serves AWS wire protocols from tables generated out of the public service models.
 //
-// A Spec describes one service: its shapes, operations and errors. Server recognises an operation in an HTTP request, decodes the
+// A Spec describes one service: its shapes, operations and errors. A Server recognises an operation in an HTTP request, decodes the
 // request into the operation's generated Go struct, checks the model's constraints, asks for authorisation, calls the
 // implementation, and encodes what it returns. Protocols: restJson1, awsJson1.x, awsQuery.
 package wire
@@ -99,7 +99,7 @@ type Op struct {
 	Method  string
 	URI     string // template (RestJSON)
 	Status  int    // of a successful response; 0 is 200
-	Limit   int64  // of the request body in bytes; 0 is DefaultLimit
+	Limit   int64  // of the request body in bytes; 0 is defaultLimit
 	Content string // Content-Type of a payload, when it differs from the protocol's
 	Input   int
 	Output  int    // 0: none (shape 0 is never an output)

@@ -147,7 +147,7 @@ type CreateFunctionInput struct {
 	KMSKeyArn              *string // ≥ 0, ≤ 10000
 	Layers                 []string
 	LoggingConfig          *LoggingConfig
-	MemorySize             *int32  // ≥ 128, ≤ 32768
+	MemorySize             *int32  // ≥ 128, ≤ 10240
 	PackageType            *string // Zip | Image
 	Publish                *bool
 	PublishTo              *string // LATEST_PUBLISHED
@@ -157,7 +157,7 @@ type CreateFunctionInput struct {
 	SnapStart              *SnapStart
 	Tags                   map[string]string
 	TenancyConfig          *TenancyConfig
-	Timeout                *int32 // ≥ 1, ≤ 5400
+	Timeout                *int32 // ≥ 1, ≤ 900
 	TracingConfig          *TracingConfig
 	VpcConfig              *VpcConfig
 }
@@ -329,7 +329,7 @@ type FunctionConfiguration struct {
 	Layers                     []Layer
 	LoggingConfig              *LoggingConfig
 	MasterArn                  *string // ≥ 0, ≤ 10000
-	MemorySize                 *int32  // ≥ 128, ≤ 32768
+	MemorySize                 *int32  // ≥ 128, ≤ 10240
 	PackageType                *string // Zip | Image
 	RevisionId                 *string
 	Role                       *string // ≥ 0, ≤ 10000
@@ -343,7 +343,7 @@ type FunctionConfiguration struct {
 	StateReason                *string
 	StateReasonCode            *string
 	TenancyConfig              *TenancyConfig
-	Timeout                    *int32 // ≥ 1, ≤ 5400
+	Timeout                    *int32 // ≥ 1, ≤ 900
 	TracingConfig              *TracingConfigResponse
 	Version                    *string // ≥ 1, ≤ 1024
 	VpcConfig                  *VpcConfigResponse
@@ -809,13 +809,13 @@ type UpdateFunctionConfigurationInput struct {
 	KMSKeyArn              *string // ≥ 0, ≤ 10000
 	Layers                 []string
 	LoggingConfig          *LoggingConfig
-	MemorySize             *int32 // ≥ 128, ≤ 32768
+	MemorySize             *int32 // ≥ 128, ≤ 10240
 	RevisionId             *string
 	Role                   *string // ≥ 0, ≤ 10000
 	Runtime                *string
 	RuntimeConfig          *FunctionRuntimeConfig
 	SnapStart              *SnapStart
-	Timeout                *int32 // ≥ 1, ≤ 5400
+	Timeout                *int32 // ≥ 1, ≤ 900
 	TracingConfig          *TracingConfig
 	VpcConfig              *VpcConfig
 }
@@ -1312,7 +1312,7 @@ var spec = wire.Spec{
 		{Kind: wire.String, Enum: []string{"JSON", "Text"}},                                               // 47
 		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 512, Pattern: `[\.\-_/#A-Za-z0-9]+`}, // 48
 		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                      // 49
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 128, Max: 32768},                            // 50
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 128, Max: 10240},                            // 50
 		{Kind: wire.String, Enum: []string{"Zip", "Image"}},                                               // 51
 		{Kind: wire.Boolean}, // 52
 		{Kind: wire.String, Enum: []string{"LATEST_PUBLISHED"}},                                                                               // 53
@@ -1328,7 +1328,7 @@ var spec = wire.Spec{
 		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`},                                           // 63
 		{Members: []wire.Member{{Name: "TenantIsolationMode", Shape: 65, Required: true}}},                                                            // 64 TenancyConfig
 		{Kind: wire.String, Enum: []string{"PER_TENANT"}},                                                                                             // 65
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 5400},                                                                           // 66
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 900},                                                                            // 66
 		{Members: []wire.Member{{Name: "Mode", Shape: 68}}},                                                                                           // 67 TracingConfig
 		{Kind: wire.String, Enum: []string{"Active", "PassThrough"}},                                                                                  // 68
 		{Members: []wire.Member{{Name: "Ipv6AllowedForDualStack", Shape: 70}, {Name: "SecurityGroupIds", Shape: 71}, {Name: "SubnetIds", Shape: 73}}}, // 69 VpcConfig

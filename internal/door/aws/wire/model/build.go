@@ -23,6 +23,7 @@ type Service struct {
 	Content  map[string]string   // operation to the Content-Type of its payload
 	Errors   []string            // error shapes that are needed beside those of the built operations
 	Lenient  []string            // shapes whose constraints the implementation checks itself
+	Most     map[string]float64  // shape to the largest value here, where the model allows more
 	Codes    wire.Codes
 	Statuses map[faas.Kind]wire.Code
 }

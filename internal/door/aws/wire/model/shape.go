@@ -82,6 +82,9 @@ func (b *builder) basic(name string, ms Shape, format string) wire.Shape {
 	if ms.Max != nil {
 		sh.HasMax, sh.Max = true, *ms.Max
 	}
+	if most, ok := b.s.Most[name]; ok {
+		sh.HasMax, sh.Max = true, most
+	}
 	sh.Enum = ms.Enum
 	if ms.Pattern != "" {
 		if _, err := wire.CompilePattern(ms.Pattern); err != nil {
