@@ -1,0 +1,272 @@
+package framed
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
+)
+
+// exitWait is how long the end of a process may lag behind the end of its channel.
+const exitWait = time.Second
+
+// smallCall is the size up to which a call is copied together and leaves in one plain write; chunk is how much of a large
+// answer is passed on at once.
+const (
+	smallCall = 8 << 10
+	chunk     = 64 << 10
+)
+
+// Session is a lang.Session over sandbox.Channel.
+type Session struct {
+	sb    sandbox.Sandbox
+	conn  *net.UnixConn
+	begun time.Time
+
+	hello  time.Time // when the bootstrap spoke
+	ready  bool
+	failed error // why no further call is possible
+	seq    uint32
+
+	buf  [4096]byte // what was read and not yet used: buf[r:w]
+	r, w int
+	out  []byte // where calls are put together
+}
+
+// New takes over the channel of a sandbox whose process was just executed.
+func New(sb sandbox.Sandbox) *Session {
+	return &Session{sb: sb, conn: sb.Channel(), begun: time.Now()}
+}
+
+// Close ends the conversation; what waits in Init or Invoke returns.
+func (s *Session) Close() error { return s.conn.Close() }
+
+// Init implements lang.Session.
+func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
+	if s.failed != nil {
+		return lang.InitPhases{}, s.failed
+	}
+	release := s.bound(ctx)
+	defer release()
+	if s.hello.IsZero() {
+		p, err := s.frame(ctx, frameHello)
+		if err != nil {
+			return lang.InitPhases{}, err
+		}
+		if len(p) != 1 || p[0] != Version {
+			return lang.InitPhases{}, s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
+		}
+		s.hello = time.Now()
+	}
+	phases := lang.InitPhases{Runtime: s.hello.Sub(s.begun)}
+	if !s.ready {
+		if _, err := s.frame(ctx, frameReady); err != nil {
+			phases.Init = time.Since(s.hello)
+			return phases, err
+		}
+		s.ready = true
+	}
+	phases.Init = time.Since(s.hello)
+	return phases, nil
+}
+
+// frame waits for one frame of initialisation. A frame that has not come in full when ctx ends is read again next time.
+func (s *Session) frame(ctx context.Context, want byte) ([]byte, error) {
+	if err := s.fill(ctx, frameHead); err != nil {
+		return nil, err
+	}
+	kind, n := s.head()
+	if kind == frameInitError && n <= maxFrame {
+		s.r += frameHead
+		doc := make([]byte, n)
+		if err := s.readFull(ctx, doc); err != nil {
+			return nil, s.fail(err)
+		}
+		f, err := parseFailure(doc)
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		return nil, s.fail(f)
+	}
+	if kind != want || n > 64 {
+		return nil, s.fail(broken("frame %q of %d bytes instead of %q", kind, n, want))
+	}
+	if err := s.fill(ctx, frameHead+n); err != nil {
+		return nil, err
+	}
+	p := s.buf[s.r+frameHead : s.r+frameHead+n]
+	s.r += frameHead + n
+	return p, nil
+}
+
+// Invoke implements lang.Session. The calling goroutine itself writes and reads.
+func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
+	switch {
+	case s.failed != nil:
+		return nil, s.failed
+	case !s.ready:
+		return nil, errors.New("invoke before the end of the initialisation")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	release := s.bound(ctx)
+	defer release()
+	s.seq++
+	if err := s.send(ctx, &c); err != nil {
+		return nil, s.fail(err)
+	}
+	if err := s.fill(ctx, frameHead+callHead); err != nil {
+		return nil, s.fail(err)
+	}
+	kind, n := s.head()
+	seq := binary.BigEndian.Uint32(s.buf[s.r+frameHead:])
+	switch {
+	case kind != frameAnswer && kind != frameError, n < callHead, n > maxFrame:
+		return nil, s.fail(broken("frame %q of %d bytes instead of an answer", kind, n))
+	case seq != s.seq:
+		return nil, s.fail(broken("an answer to call %d during call %d", seq, s.seq))
+	}
+	s.r += frameHead + callHead
+	n -= callHead
+	if kind == frameAnswer {
+		return nil, s.copy(ctx, out, n)
+	}
+	return s.failure(ctx, out, n)
+}
+
+func (s *Session) failure(ctx context.Context, out io.Writer, n int) (*lang.Failure, error) {
+	doc := make([]byte, n)
+	if err := s.readFull(ctx, doc); err != nil {
+		return nil, s.fail(err)
+	}
+	f, err := parseFailure(doc)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	_, err = out.Write(f.Document)
+	return f, err
+}
+
+// send writes one call with a single system call where the socket takes it.
+func (s *Session) send(ctx context.Context, c *lang.Call) error {
+	head := appendCall(s.out[:0], s.seq, c)
+	var err error
+	if len(head)+len(c.Payload) <= smallCall {
+		head = append(head, c.Payload...)
+		_, err = s.conn.Write(head)
+	} else {
+		v := net.Buffers{head, c.Payload}
+		_, err = v.WriteTo(s.conn)
+	}
+	if cap(head) <= smallCall {
+		s.out = head
+	}
+	if err != nil {
+		return s.why(ctx, err)
+	}
+	return nil
+}
+
+// copy passes n bytes of an answer on as they come. When out fails, the rest is read and dropped, and the session goes on.
+func (s *Session) copy(ctx context.Context, out io.Writer, n int) error {
+	part := s.buf[s.r:min(s.w, s.r+n)]
+	s.r += len(part)
+	_, failed := out.Write(part)
+	n -= len(part)
+	if n == 0 {
+		return failed
+	}
+	b := make([]byte, min(n, chunk))
+	for n > 0 {
+		m, err := s.conn.Read(b[:min(n, len(b))])
+		if err != nil {
+			return s.fail(s.why(ctx, err))
+		}
+		n -= m
+		if failed == nil {
+			_, failed = out.Write(b[:m])
+		}
+	}
+	return failed
+}
+
+func (s *Session) head() (kind byte, n int) {
+	return s.buf[s.r], int(binary.BigEndian.Uint32(s.buf[s.r+1:]))
+}
+
+// fill waits until at least n bytes, at most the buffer's size, are there.
+func (s *Session) fill(ctx context.Context, n int) error {
+	for s.w-s.r < n {
+		if s.r > 0 {
+			s.w = copy(s.buf[:], s.buf[s.r:s.w])
+			s.r = 0
+		}
+		m, err := s.conn.Read(s.buf[s.w:])
+		s.w += m
+		if err != nil {
+			return s.why(ctx, err)
+		}
+	}
+	return nil
+}
+
+func (s *Session) readFull(ctx context.Context, p []byte) error {
+	n := copy(p, s.buf[s.r:s.w])
+	s.r += n
+	if _, err := io.ReadFull(s.conn, p[n:]); err != nil {
+		return s.why(ctx, err)
+	}
+	return nil
+}
+
+// bound makes reads and writes end with ctx, until the returned function is called.
+func (s *Session) bound(ctx context.Context) (release func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = s.conn.SetDeadline(time.Unix(1, 0))
+		close(done)
+	})
+	return func() {
+		if !stop() {
+			<-done
+			_ = s.conn.SetDeadline(time.Time{})
+		}
+	}
+}
+
+// why turns an error of the socket into one of the seam's. A socket that ended means a process that ended, unless it
+// lives on, having closed its end.
+func (s *Session) why(ctx context.Context, err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return ctx.Err()
+	}
+	t := time.NewTimer(exitWait)
+	defer t.Stop()
+	select {
+	case <-s.sb.Done():
+		return lang.ErrExited
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return os.ErrClosed
+	}
+	return &lang.ProtocolError{Reason: "the function's process closed the runtime's channel"}
+}
+
+// fail remembers why the session is over.
+func (s *Session) fail(err error) error {
+	s.failed = err
+	return err
+}

@@ -1,0 +1,87 @@
+// Package framed speaks to our own bootstraps: a compact framed protocol over the stream socket that is file descriptor
+// 3 inside. One frame is a type byte, the payload's length in four bytes (big endian) and the payload.
+//
+//	from the runtime   H  version (1 byte)                                the bootstrap runs
+//	                   R                                                 the function is initialised
+//	                   I  type length (2), type, document                initialisation went wrong
+//	                   A  call (4), answer                               the answer to that call
+//	                   E  call (4), type length (2), type, document      the error of that call
+//	to the runtime     C  call (4), metadata length (4), metadata, event
+//
+// A call is a number counting from 1, so an answer out of turn is noticed. Metadata are six UTF-8 strings with a NUL
+// between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity.
+package framed
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/faas"
+)
+
+// Version is the protocol's; a bootstrap that says another one is refused.
+const Version = 1
+
+const (
+	frameHello     = 'H'
+	frameReady     = 'R'
+	frameInitError = 'I'
+	frameAnswer    = 'A'
+	frameError     = 'E'
+	frameCall      = 'C'
+
+	frameHead = 5 // type and length
+	callHead  = 4 // the call's number
+
+	// maxFrame bounds what the runtime may announce: its largest answer with the call's number, and a type's name.
+	maxFrame = faas.MaxResponseBytes + callHead + 2 + maxType
+	maxType  = 256
+)
+
+// appendCall appends the head of a call's frame, all of it but the event.
+func appendCall(b []byte, seq uint32, c *lang.Call) []byte {
+	start := len(b)
+	b = append(b, frameCall, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, seq)
+	b = append(b, 0, 0, 0, 0)
+	meta := len(b)
+	b = appendText(b, c.RequestID)
+	b = append(appendText(append(b, 0), c.FunctionARN), 0)
+	b = append(appendText(b, c.Trace), 0)
+	b = append(strconv.AppendInt(b, c.Deadline.UnixMilli(), 10), 0)
+	b = append(appendText(b, c.ClientContext), 0)
+	b = appendText(b, c.Identity)
+	binary.BigEndian.PutUint32(b[meta-4:], uint32(len(b)-meta))
+	binary.BigEndian.PutUint32(b[start+1:], uint32(len(b)-start-frameHead+len(c.Payload)))
+	return b
+}
+
+// appendText appends s without the NUL that separates fields; a space is no less wrong where one of them was.
+func appendText[T string | []byte](b []byte, s T) []byte {
+	at := len(b)
+	b = append(b, s...)
+	for i := bytes.IndexByte(b[at:], 0); i >= 0; i = bytes.IndexByte(b[at:], 0) {
+		at += i
+		b[at] = ' '
+	}
+	return b
+}
+
+// parseFailure reads the type and the document that fill an error's frame.
+func parseFailure(b []byte) (*lang.Failure, error) {
+	if len(b) < 2 {
+		return nil, broken("an error of %d bytes", len(b))
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if n > maxType || n > len(b)-2 {
+		return nil, broken("an error type of %d bytes", n)
+	}
+	return &lang.Failure{Type: string(b[2 : 2+n]), Document: b[2+n:]}, nil
+}
+
+func broken(format string, args ...any) error {
+	return &lang.ProtocolError{Reason: "the function's process wrote " + fmt.Sprintf(format, args...) + " to the runtime's channel"}
+}

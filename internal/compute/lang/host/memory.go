@@ -1,0 +1,182 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"artesian/internal/faas"
+)
+
+// memory is what is known of one file: the facts it told, or why it is of no use.
+type memory struct {
+	Path     string `json:"path"`
+	Modified int64  `json:"modified"` // Unix nanoseconds
+	Size     int64  `json:"size"`
+	Facts    *facts `json:"facts,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// memories is the file of them. It may vanish at any time: the interpreters are asked again.
+type memories struct {
+	Format int      `json:"format"` // of this file; another one is disregarded
+	Known  []memory `json:"known"`
+}
+
+const memoryFormat = 1
+
+func (c *Catalog) memoryFile() string { return filepath.Join(c.cfg.Dir, "interpreters.json") }
+func (c *Catalog) addedFile() string  { return filepath.Join(c.cfg.Dir, "added.json") }
+
+func (c *Catalog) readMemory() memories {
+	var m memories
+	data, err := os.ReadFile(c.memoryFile())
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err != nil || m.Format != memoryFormat {
+		return memories{}
+	}
+	return m
+}
+
+func (c *Catalog) writeMemory(known []memory) {
+	data, err := json.Marshal(memories{Format: memoryFormat, Known: known})
+	if err == nil {
+		err = replace(c.memoryFile(), data)
+	}
+	if err != nil {
+		c.cfg.Logger.Warn("what was found of interpreters is not remembered", "error", err)
+	}
+}
+
+// recall returns what is known of the file at path, asking it when it has changed.
+func (m memories) recall(ctx context.Context, path string) memory {
+	info, err := os.Stat(path)
+	if err != nil {
+		return memory{Path: path, Reason: err.Error()}
+	}
+	now := memory{Path: path, Modified: info.ModTime().UnixNano(), Size: info.Size()}
+	i := slices.IndexFunc(m.Known, func(k memory) bool {
+		return k.Path == path && k.Modified == now.Modified && k.Size == now.Size
+	})
+	if i >= 0 && (m.Known[i].Facts == nil || m.Known[i].Facts.check() == nil) {
+		return m.Known[i]
+	}
+	now.Facts, err = probe(ctx, path)
+	if err != nil {
+		now.Reason = err.Error()
+	}
+	return now
+}
+
+// Add has the interpreter at path serve, now and after a restart, before those that are found.
+func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || !filepath.IsAbs(real) {
+		return Info{}, faas.Errorf(faas.Invalid, "path %q is not an absolute path of an existing file", path)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.discover(ctx); err != nil {
+		return Info{}, err
+	}
+	f, err := probe(ctx, real)
+	if err != nil {
+		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
+	}
+	runtimeDir, empty, err := c.install()
+	if err != nil {
+		return Info{}, err
+	}
+	e, err := newEntry(ctx, f, "added", runtimeDir, empty)
+	if err != nil {
+		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
+	}
+	added, err := c.readAdded()
+	if err != nil {
+		return Info{}, err
+	}
+	if !slices.Contains(added, f.Executable) {
+		if err := c.writeAdded(append(added, f.Executable)); err != nil {
+			return Info{}, err
+		}
+	}
+	c.found = slices.DeleteFunc(c.found, func(o entry) bool { return o.facts.Executable == f.Executable })
+	c.found = append(c.found, e)
+	return e.info(), nil
+}
+
+// Remove undoes Add. One that is found without having been added goes on serving.
+func (c *Catalog) Remove(ctx context.Context, path string) error {
+	real := path
+	if r, err := filepath.EvalSymlinks(path); err == nil {
+		real = r
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	added, err := c.readAdded()
+	if err != nil {
+		return err
+	}
+	i := slices.Index(added, real)
+	if i < 0 {
+		return faas.Errorf(faas.NotFound, "no runtime was added from %s", path)
+	}
+	if err := c.writeAdded(slices.Delete(added, i, i+1)); err != nil {
+		return err
+	}
+	c.ready = false
+	return c.discover(ctx)
+}
+
+func (c *Catalog) readAdded() ([]string, error) {
+	data, err := os.ReadFile(c.addedFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var added []string
+	if err == nil {
+		err = json.Unmarshal(data, &added)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read added runtimes: %w", err)
+	}
+	return added, nil
+}
+
+func (c *Catalog) writeAdded(added []string) error {
+	data, err := json.Marshal(added)
+	if err != nil {
+		return fmt.Errorf("write added runtimes: %w", err)
+	}
+	return replace(c.addedFile(), data)
+}
+
+// replace writes a file whole or not at all.
+func replace(path string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if closed := tmp.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("replace %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,542 @@
+"""The Python runtime inside a sandbox: imports the handler and answers calls over file descriptor 3.
+
+The protocol is described in package lang/framed. What a function sees of it (errors, context, logging, JSON) is AWS
+Lambda's. Modules that a handler may never need are imported when they are first needed: this is every cold start.
+"""
+import marshal
+import os
+import sys
+import time
+
+import _json
+
+CHANNEL = 3
+VERSION = 1
+MAX_ANSWER = (6 << 20) + 100
+READ = 64 << 10
+TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+LOG_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+# From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
+ASCII = os.environ.get("AWS_EXECUTION_ENV", "")[len("AWS_Lambda_python3."):] in ("6", "7", "8", "9", "10", "11")
+
+request_id = None
+forked = False
+
+
+class Fault(Exception):
+    """An error of Lambda's own with its type and, instead of a traceback, the given one."""
+
+    def __init__(self, kind, message, trace=None):
+        Exception.__init__(self, message)
+        self.kind, self.message, self.trace = kind, message, trace
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------
+
+
+class _ScanOptions:
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int = float, int
+    parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
+
+
+_scan = _json.make_scanner(_ScanOptions)
+_quote = _json.encode_basestring_ascii if ASCII else _json.encode_basestring
+
+
+def loads(raw):
+    """The value of UTF-8 JSON, without the cost of importing json unless something is wrong with it."""
+    text = raw.decode("utf-8")
+    bare = text.strip(" \t\n\r")
+    try:
+        value, end = _scan(bare, 0)
+        if end == len(bare):
+            return value
+    except (StopIteration, ValueError):
+        pass
+    import json
+
+    return json.loads(text)
+
+
+def _default(value):
+    as_dict = getattr(value, "_asdict", None)
+    if callable(as_dict):
+        return as_dict()
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    raise TypeError("Object of type %s is not JSON serializable" % value.__class__.__name__)
+
+
+def _encoder(quote, open_containers):
+    return _json.make_encoder(open_containers, _default, quote, None, ": ", ", ", False, False, True)
+
+
+_open_containers = {}
+_encode = _encoder(_quote, _open_containers)
+
+
+class _Raw(str):
+    """Text that is JSON already."""
+
+
+def _quote_or_raw(text):
+    return text if type(text) is _Raw else _quote(text)
+
+
+def _plain(value):
+    """value with what the C encoder cannot write turned into what it can: named tuples, decimals, bytes."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or kind is bool or value is None:
+        return value
+    if isinstance(value, dict):
+        return {_plain_key(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    as_dict = getattr(value, "_asdict", None)
+    if callable(as_dict):
+        return _plain(as_dict())
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and isinstance(value, decimal.Decimal):
+        return float("nan") if value.is_nan() else _Raw(value)
+    return value
+
+
+def _plain_key(key):
+    return key.decode("utf-8") if isinstance(key, bytes) else key
+
+
+def dumps(value):
+    """The JSON text that Lambda's encoder writes. The common case, nothing but plain values, never leaves C."""
+    try:
+        marshal.dumps(value, 2)  # refuses subclasses and foreign types, much faster than a look at each value here
+        return "".join(_encode(value, 0))
+    except (ValueError, TypeError):
+        _open_containers.clear()
+    try:
+        plain = _plain(value)
+    except RecursionError:
+        plain = value  # a cycle, which the encoder names
+    return "".join(_encoder(_quote_or_raw, {})(plain, 0))
+
+
+# --- the channel --------------------------------------------------------------------------------------------------
+
+
+def send(kind, *parts):
+    """Writes one frame; a small one by one system call without copies of consequence."""
+    size = sum(map(len, parts))
+    data = b"".join((kind, size.to_bytes(4, "big")) + parts)
+    sent = os.write(CHANNEL, data)
+    if sent < len(data):
+        rest = memoryview(data)[sent:]
+        while rest:
+            rest = rest[os.write(CHANNEL, rest):]
+
+
+def receive():
+    """The next call: its number, the fields of its metadata, the event."""
+    data = os.read(CHANNEL, READ)
+    while 0 < len(data) < 5:
+        more = os.read(CHANNEL, READ)
+        data = data + more if more else more
+    if not data:
+        return None
+    size = 5 + int.from_bytes(data[1:5], "big")
+    if len(data) < size:
+        whole = bytearray(size)
+        whole[:len(data)] = data
+        at, view = len(data), memoryview(whole)
+        while at < size:
+            n = os.readv(CHANNEL, [view[at:]])
+            if n == 0:
+                return None
+            at += n
+        data = whole
+    end = 13 + int.from_bytes(data[9:13], "big")
+    return bytes(data[5:9]), data[13:end].decode("utf-8", "replace").split("\0"), data[end:size]
+
+
+def send_error(kind, number, document):
+    """Sends an error's document with its type, which it names itself."""
+    name = document["errorType"].encode("utf-8", "replace")[:256]
+    body = dumps(document).encode("utf-8", "replace")
+    if len(body) > MAX_ANSWER:
+        name, body = _too_large()
+    send(kind, number, len(name).to_bytes(2, "big"), name, body)
+
+
+def _too_large():
+    message = "Response payload size exceeded maximum allowed payload size (%d bytes)." % MAX_ANSWER
+    kind = "Function.ResponseSizeTooLarge"
+    return kind.encode(), dumps({"errorMessage": message, "errorType": kind}).encode()
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def error_document(message, kind, trace, request=None):
+    return {
+        "errorMessage": message or "",
+        "errorType": kind or "",
+        "requestId": request or "",
+        "stackTrace": trace or [],
+    }
+
+
+def describe(request=None):
+    """The document of the exception being handled, its frames from the function's first on."""
+    import traceback
+
+    kind, value, tb = sys.exc_info()
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(tb)]
+    first = next((i for i, f in enumerate(frames) if "/bootstrap.py" not in f[0]), 0)
+    return error_document(str(value), kind.__name__, traceback.format_list(frames[first:]), request)
+
+
+def log_error(document):
+    """Logs an error as one event: the text form indents by no-break spaces, which no log viewer strips."""
+    if LOG_JSON:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_record(40, dumps(dict({"timestamp": stamp, "level": "ERROR"}, **document)))
+        return
+    kind, message = document["errorType"], document["errorMessage"]
+    head = "[ERROR]" + (" " + kind if kind else "")
+    if message:
+        head += (": " if kind else " ") + message
+    lines = [head, "Traceback (most recent call last):"]
+    for entry in document["stackTrace"]:
+        for line in entry.splitlines() or [""]:
+            bare = line.lstrip(" ")
+            lines.append("\u00a0" * (len(line) - len(bare)) + bare)
+    write_record(40, "\n".join(lines))
+
+
+# --- logs ---------------------------------------------------------------------------------------------------------
+
+
+def write_record(level, text):
+    """Writes one log record of any number of lines to the output, framed as Lambda's telemetry frames are."""
+    data = text.encode("utf-8", "replace")
+    kind = 0xA55A0002 + (level // 10 * 4 + 4 if level >= 10 else 0) + (0 if LOG_JSON else 1)
+    stamp = time.time_ns() // 1000
+    frame = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + stamp.to_bytes(8, "big") + data
+    flush()
+    rest = memoryview(frame)
+    while rest:
+        rest = rest[os.write(1, rest):]
+
+
+def setup_logging(logging):
+    """Gives the root logger Lambda's handler, as soon as the function's code imports logging and not before."""
+    level_name = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level_name = "DEBUG" if level_name == "TRACE" else level_name
+    logging.Formatter.converter = time.gmtime
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            try:
+                text = self.format(record)
+                write_record(min(50, max(0, record.levelno)) // 10 * 10, text[:-1] if text.endswith("\n") else text)
+            except Exception:
+                self.handleError(record)
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = request_id or ""
+            record.tenant_id = None
+            return True
+
+    handler = LambdaLoggerHandler()
+    if LOG_JSON:
+        handler.setFormatter(_json_formatter(logging))
+    else:
+        line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
+        handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(LambdaLoggerFilter())
+    root = logging.getLogger()
+    if level_name in logging._nameToLevel:
+        root.setLevel(level_name)
+    root.addHandler(handler)
+
+
+RECORD_FIELDS = frozenset(
+    "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created msecs"
+    " relativeCreated thread threadName processName process taskName aws_request_id tenant_id".split()
+)
+
+
+def _json_formatter(logging):
+    import json
+    import traceback
+
+    encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            level = min(50, max(0, record.levelno)) // 10 * 10
+            error = record.exc_info or None
+            whole = isinstance(record.msg, dict) and not record.args
+            fields = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": logging.getLevelName(level),
+                "message": record.msg if whole else record.getMessage(),
+                "logger": record.name,
+                "stackTrace": traceback.format_tb(error[2]) if error else None,
+                "errorType": error[0].__name__ if error and error[0] else None,
+                "errorMessage": str(error[1]) if error else None,
+                "requestId": record.aws_request_id,
+                "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if error else None,
+            }
+            for name, value in record.__dict__.items():
+                if name not in RECORD_FIELDS and name not in fields:
+                    fields[name] = value
+            return encode({k: v for k, v in fields.items() if v is not None})
+
+    return JsonFormatter()
+
+
+class LoggingHook:
+    """A finder that waits for the first import of logging, sets it up and leaves."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(cls)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                run = spec.loader.exec_module
+
+                def exec_module(module):
+                    del spec.loader.exec_module
+                    run(module)
+                    setup_logging(module)
+
+                spec.loader.exec_module = exec_module
+                return spec
+        return None
+
+
+def flush():
+    for stream in streams:
+        try:
+            stream.flush()
+        except Exception:  # closed by the function: its own affair
+            pass
+
+
+# --- the context object -------------------------------------------------------------------------------------------
+
+
+class _Slots:
+    __slots__ = ()
+
+    def __init__(self, fields=None):
+        for name in self.__slots__:
+            setattr(self, name, None if fields is None else fields.get(name))
+
+    def __repr__(self):
+        return "%s([%s])" % (type(self).__name__, ",".join("%s=%s" % (n, getattr(self, n)) for n in self.__slots__))
+
+
+class CognitoIdentity(_Slots):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Slots):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(_Slots):
+    __slots__ = ("custom", "env", "client")
+
+
+class LambdaContext(object):
+    def __init__(self, fields):
+        request, arn, _, deadline, client, identity = fields
+        self.aws_request_id = request
+        self.log_group_name = LOG_GROUP
+        self.log_stream_name = LOG_STREAM
+        self.function_name = FUNCTION_NAME
+        self.memory_limit_in_mb = MEMORY_MB
+        self.function_version = FUNCTION_VERSION
+        self.invoked_function_arn = arn
+        self.tenant_id = None
+        self.client_context = None
+        self.identity = CognitoIdentity()
+        self._epoch_deadline_time_in_ms = int(deadline)
+        if client:
+            parsed = _parse(client, "Client Context")
+            if parsed is not None:
+                self.client_context = ClientContext(parsed)
+                if self.client_context.client is not None:
+                    self.client_context.client = Client(self.client_context.client)
+        if identity:
+            parsed = _parse(identity, "Cognito Identity") or {}
+            self.identity.cognito_identity_id = parsed.get("cognitoIdentityId")
+            self.identity.cognito_identity_pool_id = parsed.get("cognitoIdentityPoolId")
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._epoch_deadline_time_in_ms - int(time.time() * 1000))
+
+    def log(self, message):
+        write_record(0, str(message))
+
+    def __repr__(self):
+        names = ("aws_request_id", "log_group_name", "log_stream_name", "function_name", "memory_limit_in_mb",
+                 "function_version", "invoked_function_arn", "client_context", "identity", "tenant_id")
+        return "LambdaContext([%s])" % ",".join("%s=%s" % (n, getattr(self, n)) for n in names)
+
+
+def _parse(text, what):
+    try:
+        return loads(text.encode("utf-8"))
+    except Exception as e:
+        raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse %s JSON: %s" % (what, e))
+
+
+# --- the two phases -----------------------------------------------------------------------------------------------
+
+
+def find_handler(name):
+    """Imports the module of module.function, with / between packages, and returns the function."""
+    import importlib
+
+    try:
+        module_name, function = name.rsplit(".", 1)
+    except ValueError as e:
+        raise Fault("Runtime.MalformedHandlerName", "Bad handler '%s': %s" % (name, e))
+    try:
+        if module_name.split(".")[0] in sys.builtin_module_names:
+            raise Fault("Runtime.BuiltInModuleConflict",
+                        "Cannot use built-in module %s as a handler module" % module_name)
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as e:
+        raise Fault("Runtime.ImportModuleError", "Unable to import module '%s': %s" % (module_name, e))
+    except SyntaxError as e:
+        raise Fault("Runtime.UserCodeSyntaxError", "Syntax error in module '%s': %s" % (module_name, e),
+                    ['  File "%s" Line %s\n    %s' % (e.filename, e.lineno, e.text)])
+    try:
+        return getattr(module, function)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", "Handler '%s' missing on module '%s'" % (function, module_name))
+
+
+def initialise(name):
+    try:
+        return find_handler(name)
+    except Fault as e:
+        document = error_document(e.message, e.kind, e.trace)
+    except Exception:
+        document = describe()
+    log_error(document)
+    flush()
+    send_error(b"I", b"", document)
+    sys.exit(1)
+
+
+def call(handler, fields, event):
+    """Runs the handler once. Returns its answer's bytes, or None and the error's document."""
+    try:
+        context = LambdaContext(fields)
+        try:
+            value = loads(event)
+        except Exception as e:
+            raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % e)
+        answer = handler(value, context)
+        if isinstance(answer, bytes):
+            return answer, None
+        try:
+            return dumps(answer).encode("utf-8"), None
+        except Exception as e:
+            raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % e)
+    except Fault as e:
+        return None, error_document(e.message, e.kind, e.trace, fields[0])
+    except Exception:
+        return None, describe(fields[0])
+
+
+def serve(handler):
+    global request_id
+    environ, trace = os.environ, None
+    while True:
+        received = receive()
+        if received is None:
+            sys.exit(0)
+        number, fields, event = received
+        request_id = fields[0]
+        if fields[2] != trace:
+            trace = fields[2]
+            if trace:
+                environ["_X_AMZN_TRACE_ID"] = trace
+            else:
+                environ.pop("_X_AMZN_TRACE_ID", None)
+        answer, error = call(handler, fields, event)
+        if error is not None:
+            log_error(error)
+        flush()
+        if forked:
+            os._exit(0)
+        if error is not None:
+            send_error(b"E", number, error)
+        elif len(answer) > MAX_ANSWER:
+            name, body = _too_large()
+            send(b"E", number, len(name).to_bytes(2, "big"), name, body)
+        else:
+            send(b"A", number, answer)
+
+
+def leave_channel():
+    """In a child of fork: the conversation is its parent's."""
+    global forked
+    forked = True
+    os.close(CHANNEL)
+
+
+def open_streams():
+    """Makes the output leave line by line, stdout's and stderr's in their order."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+    return sys.stdout, sys.stderr
+
+
+def prepare_interpreter():
+    """What the site module would have done and Lambda's bootstrap does; the channel is for this process alone."""
+    os.set_inheritable(CHANNEL, False)
+    os.register_at_fork(after_in_child=leave_channel)
+    import builtins
+    import _sitebuiltins
+
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+    version = "python%d.%d" % sys.version_info[:2]
+    own = os.path.dirname(os.path.abspath(__file__))
+    standard = [p for p in sys.path if p not in (own, TASK)]
+    packages = "/lib/%s/site-packages" % version
+    sys.path[:] = [TASK, "/opt/python" + packages, "/opt/python", own] + standard + [sys.prefix + packages]
+    sys.argv = [os.path.join(own, "bootstrap.py")]
+    if "logging" in sys.modules:
+        setup_logging(sys.modules["logging"])
+    else:
+        sys.meta_path.insert(0, LoggingHook)
+
+
+if __name__ == "__main__":
+    send(b"H", bytes([VERSION]))
+    LOG_GROUP = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+    LOG_STREAM = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+    FUNCTION_NAME = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+    FUNCTION_VERSION = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+    MEMORY_MB = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    streams = open_streams()
+    prepare_interpreter()
+    target = initialise(os.environ.get("_HANDLER", ""))
+    send(b"R")
+    serve(target)
