@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// The parts of AWS's interfaces that the command line uses, in the protocols' own names.
+// Shapes: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+
+type functionConfig struct {
+	FunctionName     string       `json:"FunctionName"`
+	FunctionArn      string       `json:"FunctionArn"`
+	Runtime          string       `json:"Runtime"`
+	Handler          string       `json:"Handler"`
+	Role             string       `json:"Role"`
+	CodeSize         int64        `json:"CodeSize"`
+	CodeSha256       string       `json:"CodeSha256"`
+	MemorySize       int          `json:"MemorySize"`
+	Timeout          int          `json:"Timeout"`
+	LastModified     string       `json:"LastModified"`
+	Version          string       `json:"Version"`
+	State            string       `json:"State"`
+	StateReason      string       `json:"StateReason"`
+	LastUpdateStatus string       `json:"LastUpdateStatus"`
+	LastUpdateReason string       `json:"LastUpdateStatusReason"`
+	Environment      *environment `json:"Environment,omitempty"`
+	LoggingConfig    struct {
+		LogGroup string `json:"LogGroup"`
+	} `json:"LoggingConfig"`
+}
+
+type environment struct {
+	Variables map[string]string `json:"Variables"`
+}
+
+const functionsPath = "/2015-03-31/functions"
+
+func functionPath(name string, rest string) string {
+	return functionsPath + "/" + url.PathEscape(name) + rest
+}
+
+func (c *client) lambda(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	return c.exchange(ctx, call{service: "lambda", method: method, path: path, query: query}, in, out)
+}
+
+// function returns a function's configuration; for a name that is not there, an error that suggests one that is.
+func (c *client) function(ctx context.Context, name string) (functionConfig, error) {
+	var f functionConfig
+	err := c.lambda(ctx, http.MethodGet, functionPath(name, "/configuration"), nil, nil, &f)
+	return f, c.suggest(ctx, name, err)
+}
+
+func (c *client) functions(ctx context.Context) ([]functionConfig, error) {
+	var all []functionConfig
+	query := url.Values{"MaxItems": {"50"}}
+	for {
+		var page struct {
+			Functions  []functionConfig
+			NextMarker string
+		}
+		if err := c.lambda(ctx, http.MethodGet, functionsPath+"/", query, nil, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Functions...)
+		if page.NextMarker == "" {
+			return all, nil
+		}
+		query.Set("Marker", page.NextMarker)
+	}
+}
+
+// settled waits until a function's last change is done, at most a minute.
+func (c *client) settled(ctx context.Context, name string) (functionConfig, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not active after a minute", name))
+	defer cancel()
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		f, err := c.function(ctx, name)
+		switch {
+		case err != nil:
+			return f, err
+		case f.State == "Failed":
+			return f, fmt.Errorf("%s cannot run: %s", name, f.StateReason)
+		case f.LastUpdateStatus == "Failed":
+			return f, fmt.Errorf("%s was not updated: %s", name, f.LastUpdateReason)
+		case f.State != "Pending" && f.LastUpdateStatus != "InProgress":
+			return f, nil
+		}
+		select {
+		case <-ctx.Done():
+			return f, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// trust lets functions act as the role.
+const trust = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]}`
+
+const basicPolicy = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+
+type roleAnswer struct {
+	Role struct {
+		Arn string `xml:"Arn"`
+	} `xml:"Role"`
+}
+
+// role returns the ARN of a role, made with the right to write logs if it is not there.
+func (c *client) role(ctx context.Context, name string) (arn string, made bool, err error) {
+	var get struct {
+		Result roleAnswer `xml:"GetRoleResult"`
+	}
+	err = c.iam(ctx, url.Values{"Action": {"GetRole"}, "RoleName": {name}}, &get)
+	if !isCode(err, "NoSuchEntity") {
+		return get.Result.Role.Arn, false, err
+	}
+	var create struct {
+		Result roleAnswer `xml:"CreateRoleResult"`
+	}
+	err = c.iam(ctx, url.Values{"Action": {"CreateRole"}, "RoleName": {name}, "AssumeRolePolicyDocument": {trust},
+		"Description": {"Made by artesian deploy"}}, &create)
+	if isCode(err, "EntityAlreadyExists") { // another deploy was faster
+		return c.role(ctx, name)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("create role %s: %w", name, err)
+	}
+	err = c.iam(ctx, url.Values{"Action": {"AttachRolePolicy"}, "RoleName": {name}, "PolicyArn": {basicPolicy}}, nil)
+	if err != nil {
+		return "", false, fmt.Errorf("attach policy to role %s: %w", name, err)
+	}
+	return create.Result.Role.Arn, true, nil
+}
+
+func (c *client) iam(ctx context.Context, form url.Values, out any) error {
+	form.Set("Version", "2010-05-08")
+	b, _, err := c.do(ctx, call{service: "iam", method: http.MethodPost, path: "/", body: []byte(form.Encode()),
+		header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}})
+	if err != nil || out == nil {
+		return err
+	}
+	if err := xml.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("the daemon's answer to %s is not what was expected: %w", form.Get("Action"), err)
+	}
+	return nil
+}
+
+func decodeXMLError(b []byte) (code, message string) {
+	var doc struct {
+		Code    string `xml:"Error>Code"`
+		Message string `xml:"Error>Message"`
+	}
+	if xml.Unmarshal(b, &doc) != nil {
+		return "", ""
+	}
+	return doc.Code, doc.Message
+}
+
+type logEvent struct {
+	LogStreamName string `json:"logStreamName"`
+	Timestamp     int64  `json:"timestamp"` // milliseconds
+	Message       string `json:"message"`
+}
+
+// logEvents calls each with the events of a group since a time, oldest first.
+func (c *client) logEvents(ctx context.Context, group string, since time.Time, each func(logEvent) error) error {
+	in := map[string]any{"logGroupName": group, "startTime": since.UnixMilli()}
+	for {
+		var page struct {
+			Events    []logEvent `json:"events"`
+			NextToken string     `json:"nextToken"`
+		}
+		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328.FilterLogEvents"}}
+		err := c.exchange(ctx, call{service: "logs", method: http.MethodPost, path: "/", header: header}, in, &page)
+		if isCode(err, "ResourceNotFoundException") { // nothing was ever logged
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		if page.NextToken == "" {
+			return nil
+		}
+		in["nextToken"] = page.NextToken
+	}
+}
+
+// asJSON returns b itself when it is JSON, else as a JSON string.
+func asJSON(b []byte) (json.RawMessage, error) {
+	if json.Valid(b) {
+		return b, nil
+	}
+	return json.Marshal(string(b))
+}

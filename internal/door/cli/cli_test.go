@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
+)
+
+// contains fails the test for every want that s lacks.
+func contains(t *testing.T, s string, wants ...string) {
+	t.Helper()
+	for _, w := range wants {
+		if !strings.Contains(s, w) {
+			t.Errorf("lacks %q:\n%s", w, s)
+		}
+	}
+}
+
+func TestEnv(t *testing.T) {
+	f := newFake(t)
+	got := f.run(t, "", "env")
+	want := "export AWS_ENDPOINT_URL=" + f.URL + "\nexport AWS_ACCESS_KEY_ID=AKIATEST\nexport AWS_SECRET_ACCESS_KEY=sec/ret\n" +
+		"export AWS_REGION=us-east-1\nexport AWS_DEFAULT_REGION=us-east-1\n"
+	if got != (outcome{0, want, ""}) {
+		t.Errorf("got %+v", got)
+	}
+	got = f.run(t, "", "env", "--json", "--region", "eu-west-1")
+	var m map[string]string
+	if err := json.Unmarshal([]byte(got.out), &m); err != nil || m["AWS_ENDPOINT_URL"] != f.URL || m["AWS_DEFAULT_REGION"] != "eu-west-1" {
+		t.Errorf("--json: %v, %+v", err, got)
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for in, want := range map[string]string{"": "''", "a/b+c=": "a/b+c=", "a b": "'a b'", "it's": `'it'\''s'`, "$x": "'$x'"} {
+		if got := shellQuote(in); got != want {
+			t.Errorf("%q → %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestNoDaemon(t *testing.T) {
+	empty := t.TempDir()
+	got := execute(t, "", "ps", "--data", empty)
+	if got.status != ExitNoDaemon {
+		t.Errorf("status %d", got.status)
+	}
+	contains(t, got.err, "no daemon runs on "+empty, "artesian up --data "+empty)
+
+	f := newFake(t)
+	f.Close() // a daemon that was killed leaves its file behind
+	for _, args := range [][]string{{"ps"}, {"invoke", "x"}, {"functions"}, {"cost"}, {"deploy", t.TempDir(), "--handler", "a.b"}} {
+		if got := f.run(t, "", args...); got.status != ExitNoDaemon || !strings.Contains(got.err, "no daemon answers at") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	f := newFake(t)
+	for _, args := range [][]string{
+		{"nonsense"}, {"ps", "--nonsense"}, {"invoke"}, {"invoke", "x", "-d", "{not json"}, {"cost", "--days", "0"}, {"ps", "--region", "moon"},
+		{"ps", "--endpoint", "localhost"}, {"up", "--isolation", "none"}, {"up", "--runtimes", "any"}, {"deploy", ".", "--timeout", "1500ms"},
+	} {
+		if got := f.run(t, "", args...); got.status != ExitUsage || !strings.Contains(got.err, "artesian: ") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	if got := execute(t, ""); got.status != ExitOK || !strings.Contains(got.out, "deploy") || !strings.Contains(got.out, "Exit status") {
+		t.Errorf("no arguments: %+v", got)
+	}
+	if got := execute(t, "", "version"); got != (outcome{0, "artesian 1.2.3\n", ""}) {
+		t.Errorf("version: %+v", got)
+	}
+}
+
+func TestUp(t *testing.T) {
+	t.Setenv("ARTESIAN_DATA", "/from/env")
+	t.Setenv("ARTESIAN_LISTEN", "127.0.0.1:0")
+	var out strings.Builder
+	var got UpOptions
+	p := Program{Stdout: &out, Stderr: &out, Up: func(_ context.Context, o UpOptions, ready func(Ready)) error {
+		got = o
+		ready(Ready{Endpoint: "http://127.0.0.1:1", Data: o.Data, Isolation: "container", Missing: []string{"cpu quota: no controller"}})
+		return nil
+	}}
+	if status := p.Run(t.Context(), []string{"up", "--idle", "5s", "--runtimes", "nearest"}); status != 0 {
+		t.Fatalf("status %d: %s", status, &out)
+	}
+	want := UpOptions{Data: "/from/env", Listen: "127.0.0.1:0", Account: faas.DefaultAccount, Runtimes: "nearest", Isolation: "container",
+		Idle: 5 * time.Second, Log: "info"}
+	if got != want {
+		t.Errorf("options %+v, want %+v", got, want)
+	}
+	contains(t, out.String(), "http://127.0.0.1:1", "data /from/env", "isolation container", "artesian env --data /from/env", "not enforced here: cpu quota")
+
+	p.Up = func(context.Context, UpOptions, func(Ready)) error { return errors.New("127.0.0.1:4566 is in use") }
+	out.Reset()
+	if status := p.Run(t.Context(), []string{"up"}); status != ExitError || out.String() != "artesian: 127.0.0.1:4566 is in use\n" {
+		t.Errorf("status %d: %s", status, &out)
+	}
+}
+
+func TestInvoke(t *testing.T) {
+	f := newFake(t)
+	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
+	f.invoke = func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amzn-Requestid", "r1")
+		w.Header().Set("X-Amz-Executed-Version", "$LATEST")
+		if r.Header.Get("X-Amz-Log-Type") == "Tail" {
+			w.Header().Set("X-Amz-Log-Result", "U1RBUlQK")
+		}
+		if r.URL.Query().Get("Qualifier") == "bad" {
+			w.Header().Set("X-Amz-Function-Error", "Unhandled")
+		}
+		w.WriteHeader(200)
+		body := make([]byte, r.ContentLength)
+		_, _ = r.Body.Read(body)
+		fmt.Fprintf(w, `{"got":%s}`, body)
+	}
+	f.own[admin.ReceiptsPath+"r1"] = admin.Receipt{Usage: faas.Usage{RequestID: "r1", Outcome: faas.OutcomeOK, Run: 3400 * time.Microsecond, BilledMS: 4, MemoryMB: 128, PeakMB: 38,
+		Cold: &faas.Cold{Place: 100 * time.Microsecond, Sandbox: 12 * time.Millisecond, Runtime: 31 * time.Millisecond, Init: 41 * time.Millisecond}},
+		Currency: "USD", Ours: "0.0000000083", AWS: "0.0000002083"}
+	got := f.run(t, "", "invoke", "hello", "-d", `{"a":1}`, "--tail")
+	if got.status != 0 || got.out != `{"got":{"a":1}}`+"\n" {
+		t.Errorf("%+v", got)
+	}
+	contains(t, got.err, "START\n", "200 · 3.4 ms, billed 4 ms · peak 38 of 128 MB",
+		"cold 84.1 ms: place 100 µs, sandbox 12 ms, runtime 31 ms, init 41 ms", "0.0000000083 USD")
+
+	file := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(file, []byte("[2]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.run(t, "", "invoke", "hello", "-q", "-d", "@"+file); got != (outcome{0, `{"got":[2]}` + "\n", ""}) {
+		t.Errorf("@file: %+v", got)
+	}
+	if got := f.run(t, "3", "invoke", "hello", "-q", "-d", "-"); got != (outcome{0, `{"got":3}` + "\n", ""}) {
+		t.Errorf("stdin: %+v", got)
+	}
+	got = f.run(t, "", "invoke", "hello", "--qualifier", "bad", "--json")
+	var doc invoked
+	if err := json.Unmarshal([]byte(got.out), &doc); err != nil || got.status != ExitFunction {
+		t.Fatalf("%v: %+v", err, got)
+	}
+	if doc.FunctionError != "Unhandled" || string(doc.Answer) != "{\n    \"got\": {}\n  }" || doc.Receipt == nil || doc.Receipt.Cold == nil {
+		t.Errorf("document %+v, answer %s", doc, doc.Answer)
+	}
+}
+
+func TestSuggestions(t *testing.T) {
+	f := newFake(t)
+	got := f.run(t, "", "invoke", "hello")
+	contains(t, got.err, `there is no function "hello"`, "none yet")
+	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
+	f.functions["thumbnail"] = &functionConfig{FunctionName: "thumbnail"}
+	for _, args := range [][]string{{"invoke", "helo"}, {"logs", "ehllo"}, {"delete", "hello2"}} {
+		got := f.run(t, "", args...)
+		if got.status != ExitError || strings.Count(got.err, "\n") != 1 {
+			t.Errorf("%v: %+v", args, got)
+		}
+		contains(t, got.err, "did you mean hello?")
+	}
+	contains(t, f.run(t, "", "invoke", "zzzzzzzz").err, "artesian functions lists")
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "ab", 2}, {"hello", "hello", 0}, {"helo", "hello", 1}, {"ehllo", "hello", 1}, {"kitten", "sitting", 3}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("%q to %q: %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
+
+func TestFunctionsAndDelete(t *testing.T) {
+	f := newFake(t)
+	contains(t, f.run(t, "", "functions").out, "no functions in us-east-1")
+	for _, n := range []string{"a", "b", "c"} { // the fake's pages hold one
+		f.functions[n] = &functionConfig{FunctionName: n, Runtime: "python3.11", MemorySize: 128, Timeout: 3, CodeSize: 2048}
+	}
+	got := f.run(t, "", "list")
+	contains(t, got.out, "FUNCTION", "a ", "b ", "c ", "python3.11", "128 MB", "2.0 KB")
+	if got := f.run(t, "", "delete", "a", "b"); got.out != "deleted a\ndeleted b\n" || len(f.functions) != 1 {
+		t.Errorf("%+v, left %v", got, f.functions)
+	}
+}
+
+func TestLogs(t *testing.T) {
+	f := newFake(t)
+	c := &functionConfig{FunctionName: "hello"}
+	f.functions["hello"] = c
+	got := f.run(t, "", "logs", "hello", "--since", "1h")
+	contains(t, got.out, "from /aws/lambda/hello\n", "second\n")
+	if strings.Count(got.out, "\n") != 2 {
+		t.Errorf("%q", got.out)
+	}
+	c.LoggingConfig.LogGroup = "/own"
+	got = f.run(t, "", "logs", "hello", "--json")
+	var l admin.LogLine
+	if err := json.Unmarshal([]byte(strings.SplitN(got.out, "\n", 2)[0]), &l); err != nil || l.Message != "from /own\n" || l.Stream != "s" {
+		t.Errorf("%v: %+v", err, got)
+	}
+
+	f.own[admin.TailPath] = admin.LogLine{Time: time.Now(), Stream: "s", Message: "live"} // one line, then the daemon ends it
+	got = f.run(t, "", "logs", "-f", "hello")
+	contains(t, got.out, "  live\n")
+	if got.status != ExitNoDaemon || !strings.Contains(got.err, "ended the log") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPSAndCost(t *testing.T) {
+	f := newFake(t)
+	f.own[admin.PSPath] = admin.PS{}
+	contains(t, f.run(t, "", "ps").out, "no instances")
+	idle := time.Now().Add(-7 * time.Second)
+	f.own[admin.PSPath] = admin.PS{Instances: []admin.Instance{{Function: "hello", Version: "$LATEST", Instance: "i1", Runtime: "python3.11", Served: "python 3.12.1 (/usr/bin/python3.12)",
+		State: "frozen", PID: 42, MemoryMB: 128, PeakMB: 38, Calls: 3, Started: idle, IdleSince: &idle}}}
+	contains(t, f.run(t, "", "ps").out, "hello", "frozen", "42", "38/128 MB", "7s", "python3.11", "python 3.12.1")
+
+	f.own[admin.CostPath] = admin.Cost{Currency: "USD", Days: 30}
+	contains(t, f.run(t, "", "cost").out, "no calls in the last 30 days")
+	f.own[admin.CostPath] = admin.Cost{Currency: "USD", Days: 1, Rows: []admin.CostRow{{Function: "hello", Day: "2026-01-02", Calls: 5, Cold: 1, GBSeconds: 0.125, Ours: "0.000012", AWS: "0.000003"}},
+		Total: admin.CostRow{Calls: 5, Cold: 1, Ours: "0.000012", AWS: "0.000003"}}
+	contains(t, f.run(t, "", "cost", "--days", "1").out, "2026-01-02", "hello", "0.1250", "0.000012", "total", "OURS(USD)")
+}
+
+func TestRuntimes(t *testing.T) {
+	f := newFake(t)
+	contains(t, f.run(t, "", "runtime", "list").out, "python3.12", "3.12.1", "/no/python3.12", "cannot be read", "provided.al2023")
+	got := f.run(t, "", "runtime", "remove", "/no/python3.12", "--json")
+	contains(t, got.out, `"removed": "/no/python3.12"`)
+}
+
+func TestDoctorWithoutDaemon(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "not", "yet")
+	got := execute(t, "", "doctor", "--data", data)
+	if got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	contains(t, got.out, "root", "cgroups", data, "no daemon runs on")
+	var d diagnosis
+	if err := json.Unmarshal([]byte(execute(t, "", "doctor", "--json", "--data", data).out), &d); err != nil || len(d.Machine) < 5 || d.Daemon != nil {
+		t.Errorf("%v: %+v", err, d)
+	}
+	f := newFake(t)
+	f.own[admin.DoctorPath] = admin.Doctor{Version: "9", Isolation: "container", Guarantees: []admin.Guarantee{{Name: "cpu quota", How: "no controller"}},
+		Paths: []admin.Path{{Name: "data", Path: "/d"}}}
+	contains(t, f.run(t, "", "doctor").out, "daemon 9", "isolation container", "cpu quota", "NO", "/d")
+}
+
+func TestCompletion(t *testing.T) {
+	f := newFake(t)
+	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
+	t.Setenv("ARTESIAN_DATA", f.data)
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"de"}, "delete\ndeploy\n"},
+		{[]string{"runtime", ""}, "add\nlist\nremove\n"},
+		{[]string{"invoke", "h"}, "hello\n"},
+		{[]string{"invoke", "--data", f.data, ""}, "hello\n"},
+		{[]string{"cost", "--da"}, "--data\n--days\n"},
+	} {
+		if got := execute(t, "", append([]string{"__complete"}, c.words...)...); got != (outcome{0, c.want, ""}) {
+			t.Errorf("%v: %+v", c.words, got)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		contains(t, execute(t, "", "completion", shell).out, "artesian __complete")
+	}
+}

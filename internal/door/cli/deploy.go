@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"artesian/internal/door/cli/project"
+	"artesian/internal/door/gateway/admin"
+)
+
+type deployCmd struct {
+	remote
+	Dir     string            `arg:"" help:"Folder with app.py, go.mod or bootstrap in it." default:"."`
+	Name    string            `help:"Name of the function; the folder's by default."`
+	Memory  int               `help:"Memory in MB, 128 to 10240; CPU grows with it. Default for a new function: 128." placeholder:"MB"`
+	Timeout time.Duration     `help:"Longest time for a call, 1s to 15m. Default for a new function: 3s." placeholder:"TIME"`
+	Env     map[string]string `help:"Environment variable of the function; given ones replace all it has." placeholder:"K=V" mapsep:"none"`
+	Runtime string            `help:"Runtime, for example python3.12; found from the folder by default." placeholder:"NAME"`
+	Handler string            `help:"Handler, for example app.handler; found from the folder by default." placeholder:"NAME"`
+	Role    string            `help:"Name or ARN of the role to act as; a role by name is made if missing." default:"artesian-default"`
+	Fresh   bool              `help:"Install dependencies anew instead of from the cache."`
+}
+
+// deployed is what a deploy did, as --json prints it.
+type deployed struct {
+	Function string       `json:"function"`
+	ARN      string       `json:"arn"`
+	Action   string       `json:"action"` // created, updated or unchanged
+	Runtime  string       `json:"runtime"`
+	Handler  string       `json:"handler"`
+	CodeHash string       `json:"code_sha256"`
+	CodeSize int64        `json:"code_size"`
+	Steps    []deployStep `json:"steps"`
+}
+
+type deployStep struct {
+	Name string  `json:"name"`
+	MS   float64 `json:"ms"`
+}
+
+// deployment is one run of deploy.
+type deployment struct {
+	*deployCmd
+	s    *session
+	cl   *client
+	p    project.Project
+	zip  []byte
+	done deployed
+}
+
+func (c *deployCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	if c.Timeout%time.Second != 0 {
+		return &exitError{ExitUsage, fmt.Errorf("--timeout %s: whole seconds only", c.Timeout)}
+	}
+	d := &deployment{deployCmd: c, s: s, cl: cl}
+	start := time.Now()
+	if err := d.build(); err != nil {
+		return err
+	}
+	if err := d.publish(); err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(d.done)
+	}
+	return s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
+		d.done.Action, d.done.Function, span(time.Since(start)), d.done.Runtime, d.done.Handler, size(d.done.CodeSize))
+}
+
+// step runs one part, says when it takes long, and notes its time.
+func (d *deployment) step(name string, do func() error) error {
+	start := time.Now()
+	err := d.s.progress(name, do)
+	took := time.Since(start)
+	d.done.Steps = append(d.done.Steps, deployStep{name, float64(took) / 1e6})
+	if err == nil && !d.JSON {
+		err = d.s.printf("  %-12s %s\n", name, span(took))
+	}
+	return err
+}
+
+func (d *deployment) build() error {
+	var err error
+	if d.p, err = project.Detect(d.Dir, d.Handler, d.Runtime); err != nil {
+		return err
+	}
+	if d.Name == "" {
+		d.Name = d.p.Name
+	}
+	b := project.Builder{Fresh: d.Fresh}
+	if d.p.Language == project.Python {
+		if b.Python, err = d.interpreter(); err != nil {
+			return err
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	b.Cache = filepath.Join(cache, "artesian")
+	d.zip, err = b.Build(d.s.ctx, d.p, d.step)
+	return err
+}
+
+// interpreter settles the Python runtime, by default the newest that the daemon has, and returns an interpreter of that
+// version on this machine to install dependencies with.
+func (d *deployment) interpreter() (string, error) {
+	all, err := d.cl.runtimes(d.s.ctx)
+	if err != nil {
+		return "", err
+	}
+	var usable []admin.Runtime
+	for _, r := range all.Runtimes {
+		if strings.HasPrefix(r.Name, "python") && r.Note == "" {
+			usable = append(usable, r)
+		}
+	}
+	if len(usable) == 0 {
+		return "", errors.New("the daemon has no Python; install one (Debian: apt install python3) or add it: artesian runtime add PATH")
+	}
+	slices.SortFunc(usable, func(a, b admin.Runtime) int { return minor(a.Name) - minor(b.Name) })
+	serves := usable[len(usable)-1]
+	if d.p.Runtime == "" {
+		d.p.Runtime = serves.Name
+	}
+	// The daemon serves an exact version or else the next newer one; if there is neither, it says so itself at creation.
+	for _, r := range usable {
+		if minor(r.Name) >= minor(d.p.Runtime) {
+			serves = r
+			break
+		}
+	}
+	if _, err := os.Stat(serves.Path); err == nil {
+		return serves.Path, nil
+	}
+	path, err := exec.LookPath(serves.Name)
+	if err != nil && d.p.Requires != "" {
+		return "", fmt.Errorf("requirements.txt needs %s on this machine to be installed for the daemon's; it is not on the PATH", serves.Name)
+	}
+	return path, nil
+}
+
+// minor returns 12 of python3.12, and -1 of what has no such form.
+func minor(runtime string) int {
+	n, err := strconv.Atoi(strings.TrimPrefix(runtime, "python3."))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// publish creates the function or changes what differs, and waits until that is in force.
+func (d *deployment) publish() error {
+	var have functionConfig
+	err := d.cl.lambda(d.s.ctx, http.MethodGet, functionPath(d.Name, "/configuration"), nil, nil, &have)
+	switch {
+	case isCode(err, "ResourceNotFoundException"):
+		d.done.Action = "created"
+		err = d.create()
+	case err == nil:
+		d.done.Action = "unchanged"
+		err = d.update(have)
+	}
+	if err != nil {
+		return err
+	}
+	f, err := d.cl.settled(d.s.ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	d.done.Function, d.done.ARN, d.done.Runtime, d.done.Handler = f.FunctionName, f.FunctionArn, f.Runtime, f.Handler
+	d.done.CodeHash, d.done.CodeSize = f.CodeSha256, f.CodeSize
+	return nil
+}
+
+func (d *deployment) create() error {
+	role, err := d.roleARN()
+	if err != nil {
+		return err
+	}
+	in := d.settings()
+	in["FunctionName"] = d.Name
+	in["Runtime"], in["Handler"], in["Role"] = d.p.Runtime, d.p.Handler, role
+	in["Code"] = map[string][]byte{"ZipFile": d.zip}
+	in["Architectures"] = []string{architecture()}
+	return d.step("create", func() error {
+		if err := d.cl.lambda(d.s.ctx, http.MethodPost, functionsPath, nil, in, nil); err != nil {
+			return err
+		}
+		_, err := d.cl.settled(d.s.ctx, d.Name)
+		return err
+	})
+}
+
+// settings are the options that were given.
+func (d *deployment) settings() map[string]any {
+	in := map[string]any{}
+	if d.Memory != 0 {
+		in["MemorySize"] = d.Memory
+	}
+	if d.Timeout != 0 {
+		in["Timeout"] = int(d.Timeout / time.Second)
+	}
+	if len(d.Env) > 0 {
+		in["Environment"] = environment{d.Env}
+	}
+	return in
+}
+
+func (d *deployment) update(have functionConfig) error {
+	if err := d.configure(have); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(d.zip)
+	if base64.StdEncoding.EncodeToString(sum[:]) == have.CodeSha256 {
+		return nil
+	}
+	d.done.Action = "updated"
+	return d.change("upload", "/code", map[string]any{"ZipFile": d.zip, "Architectures": []string{architecture()}})
+}
+
+func (d *deployment) configure(have functionConfig) error {
+	in := d.settings()
+	if in["MemorySize"] == have.MemorySize {
+		delete(in, "MemorySize")
+	}
+	if in["Timeout"] == have.Timeout {
+		delete(in, "Timeout")
+	}
+	if have.Environment != nil && maps.Equal(have.Environment.Variables, d.Env) {
+		delete(in, "Environment")
+	}
+	if d.p.Runtime != have.Runtime {
+		in["Runtime"] = d.p.Runtime
+	}
+	if d.p.Handler != have.Handler {
+		in["Handler"] = d.p.Handler
+	}
+	if d.Role != defaultRole {
+		role, err := d.roleARN()
+		if err != nil {
+			return err
+		}
+		if role != have.Role {
+			in["Role"] = role
+		}
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	d.done.Action = "updated"
+	return d.change("configure", "/configuration", in)
+}
+
+func (d *deployment) change(step, path string, in any) error {
+	return d.step(step, func() error {
+		if err := d.cl.lambda(d.s.ctx, http.MethodPut, functionPath(d.Name, path), nil, in, nil); err != nil {
+			return err
+		}
+		_, err := d.cl.settled(d.s.ctx, d.Name)
+		return err
+	})
+}
+
+const defaultRole = "artesian-default"
+
+func (d *deployment) roleARN() (arn string, err error) {
+	if strings.HasPrefix(d.Role, "arn:") {
+		return d.Role, nil
+	}
+	err = d.step("role", func() error {
+		arn, _, err = d.cl.role(d.s.ctx, d.Role)
+		return err
+	})
+	return arn, err
+}
+
+// architecture is Lambda's name for this machine's.
+func architecture() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
+)
+
+type invokeCmd struct {
+	remote
+	Name      string `arg:"" help:"Function to call."`
+	Payload   string `short:"d" help:"The event: JSON, @FILE, or - for stdin." default:"{}" placeholder:"EVENT"`
+	Qualifier string `help:"Version or alias." placeholder:"Q"`
+	Tail      bool   `help:"Print the last 4 KB of this call's log to stderr."`
+	Quiet     bool   `short:"q" help:"Print the answer only."`
+}
+
+// invoked is the answer of one call, as --json prints it.
+type invoked struct {
+	Status        int             `json:"status"`
+	RequestID     string          `json:"request_id"`
+	Version       string          `json:"version"`
+	FunctionError string          `json:"function_error,omitempty"`
+	Answer        json.RawMessage `json:"answer"`
+	Log           string          `json:"log,omitempty"`
+	Receipt       *admin.Receipt  `json:"receipt,omitempty"`
+	raw           []byte
+}
+
+func (c *invokeCmd) Run(s *session) error {
+	payload, err := c.event(s.Stdin)
+	if err != nil {
+		return err
+	}
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var got invoked
+	err = s.progress("waiting for "+c.Name, func() error {
+		got, err = c.call(s.ctx, cl, payload)
+		return err
+	})
+	if err != nil {
+		return cl.suggest(s.ctx, c.Name, err)
+	}
+	if !c.Quiet {
+		if got.Receipt, err = cl.receipt(s.ctx, got.RequestID); err != nil {
+			return err
+		}
+	}
+	if err := c.print(s, got); err != nil {
+		return err
+	}
+	if got.FunctionError != "" {
+		return &exitError{status: ExitFunction}
+	}
+	return nil
+}
+
+// event reads what -d names.
+func (c *invokeCmd) event(stdin io.Reader) ([]byte, error) {
+	var b []byte
+	var err error
+	switch {
+	case c.Payload == "-":
+		b, err = io.ReadAll(stdin)
+	case strings.HasPrefix(c.Payload, "@"):
+		b, err = os.ReadFile(c.Payload[1:])
+	default:
+		b = []byte(c.Payload)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the event: %w", err)
+	}
+	if len(b) > faas.MaxRequestBytes {
+		return nil, fmt.Errorf("the event has %d bytes; at most %d are allowed", len(b), faas.MaxRequestBytes)
+	}
+	if len(b) > 0 && !json.Valid(b) {
+		return nil, &exitError{ExitUsage, errors.New("the event (-d) is not JSON")}
+	}
+	return b, nil
+}
+
+func (c *invokeCmd) call(ctx context.Context, cl *client, payload []byte) (invoked, error) {
+	r := call{service: "lambda", method: http.MethodPost, path: functionPath(c.Name, "/invocations"), body: payload,
+		query: url.Values{}, header: http.Header{"Content-Type": {"application/json"}}}
+	if c.Qualifier != "" {
+		r.query.Set("Qualifier", c.Qualifier)
+	}
+	if c.Tail {
+		r.header.Set("X-Amz-Log-Type", "Tail")
+	}
+	b, h, err := cl.do(ctx, r)
+	if err != nil {
+		return invoked{}, err
+	}
+	log, err := base64.StdEncoding.DecodeString(h.Get("X-Amz-Log-Result"))
+	if err != nil {
+		return invoked{}, fmt.Errorf("the daemon's X-Amz-Log-Result is not base64: %w", err)
+	}
+	answer, err := asJSON(b)
+	return invoked{Status: http.StatusOK, RequestID: h.Get("X-Amzn-Requestid"), Version: h.Get("X-Amz-Executed-Version"),
+		FunctionError: h.Get("X-Amz-Function-Error"), Answer: answer, Log: string(log), raw: b}, err
+}
+
+// receipt waits up to two seconds for the usage record of a call, which is written in batches; nil when there is none.
+func (c *client) receipt(ctx context.Context, id string) (*admin.Receipt, error) {
+	deadline := time.Now().Add(2 * time.Second)
+	for {
+		var r admin.Receipt
+		err := c.own(ctx, http.MethodGet, admin.ReceiptsPath+url.PathEscape(id), nil, nil, &r)
+		var e *apiError
+		switch {
+		case err == nil:
+			return &r, nil
+		case !errors.As(err, &e) || e.status != http.StatusNotFound:
+			return nil, fmt.Errorf("read the receipt: %w", err)
+		case time.Now().After(deadline):
+			return nil, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *invokeCmd) print(s *session, got invoked) error {
+	if c.JSON {
+		return s.json(got)
+	}
+	answer := got.raw
+	if n := len(answer); n == 0 || answer[n-1] != '\n' {
+		answer = append(answer, '\n')
+	}
+	if _, err := s.Stdout.Write(answer); err != nil {
+		return err
+	}
+	if got.Log != "" {
+		s.note("%s", strings.TrimRight(got.Log, "\n"))
+	}
+	if !c.Quiet {
+		s.note("%s", summary(got))
+	}
+	return nil
+}
+
+// summary is the receipt in a line: status, duration, memory, cold phases, price.
+func summary(got invoked) string {
+	parts := []string{fmt.Sprint(got.Status)}
+	if got.FunctionError != "" {
+		parts[0] += " " + got.FunctionError + " function error"
+	}
+	r := got.Receipt
+	if r == nil {
+		return strings.Join(append(parts, "request "+got.RequestID, "no receipt yet"), " · ")
+	}
+	if r.Outcome != faas.OutcomeOK && r.Outcome != faas.OutcomeError {
+		parts = append(parts, string(r.Outcome))
+	}
+	parts = append(parts, fmt.Sprintf("%s, billed %d ms", span(r.Run), r.BilledMS), fmt.Sprintf("peak %d of %d MB", r.PeakMB, r.MemoryMB))
+	if cold := r.Cold; cold != nil {
+		parts = append(parts, fmt.Sprintf("cold %s: place %s, sandbox %s, runtime %s, init %s",
+			span(cold.Place+cold.Sandbox+cold.Runtime+cold.Init), span(cold.Place), span(cold.Sandbox), span(cold.Runtime), span(cold.Init)))
+	}
+	parts = append(parts, fmt.Sprintf("%s %s (AWS %s)", r.Ours, r.Currency, r.AWS))
+	return strings.Join(parts, " · ")
+}

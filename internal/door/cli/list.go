@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"artesian/internal/door/gateway/admin"
+)
+
+type psCmd struct {
+	remote
+}
+
+func (c *psCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var ps admin.PS
+	if err := cl.own(s.ctx, http.MethodGet, admin.PSPath, nil, nil, &ps); err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(ps)
+	}
+	if len(ps.Instances) == 0 {
+		return s.printf("no instances: every function is at zero\n")
+	}
+	now := time.Now()
+	var rows [][]string
+	for _, i := range ps.Instances {
+		idle := "-"
+		if i.IdleSince != nil {
+			idle = now.Sub(*i.IdleSince).Round(time.Second).String()
+		}
+		rows = append(rows, []string{i.Function, i.Version, i.Instance, i.State, strconv.Itoa(i.PID), strconv.FormatInt(i.Calls, 10),
+			fmt.Sprintf("%d/%d MB", i.PeakMB, i.MemoryMB), now.Sub(i.Started).Round(time.Second).String(), idle, i.Runtime, i.Served})
+	}
+	return s.table("FUNCTION VERSION INSTANCE STATE PID CALLS PEAK AGE IDLE RUNTIME SERVED", rows)
+}
+
+type costCmd struct {
+	remote
+	Days int `help:"How many days back, today included (1 to 366)." default:"30" placeholder:"N"`
+}
+
+func (c *costCmd) Run(s *session) error {
+	if c.Days < 1 || c.Days > 366 {
+		return &exitError{ExitUsage, fmt.Errorf("--days %d: 1 to 366 are allowed", c.Days)}
+	}
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var cost admin.Cost
+	query := url.Values{"days": {strconv.Itoa(c.Days)}}
+	if err := cl.own(s.ctx, http.MethodGet, admin.CostPath, query, nil, &cost); err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(cost)
+	}
+	if len(cost.Rows) == 0 {
+		return s.printf("no calls in the last %d days\n", cost.Days)
+	}
+	var rows [][]string
+	for _, r := range cost.Rows {
+		rows = append(rows, costColumns(r))
+	}
+	cost.Total.Day, cost.Total.Function = "total", ""
+	rows = append(rows, costColumns(cost.Total))
+	return s.table("DAY FUNCTION CALLS COLD ERRORS GB-S CPU-S OURS("+cost.Currency+") AWS("+cost.Currency+")", rows)
+}
+
+func costColumns(r admin.CostRow) []string {
+	count := func(n int64) string { return strconv.FormatInt(n, 10) }
+	return []string{r.Day, r.Function, count(r.Calls), count(r.Cold), count(r.Errors), fmt.Sprintf("%.4f", r.GBSeconds),
+		fmt.Sprintf("%.3f", r.CPUSeconds), r.Ours, r.AWS}
+}
+
+type functionsCmd struct {
+	remote
+}
+
+func (c *functionsCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	all, err := cl.functions(s.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(map[string]any{"functions": all})
+	}
+	if len(all) == 0 {
+		return s.printf("no functions in %s; deploy one with: artesian deploy DIR\n", c.Region)
+	}
+	var rows [][]string
+	for _, f := range all {
+		rows = append(rows, []string{f.FunctionName, f.Runtime, f.Handler, fmt.Sprintf("%d MB", f.MemorySize), fmt.Sprintf("%d s", f.Timeout),
+			size(f.CodeSize), strings.Replace(f.LastModified, ".000+0000", "Z", 1)})
+	}
+	return s.table("FUNCTION RUNTIME HANDLER MEMORY TIMEOUT CODE MODIFIED", rows)
+}
+
+type deleteCmd struct {
+	remote
+	Names []string `arg:"" name:"name" help:"Functions to delete."`
+}
+
+func (c *deleteCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Names {
+		if err := cl.lambda(s.ctx, http.MethodDelete, functionPath(name, ""), nil, nil, nil); err != nil {
+			return cl.suggest(s.ctx, name, err)
+		}
+		if !c.JSON {
+			if err := s.printf("deleted %s\n", name); err != nil {
+				return err
+			}
+		}
+	}
+	if c.JSON {
+		return s.json(map[string]any{"deleted": c.Names})
+	}
+	return nil
+}

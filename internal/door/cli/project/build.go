@@ -1,0 +1,190 @@
+package project
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Builder builds projects. Its cache may be shared by several processes.
+type Builder struct {
+	Cache  string // directory for installed dependencies
+	Python string // interpreter to install them with: the one that will run them
+	Fresh  bool   // install dependencies anew even when the cache has them
+}
+
+// Step is called with the name of each part of a build; it runs do and returns its error.
+type Step func(name string, do func() error) error
+
+// Build returns the deployment package of p.
+func (b Builder) Build(ctx context.Context, p Project, step Step) ([]byte, error) {
+	t := tree{}
+	switch p.Language {
+	case Go:
+		if err := b.golang(ctx, p, t, step); err != nil {
+			return nil, err
+		}
+		if len(t) == 0 {
+			return nil, errors.New("the build made nothing")
+		}
+		return b.pack(t, step)
+	case Python:
+		if err := b.python(ctx, p, t, step); err != nil {
+			return nil, err
+		}
+	case Binary:
+		if fi, err := os.Stat(filepath.Join(p.Dir, "bootstrap")); err != nil {
+			return nil, fmt.Errorf("read bootstrap: %w", err)
+		} else if fi.Mode()&0o111 == 0 {
+			return nil, errors.New("bootstrap is not executable; run: chmod +x bootstrap")
+		}
+	}
+	if err := t.add(p.Dir, skipped); err != nil {
+		return nil, err
+	}
+	return b.pack(t, step)
+}
+
+func (b Builder) pack(t tree, step Step) (zip []byte, err error) {
+	err = step("pack", func() error {
+		zip, err = t.zip()
+		return err
+	})
+	return zip, err
+}
+
+// golang compiles the program to bootstrap; the folder's other files, its data, go with it.
+func (b Builder) golang(ctx context.Context, p Project, t tree, step Step) error {
+	out := filepath.Join(b.Cache, "go", hash(p.Dir))
+	if err := os.MkdirAll(out, 0o700); err != nil {
+		return fmt.Errorf("make build directory: %w", err)
+	}
+	bootstrap := filepath.Join(out, "bootstrap")
+	err := step("go build", func() error {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bootstrap, p.Main)
+		cmd.Dir = p.Dir
+		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+runtime.GOARCH, "CGO_ENABLED=0", "GOWORK=off")
+		return run(cmd)
+	})
+	if err != nil {
+		return err
+	}
+	leave := func(rel string) bool {
+		return skipped(rel) || strings.HasSuffix(rel, ".go") || rel == "go.mod" || rel == "go.sum" || rel == "vendor" || rel == "testdata"
+	}
+	if err := t.add(p.Dir, leave); err != nil {
+		return err
+	}
+	t["bootstrap"] = source{bootstrap, 0o755}
+	return nil
+}
+
+// python installs requirements.txt for the interpreter that will serve, once per content of that file.
+func (b Builder) python(ctx context.Context, p Project, t tree, step Step) error {
+	if p.Requires == "" {
+		return nil
+	}
+	req, err := os.ReadFile(p.Requires)
+	if err != nil {
+		return fmt.Errorf("read requirements.txt: %w", err)
+	}
+	if !needsPackages(string(req)) {
+		return nil
+	}
+	version, err := exec.CommandContext(ctx, b.Python, "-c", "import sys,sysconfig; print(sys.version, sysconfig.get_platform())").Output()
+	if err != nil {
+		return fmt.Errorf("ask %s for its version: %w", b.Python, err)
+	}
+	dir := filepath.Join(b.Cache, "pip", hash(string(version), string(req)))
+	if b.Fresh || !selfContained(string(req)) {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("empty cache: %w", err)
+		}
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := step("pip install", func() error { return b.pip(ctx, p, dir) }); err != nil {
+			return err
+		}
+	}
+	// What pip writes about itself and its console scripts differs from run to run and is not needed.
+	return t.add(dir, func(rel string) bool {
+		base := filepath.Base(rel)
+		return rel == "bin" || base == "RECORD" || base == "direct_url.json" || base == "__pycache__"
+	})
+}
+
+func (b Builder) pip(ctx context.Context, p Project, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".partial-")
+	if err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	defer os.RemoveAll(tmp)
+	cmd := exec.CommandContext(ctx, b.Python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-input",
+		"--target", tmp, "--requirement", p.Requires)
+	cmd.Dir = p.Dir
+	if err := run(cmd); err != nil {
+		if strings.Contains(err.Error(), "No module named pip") {
+			return fmt.Errorf("%s has no pip, which requirements.txt needs; install it (Debian: apt install python3-pip)", b.Python)
+		}
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil && !errors.Is(err, fs.ErrExist) { // another deploy may have been faster
+		return fmt.Errorf("keep dependencies: %w", err)
+	}
+	return nil
+}
+
+// needsPackages reports whether requirements.txt says anything but comments.
+func needsPackages(req string) bool {
+	for line := range strings.Lines(req) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			return true
+		}
+	}
+	return false
+}
+
+// selfContained reports whether requirements.txt names packages only, so that its content stands for what it installs.
+func selfContained(req string) bool {
+	for line := range strings.Lines(req) {
+		line = strings.TrimSpace(line)
+		if line != "" && strings.ContainsRune("-./", rune(line[0])) || strings.Contains(line, "file:") {
+			return false
+		}
+	}
+	return true
+}
+
+// run executes a tool; on failure the error carries what it said.
+func run(cmd *exec.Cmd) error {
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%s is not installed", cmd.Args[0])
+	}
+	return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args[:min(3, len(cmd.Args))], " "), err, strings.TrimSpace(said.String()))
+}
+
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+
+	"artesian/internal/door/gateway/admin"
+)
+
+type runtimeCmd struct {
+	List   runtimeListCmd   `cmd:"" help:"List what can run functions here."`
+	Add    runtimeAddCmd    `cmd:"" help:"Add an interpreter by its path on the daemon's host."`
+	Remove runtimeRemoveCmd `cmd:"" aliases:"rm" help:"Forget an interpreter that was added."`
+}
+
+type runtimeListCmd struct {
+	remote
+}
+
+func (c *runtimeListCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	got, err := cl.runtimes(s.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(got)
+	}
+	return s.table("RUNTIME VERSION PATH FROM NOTE", runtimeRows(got.Runtimes))
+}
+
+func runtimeRows(all []admin.Runtime) (rows [][]string) {
+	for _, r := range all {
+		from := "host"
+		if r.Added {
+			from = "added"
+		}
+		rows = append(rows, []string{r.Name, dash(r.Version), dash(r.Path), from, r.Note})
+	}
+	return rows
+}
+
+func (c *client) runtimes(ctx context.Context) (admin.Runtimes, error) {
+	var got admin.Runtimes
+	err := c.own(ctx, http.MethodGet, admin.RuntimesPath, nil, nil, &got)
+	return got, err
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+type runtimeAddCmd struct {
+	remote
+	Path string `arg:"" help:"The interpreter, for example /opt/python3.13/bin/python3.13."`
+}
+
+func (c *runtimeAddCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(c.Path)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", c.Path, err)
+	}
+	var added admin.Runtime
+	if err := cl.own(s.ctx, http.MethodPost, admin.RuntimesPath, nil, admin.AddRuntime{Path: path}, &added); err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(added)
+	}
+	return s.printf("added %s: version %s at %s\n", added.Name, added.Version, added.Path)
+}
+
+type runtimeRemoveCmd struct {
+	remote
+	Path string `arg:"" help:"The interpreter, as runtime list shows it."`
+}
+
+func (c *runtimeRemoveCmd) Run(s *session) error {
+	cl, err := c.connect()
+	if err != nil {
+		return err
+	}
+	path, err := filepath.Abs(c.Path)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", c.Path, err)
+	}
+	if err := cl.own(s.ctx, http.MethodDelete, admin.RuntimesPath, url.Values{"path": {path}}, nil, nil); err != nil {
+		return err
+	}
+	if c.JSON {
+		return s.json(map[string]string{"removed": path})
+	}
+	return s.printf("removed %s\n", path)
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"time"
+)
+
+// UpOptions are the settings of a daemon, as typed.
+type UpOptions struct {
+	Data      string        // directory of everything durable
+	Listen    string        // host:port; port 0 takes a free one
+	Account   string        // 12 digits
+	Runtimes  string        // exact (the version asked for or a newer one of the language) or nearest (an older one too)
+	Isolation string        // container or process
+	Idle      time.Duration // how long an instance without work is kept
+	Log       string        // least level of the daemon's own log on stderr: debug, info, warn or error
+}
+
+// Ready is what a daemon says of itself once it serves.
+type Ready struct {
+	Endpoint  string   `json:"endpoint"`
+	Data      string   `json:"data"`
+	Isolation string   `json:"isolation"`
+	Missing   []string `json:"missing"` // guarantees that this environment cannot give, one line each
+}
+
+type upCmd struct {
+	Data      string        `help:"Directory of everything durable; made if missing." default:"${data}" env:"ARTESIAN_DATA" placeholder:"DIR" type:"path"`
+	Listen    string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
+	Account   string        `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
+	Runtimes  string        `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
+	Isolation string        `help:"container (namespaces, seccomp, cgroups) or process (none: only for code that you trust)." enum:"container,process" default:"container"`
+	Idle      time.Duration `help:"How long an instance without work is kept." default:"5m" placeholder:"TIME"`
+	Log       string        `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
+	JSON      bool          `help:"Print the ready line as JSON."`
+}
+
+func (c *upCmd) Run(s *session) error {
+	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: c.Idle, Log: c.Log}
+	var unsaid error
+	err := s.Up(s.ctx, o, func(r Ready) { unsaid = c.say(s, r) })
+	if err == nil {
+		err = unsaid
+	}
+	return err
+}
+
+func (c *upCmd) say(s *session, r Ready) error {
+	if c.JSON {
+		return s.json(r)
+	}
+	err := s.printf("ready: %s  data %s  isolation %s  credentials: eval \"$(artesian env --data %s)\"\n",
+		r.Endpoint, r.Data, r.Isolation, shellQuote(r.Data))
+	for _, m := range r.Missing {
+		if err == nil {
+			err = s.printf("not enforced here: %s\n", m)
+		}
+	}
+	return err
+}
