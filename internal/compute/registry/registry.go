@@ -25,6 +25,9 @@ const (
 // format is the version of the records' layout; a newer one is refused by the store's owner at start.
 const format = 1
 
+// StaleRevision is the message of a change whose stated revision is not the current one.
+const StaleRevision = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
+
 // Record is what is stored for one function or one of its published versions.
 type Record struct {
 	Format  int               `json:"format"`
@@ -199,8 +202,7 @@ func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision stri
 		return nil, err
 	}
 	if revision != "" && revision != old.Version.ID.Revision {
-		return nil, &faas.Error{Kind: faas.Precondition, Op: "update function",
-			Message: "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
+		return nil, &faas.Error{Kind: faas.Precondition, Op: "update function", Message: StaleRevision}
 	}
 	rec := *old
 	if err := mutate(&rec); err != nil {
@@ -254,8 +256,7 @@ func (r *Registry) Publish(ctx context.Context, id faas.FunctionID, revision, co
 		return nil, err
 	}
 	if revision != "" && revision != latest.Version.ID.Revision {
-		return nil, &faas.Error{Kind: faas.Precondition, Op: "publish version",
-			Message: "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"}
+		return nil, &faas.Error{Kind: faas.Precondition, Op: "publish version", Message: StaleRevision}
 	}
 	if codeSHA256 != "" && codeSHA256 != latest.Version.Code.SHA256 {
 		return nil, &faas.Error{Kind: faas.Invalid, Op: "publish version",

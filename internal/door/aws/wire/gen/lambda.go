@@ -25,7 +25,18 @@ func lambda() model.Service {
 			"Invoke": faas.MaxRequestBytes},
 		Content: map[string]string{"Invoke": "application/json"},
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
-		Refused: map[string][]string{},
+		Refused: map[string][]string{
+			"CreateFunction": {"AcceleratorConfig", "CapacityProviderConfig", "DurableConfig", "FileSystemConfigs", "ImageConfig",
+				"KMSKeyArn", "Layers", "RuntimeConfig", "TenancyConfig", "VpcConfig",
+				"CodeSigningConfigArn", "PublishTo", "Code.ImageUri", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectStorageMode",
+				"Code.S3ObjectVersion", "Code.SourceKMSKeyArn"},
+			"UpdateFunctionConfiguration": {"AcceleratorConfig", "CapacityProviderConfig", "DurableConfig", "FileSystemConfigs", "ImageConfig",
+				"KMSKeyArn", "Layers", "RuntimeConfig", "VpcConfig"},
+			"UpdateFunctionCode": {"ImageUri", "S3Bucket", "S3Key", "S3ObjectStorageMode", "S3ObjectVersion", "SourceKMSKeyArn", "PublishTo"},
+			"PublishVersion":     {"PublishTo"},
+			"Invoke":             {"DurableExecutionName", "TenantId"},
+			"ListFunctions":      {"MasterRegion"},
+		},
 		Errors: []string{"TooManyRequestsException", "ServiceException", "InvalidParameterValueException", "ResourceNotFoundException",
 			"ResourceConflictException", "PreconditionFailedException", "CodeStorageExceededException", "RequestTooLargeException"},
 		Codes: wire.Codes{

@@ -1,0 +1,459 @@
+// Package lambda answers AWS Lambda's API on the registry, the package store and the invoker.
+package lambda
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"artesian/internal/compute/registry"
+	"artesian/internal/door/aws/lambda/api"
+	"artesian/internal/faas"
+)
+
+// Functions is the book of functions.
+type Functions interface {
+	Get(id faas.FunctionID, qualifier string) (*registry.Record, error)
+	List(scope faas.Scope, after string, limit int) []*registry.Record
+	Versions(id faas.FunctionID) ([]*registry.Record, error)
+	Create(ctx context.Context, v faas.Version, tags map[string]string) (*registry.Record, error)
+	Update(ctx context.Context, id faas.FunctionID, revision string, mutate func(*registry.Record) error) (*registry.Record, error)
+	Publish(ctx context.Context, id faas.FunctionID, revision, codeSHA256, description string) (*registry.Record, error)
+	Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error
+	Delete(ctx context.Context, id faas.FunctionID, qualifier string) error
+}
+
+// Packages keeps deployment packages. Put answers only once a package is durable and has been judged whole.
+type Packages interface {
+	Put(ctx context.Context, zip []byte) (faas.Code, error)
+}
+
+// Invoker runs functions.
+type Invoker interface {
+	Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink) error
+	Concurrency() int
+}
+
+// Config of the service.
+type Config struct {
+	Functions Functions
+	Packages  Packages
+	Invoker   Invoker
+	// Serves says what serves a runtime identifier here, or why nothing does.
+	Serves func(runtime string) (string, error)
+	// AssumableRole refuses a role that does not exist or that functions may not assume.
+	AssumableRole func(ctx context.Context, account, arn string) error
+	// Caller says who is calling, for which account and region.
+	Caller func(ctx context.Context) (arn string, scope faas.Scope)
+	// Location makes a URL from which a package can be downloaded for ten minutes.
+	Location func(ctx context.Context, sha256 string) *url.URL
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Service implements api.Service.
+type Service struct{ cfg Config }
+
+// New returns the service.
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
+
+var _ api.Service = (*Service)(nil)
+
+// Resource returns the ARN that an operation is about, for authorisation.
+func (s *Service) Resource(ctx context.Context, functionName string) string {
+	_, scope := s.cfg.Caller(ctx)
+	if id, _, err := parseName(scope, functionName, ""); err == nil {
+		return id.ARN()
+	}
+	return "*"
+}
+
+func (s *Service) name(ctx context.Context, name string, qualifier *string) (faas.FunctionID, string, error) {
+	_, scope := s.cfg.Caller(ctx)
+	return parseName(scope, name, value(qualifier))
+}
+
+// CreateFunction implements api.Service.
+func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInput) (*api.CreateFunctionOutput, error) {
+	id, qualifier, err := s.name(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	if qualifier != "" {
+		return nil, invalidName(in.FunctionName)
+	}
+	v := faas.Version{
+		ID:           faas.VersionID{FunctionID: id},
+		MemoryMB:     faas.DefaultMemoryMB,
+		Timeout:      faas.DefaultTimeout,
+		TmpMB:        faas.DefaultTmpMB,
+		Architecture: architecture(),
+		Tracing:      "PassThrough",
+		Logging:      faas.Logging{Group: "/aws/lambda/" + id.Name, Format: "Text"},
+		State:        faas.Active,
+		Update:       faas.Successful,
+	}
+	if err := checkArchitectures(in.Architectures); err != nil {
+		return nil, err
+	}
+	if p := value(in.PackageType); p != "" && p != "Zip" {
+		return nil, refused("PackageType", p, "Zip")
+	}
+	if in.Runtime == nil {
+		return nil, faas.Errorf(faas.Invalid, "Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	if in.Code == nil || len(in.Code.ZipFile) == 0 {
+		return nil, faas.Errorf(faas.Invalid, "Code.ZipFile is required: please provide a source for function code.")
+	}
+	if err := (settings{description: in.Description, handler: in.Handler, role: &in.Role, runtime: in.Runtime, memory: in.MemorySize,
+		timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
+		logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&v); err != nil {
+		return nil, err
+	}
+	if err := s.checkServed(ctx, &v); err != nil {
+		return nil, err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return nil, err
+	}
+	if _, err := s.cfg.Functions.Get(id, ""); err == nil { // spares the upload; Create decides
+		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
+	}
+	if v.Code, err = s.cfg.Packages.Put(ctx, in.Code.ZipFile); err != nil {
+		return nil, err
+	}
+	rec, err := s.cfg.Functions.Create(ctx, v, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	if value(in.Publish) {
+		if rec, err = s.cfg.Functions.Publish(ctx, id, "", "", ""); err != nil {
+			return nil, err
+		}
+		return configuration(&rec.Version, true), nil
+	}
+	return configuration(&rec.Version, false), nil
+}
+
+// checkServed refuses what would be accepted now and fail at every call.
+func (s *Service) checkServed(ctx context.Context, v *faas.Version) error {
+	served, err := s.cfg.Serves(v.Runtime)
+	if err != nil {
+		return err
+	}
+	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "runtime found", slog.String("function", v.ID.Name), slog.String("runtime", v.Runtime),
+		slog.String("served_by", served), slog.String("request_id", faas.RequestID(ctx)))
+	return s.cfg.AssumableRole(ctx, v.ID.Account, v.Role)
+}
+
+// GetFunction implements api.Service.
+func (s *Service) GetFunction(ctx context.Context, in *api.GetFunctionInput) (*api.GetFunctionOutput, error) {
+	rec, qualifier, err := s.get(ctx, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.GetFunctionOutput{
+		Configuration: configuration(&rec.Version, qualifier != ""),
+		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(ctx, rec.Version.Code.SHA256).String())},
+	}
+	if latest, err := s.cfg.Functions.Get(rec.Version.ID.FunctionID, ""); err == nil && len(latest.Tags) > 0 {
+		out.Tags = latest.Tags
+	}
+	return out, nil
+}
+
+// GetFunctionConfiguration implements api.Service.
+func (s *Service) GetFunctionConfiguration(ctx context.Context, in *api.GetFunctionConfigurationInput) (*api.GetFunctionConfigurationOutput, error) {
+	rec, qualifier, err := s.get(ctx, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	return configuration(&rec.Version, qualifier != ""), nil
+}
+
+func (s *Service) get(ctx context.Context, name string, qualifier *string) (*registry.Record, string, error) {
+	id, q, err := s.name(ctx, name, qualifier)
+	if err != nil {
+		return nil, "", err
+	}
+	rec, err := s.cfg.Functions.Get(id, q)
+	return rec, q, err
+}
+
+// UpdateFunctionCode implements api.Service.
+func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunctionCodeInput) (*api.UpdateFunctionCodeOutput, error) {
+	id, err := s.latest(ctx, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkArchitectures(in.Architectures); err != nil {
+		return nil, err
+	}
+	old, err := s.cfg.Functions.Get(id, "")
+	if err != nil {
+		return nil, err
+	}
+	if len(in.ZipFile) == 0 {
+		return nil, faas.Errorf(faas.Invalid, "ZipFile is required: please provide a source for function code.")
+	}
+	if r := value(in.RevisionId); r != "" && r != old.Version.ID.Revision { // spares the upload; Update decides
+		return nil, &faas.Error{Kind: faas.Precondition, Op: "update code", Message: registry.StaleRevision}
+	}
+	code, err := s.cfg.Packages.Put(ctx, in.ZipFile)
+	if err != nil {
+		return nil, err
+	}
+	if value(in.DryRun) {
+		v := old.Version
+		v.Code = code
+		return configuration(&v, false), nil
+	}
+	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), func(r *registry.Record) error {
+		r.Version.Code = code
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if value(in.Publish) {
+		if rec, err = s.cfg.Functions.Publish(ctx, id, "", "", ""); err != nil {
+			return nil, err
+		}
+		return configuration(&rec.Version, true), nil
+	}
+	return configuration(&rec.Version, false), nil
+}
+
+// UpdateFunctionConfiguration implements api.Service.
+func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.UpdateFunctionConfigurationInput) (*api.UpdateFunctionConfigurationOutput, error) {
+	id, err := s.latest(ctx, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), func(r *registry.Record) error {
+		if err := (settings{description: in.Description, handler: in.Handler, role: in.Role, runtime: in.Runtime, memory: in.MemorySize,
+			timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
+			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
+			return err
+		}
+		if in.Runtime == nil && in.Role == nil {
+			return nil
+		}
+		return s.checkServed(ctx, &r.Version)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return configuration(&rec.Version, false), nil
+}
+
+// latest accepts a name without a qualifier, or with the one of the version that can change.
+func (s *Service) latest(ctx context.Context, name string) (faas.FunctionID, error) {
+	id, q, err := s.name(ctx, name, nil)
+	if err != nil {
+		return id, err
+	}
+	if q != "" && q != faas.Latest {
+		return id, faas.Errorf(faas.Invalid, "FunctionName: a published version can't be changed; leave out :%s", q)
+	}
+	return id, nil
+}
+
+// DeleteFunction implements api.Service.
+func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInput) (*api.DeleteFunctionOutput, error) {
+	id, q, err := s.name(ctx, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
+	}
+	if q == faas.Latest {
+		return nil, faas.Errorf(faas.Invalid, "$LATEST version cannot be deleted without deleting the function.")
+	}
+	if err := s.cfg.Functions.Delete(ctx, id, q); err != nil {
+		return nil, err
+	}
+	return &api.DeleteFunctionOutput{}, nil
+}
+
+const maxPage = 50 // of functions and versions, as AWS documents
+
+// ListFunctions implements api.Service. The marker is the last name of the page before.
+func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput) (*api.ListFunctionsOutput, error) {
+	_, scope := s.cfg.Caller(ctx)
+	if value(in.FunctionVersion) == "ALL" {
+		return s.listAllVersions(scope, value(in.Marker), pageSize(in.MaxItems))
+	}
+	size := pageSize(in.MaxItems)
+	recs := s.cfg.Functions.List(scope, value(in.Marker), size+1)
+	out := &api.ListFunctionsOutput{Functions: []api.FunctionConfiguration{}}
+	for i, rec := range recs {
+		if i == size {
+			out.NextMarker = ptr(recs[i-1].Version.ID.Name)
+			break
+		}
+		out.Functions = append(out.Functions, *configuration(&rec.Version, false))
+	}
+	return out, nil
+}
+
+// listAllVersions lists every version of every function. The marker is name:version of the page before.
+func (s *Service) listAllVersions(scope faas.Scope, marker string, size int) (*api.ListFunctionsOutput, error) {
+	out := &api.ListFunctionsOutput{Functions: []api.FunctionConfiguration{}}
+	name, version, skip := strings.Cut(marker, ":")
+	id := faas.FunctionID{Scope: scope, Name: name}
+	var last *registry.Record
+	for {
+		versions, err := s.cfg.Functions.Versions(id)
+		if err != nil { // the first page, or deleted since
+			versions, skip = nil, false
+		}
+		for _, rec := range versions {
+			if skip {
+				skip = rec.Version.ID.Version != version
+				continue
+			}
+			if len(out.Functions) == size {
+				out.NextMarker = ptr(last.Version.ID.Name + ":" + last.Version.ID.Version)
+				return out, nil
+			}
+			out.Functions = append(out.Functions, *configuration(&rec.Version, true))
+			last = rec
+		}
+		next := s.cfg.Functions.List(scope, id.Name, 1)
+		if len(next) == 0 {
+			return out, nil
+		}
+		id, skip = next[0].Version.ID.FunctionID, false
+	}
+}
+
+func pageSize(n *int32) int {
+	if n == nil {
+		return maxPage
+	}
+	return min(int(*n), maxPage)
+}
+
+// ListVersionsByFunction implements api.Service.
+func (s *Service) ListVersionsByFunction(ctx context.Context, in *api.ListVersionsByFunctionInput) (*api.ListVersionsByFunctionOutput, error) {
+	id, _, err := s.name(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	recs, err := s.cfg.Functions.Versions(id)
+	if err != nil {
+		return nil, err
+	}
+	size, out := pageSize(in.MaxItems), &api.ListVersionsByFunctionOutput{Versions: []api.FunctionConfiguration{}}
+	skip := value(in.Marker) != ""
+	for i, rec := range recs {
+		if skip {
+			skip = rec.Version.ID.Version != value(in.Marker)
+			continue
+		}
+		if len(out.Versions) == size {
+			out.NextMarker = ptr(recs[i-1].Version.ID.Version)
+			break
+		}
+		out.Versions = append(out.Versions, *configuration(&rec.Version, true))
+	}
+	return out, nil
+}
+
+// PublishVersion implements api.Service.
+func (s *Service) PublishVersion(ctx context.Context, in *api.PublishVersionInput) (*api.PublishVersionOutput, error) {
+	id, err := s.latest(ctx, in.FunctionName)
+	if err != nil {
+		return nil, err
+	}
+	sha, err := parseCodeSHA(value(in.CodeSha256))
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.cfg.Functions.Publish(ctx, id, value(in.RevisionId), sha, value(in.Description))
+	if err != nil {
+		return nil, err
+	}
+	return configuration(&rec.Version, true), nil
+}
+
+// GetAccountSettings implements api.Service.
+func (s *Service) GetAccountSettings(ctx context.Context, _ *api.GetAccountSettingsInput) (*api.GetAccountSettingsOutput, error) {
+	_, scope := s.cfg.Caller(ctx)
+	var count, size int64
+	after := ""
+	for {
+		page := s.cfg.Functions.List(scope, after, 1000)
+		for _, rec := range page {
+			count, size, after = count+1, size+rec.Version.Code.Size, rec.Version.ID.Name
+		}
+		if len(page) < 1000 {
+			break
+		}
+	}
+	n := int32(s.cfg.Invoker.Concurrency())
+	return &api.GetAccountSettingsOutput{
+		AccountLimit: &api.AccountLimit{
+			TotalCodeSize: ptr[int64](75 << 30), CodeSizeUnzipped: ptr[int64](faas.MaxUnpackedBytes), CodeSizeZipped: ptr[int64](faas.MaxZipBytes),
+			ConcurrentExecutions: &n, UnreservedConcurrentExecutions: &n,
+		},
+		AccountUsage: &api.AccountUsage{FunctionCount: &count, TotalCodeSize: &size},
+	}, nil
+}
+
+// ListTags implements api.Service.
+func (s *Service) ListTags(ctx context.Context, in *api.ListTagsInput) (*api.ListTagsOutput, error) {
+	rec, _, err := s.get(ctx, in.Resource, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &api.ListTagsOutput{Tags: maps.Clone(rec.Tags)}, nil
+}
+
+// TagResource implements api.Service.
+func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
+	id, err := s.latest(ctx, in.Resource)
+	if err != nil {
+		return nil, err
+	}
+	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
+		maps.Copy(tags, in.Tags)
+		return checkTags(tags)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.TagResourceOutput{}, nil
+}
+
+// UntagResource implements api.Service.
+func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
+	id, err := s.latest(ctx, in.Resource)
+	if err != nil {
+		return nil, err
+	}
+	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
+		maps.DeleteFunc(tags, func(k, _ string) bool { return slices.Contains(in.TagKeys, k) })
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.UntagResourceOutput{}, nil
+}
+
+// checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters.
+func checkTags(tags map[string]string) error {
+	if len(tags) > 50 {
+		return faas.Errorf(faas.Invalid, "Tags: %d are given; at most 50 are allowed", len(tags))
+	}
+	for k, v := range tags {
+		if len(k) == 0 || len(k) > 128 || len(v) > 256 {
+			return faas.Errorf(faas.Invalid, "Tags: a key has 1 to 128 characters and a value up to 256; %q has not", k)
+		}
+	}
+	return nil
+}
