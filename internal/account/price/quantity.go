@@ -1,0 +1,58 @@
+package price
+
+import (
+	"time"
+
+	"artesian/internal/faas"
+)
+
+// FreeTmpMB is the size of /tmp that AWS Lambda includes; only what a function has beyond it is charged.
+const FreeTmpMB = faas.MinTmpMB
+
+// Quantity is what was used, in whole numbers, so that sums are exact in any order.
+type Quantity struct {
+	Requests  int64         // invocations that reached an instance
+	MemoryMBs int64         // configured MiB × billed milliseconds
+	TmpMBs    int64         // MiB of /tmp beyond FreeTmpMB × billed milliseconds
+	CPU       time.Duration // of the sandboxes
+	BytesOut  int64         // of responses
+}
+
+// Billable reports whether an invocation that ended so is charged for: one that was turned away, abandoned, or that the
+// platform could not run, is not.
+func Billable(o faas.Outcome) bool {
+	switch o {
+	case faas.OutcomeThrottled, faas.OutcomeCancelled, faas.OutcomeUnavailable:
+		return false
+	}
+	return true
+}
+
+// Of returns what one invocation used: nothing when it is not Billable. AWS Lambda bills memory × duration, the duration
+// rounded up to 1 ms and, since 1 August 2025, with the INIT phase of every kind of function in it
+// (https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/); u.BilledMS has that rule applied.
+func Of(u *faas.Usage) Quantity {
+	if !Billable(u.Outcome) {
+		return Quantity{}
+	}
+	return Quantity{
+		Requests:  1,
+		MemoryMBs: int64(u.MemoryMB) * u.BilledMS,
+		TmpMBs:    int64(max(0, u.TmpMB-FreeTmpMB)) * u.BilledMS,
+		CPU:       u.CPU,
+		BytesOut:  u.BytesOut,
+	}
+}
+
+// Add returns the sum of q and o.
+func (q Quantity) Add(o Quantity) Quantity {
+	q.Requests += o.Requests
+	q.MemoryMBs += o.MemoryMBs
+	q.TmpMBs += o.TmpMBs
+	q.CPU += o.CPU
+	q.BytesOut += o.BytesOut
+	return q
+}
+
+// GBSeconds returns the memory-time in GB-s for display. AWS counts 1,024 MB as one GB.
+func (q Quantity) GBSeconds() float64 { return float64(q.MemoryMBs) / (1024 * 1000) }
