@@ -29,8 +29,6 @@ func (s *Spec) encode(op *Op, out any, id string, h http.Header) response {
 	case AWSJSON:
 		if op.Output != 0 {
 			res.body = s.jsonObject(nil, reflect.ValueOf(out).Elem(), &s.Shapes[op.Output])
-		} else {
-			res.content = ""
 		}
 	case Query:
 		w := &xmlWriter{spec: s}

@@ -102,6 +102,11 @@ func (s *Server) fail(ctx context.Context, w http.ResponseWriter, id, op string,
 	}
 	s.log.Log(ctx, level, "request failed", "service", s.spec.Name, "operation", op, "request_id", id,
 		"code", rep.Code.Code, "status", rep.Status, "error", err)
+	s.refusal(w, id, rep)
+}
+
+// refusal writes an error in the way of the protocol.
+func (s *Server) refusal(w http.ResponseWriter, id string, rep reply) {
 	h := w.Header()
 	if rep.retry && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", "1")
@@ -174,6 +179,14 @@ func (s *Server) xmlError(rep reply, id string) []byte {
 	w.element("Type", fault)
 	w.element("Code", rep.Code.Code)
 	w.element("Message", cmp.Or(rep.message, rep.Code.Code))
+	if e := s.errorShape(rep.Code.Code); e != nil && rep.typed.IsValid() {
+		for i := range s.spec.Shapes[e.Shape].Members {
+			m := &s.spec.Shapes[e.Shape].Members[i]
+			if f := rep.typed.Field(i); !unset(f) && !strings.EqualFold(m.Name, "message") {
+				w.value(m.wire(), f, m.Shape)
+			}
+		}
+	}
 	w.close("Error")
 	w.element("RequestId", id)
 	w.close("ErrorResponse")

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"slices"
 	"strings"
 )
 
@@ -21,7 +20,7 @@ func (d *decoder) rest(op *Op, v reflect.Value, r *http.Request, labels map[stri
 		case URI:
 			set, err = true, d.text(v.Field(i), d.at(m.Shape), labels[m.wire()])
 		case QueryParam:
-			set, err = d.queryParam(v.Field(i), m, sh, query)
+			set, err = d.queryParam(v.Field(i), m, query)
 		case Header:
 			set, err = d.header(v.Field(i), m, r.Header)
 		case Headers:
@@ -47,10 +46,10 @@ func (d *decoder) rest(op *Op, v reflect.Value, r *http.Request, labels map[stri
 	return d.checkStruct(sh, &seen)
 }
 
-func (d *decoder) queryParam(v reflect.Value, m *Member, in *Shape, query url.Values) (bool, error) {
+func (d *decoder) queryParam(v reflect.Value, m *Member, query url.Values) (bool, error) {
 	sh := d.at(m.Shape)
 	if sh.Kind == Map {
-		return d.queryMap(v, sh, in, query)
+		return d.queryMap(v, sh, query)
 	}
 	values, ok := query[m.wire()]
 	if !ok {
@@ -77,11 +76,11 @@ func (d *decoder) texts(v reflect.Value, sh *Shape, values []string) error {
 	return nil
 }
 
-// queryMap takes all parameters that no other member names.
-func (d *decoder) queryMap(v reflect.Value, sh *Shape, in *Shape, query url.Values) (bool, error) {
+// queryMap takes all parameters, also those that other members name.
+func (d *decoder) queryMap(v reflect.Value, sh *Shape, query url.Values) (bool, error) {
 	out := reflect.MakeMap(v.Type())
 	for name, values := range query {
-		if reservedParam(name) || slices.ContainsFunc(in.Members, func(m Member) bool { return m.Loc == QueryParam && m.wire() == name }) {
+		if reservedParam(name) {
 			continue
 		}
 		elem := reflect.New(v.Type().Elem()).Elem()

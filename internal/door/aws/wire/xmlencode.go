@@ -72,7 +72,7 @@ func (w *xmlWriter) attributes(v reflect.Value, sh *Shape) {
 func (w *xmlWriter) list(name string, v reflect.Value, sh *Shape) {
 	entry := cmp.Or(sh.ElemName, "member")
 	if sh.Flattened {
-		entry = cmp.Or(sh.ElemName, name)
+		entry = name
 	} else {
 		w.open(name)
 		defer w.close(name)

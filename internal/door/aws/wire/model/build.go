@@ -83,7 +83,11 @@ func (b *builder) head() {
 	default:
 		b.fail("protocol %q is not supported", md.Protocol)
 	}
-	for kind, code := range b.s.Statuses {
+	for kind := range spec.Kinds {
+		code, ok := b.s.Statuses[faas.Kind(kind)]
+		if !ok {
+			b.fail("kind of error %q has no code", faas.Kind(kind))
+		}
 		spec.Kinds[kind] = code
 	}
 }

@@ -45,7 +45,10 @@ func (b *builder) shape(ref Ref) int {
 		b.out.Names[i] = ref.Shape
 		sh.Members = b.members(ref.Shape, ms)
 	case wire.List:
-		sh.Elem, sh.ElemName = b.shape(ms.Member), ms.Member.LocationName
+		sh.Elem = b.shape(ms.Member)
+		if !sh.Flattened {
+			sh.ElemName = ms.Member.LocationName
+		}
 	case wire.Map:
 		sh.Key, sh.KeyName = b.shape(ms.Key), ms.Key.LocationName
 		sh.Elem, sh.ElemName = b.shape(ms.Value), ms.Value.LocationName
@@ -100,16 +103,15 @@ func (b *builder) members(name string, ms Shape) []wire.Member {
 	var out []wire.Member
 	for _, n := range slices.Sorted(maps.Keys(ms.Members)) {
 		ref := ms.Members[n]
-		if ref.JSONValue {
+		if ref.JSONValue && ref.Location == "header" {
 			b.fail("member %s.%s: JSON values in headers are not supported", name, n)
 		}
 		m := wire.Member{Name: n, Shape: b.shape(ref), Required: slices.Contains(ms.Required, n), Attribute: ref.Attribute}
 		if ref.LocationName != n {
 			m.Wire = ref.LocationName
 		}
-		if list := b.m.Shapes[ref.Shape]; list.Type == "list" && (list.Flattened || ref.Flattened) && list.Member.LocationName != "" &&
-			b.out.Spec.Protocol == wire.Query {
-			m.Wire = list.Member.LocationName // a flattened list's entries stand for the list itself
+		if list := b.m.Shapes[ref.Shape]; list.Type == "list" && list.Flattened && ref.LocationName == "" {
+			m.Wire = list.Member.LocationName // the older way to name the entries of a flattened list
 		}
 		out = append(out, m)
 	}
