@@ -1,0 +1,213 @@
+package lambda
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/faas"
+)
+
+// The functions below write the platform's own log lines about a function, as text or, for functions that log JSON, as
+// events of Lambda's telemetry schema, at the level that the function asked for; nothing below it. Lines have no final
+// line feed; one line may consist of several.
+// https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+
+const stamp = "2006-01-02T15:04:05.000Z"
+
+// InitStartLines announces a new instance and what runs in it.
+func InitStartLines(v *faas.Version, served string, at time.Time) []string {
+	if !isJSON(v) {
+		return []string{"INIT_START Runtime Version: " + served}
+	}
+	return event(v, at, levelInfo, "platform.initStart", record{
+		InitializationType: "on-demand", Phase: "init", RuntimeVersion: served, FunctionName: v.ID.Name, FunctionVersion: v.ID.Version,
+	})
+}
+
+// The phases in which a function may be initialised.
+const (
+	PhaseInit   = "init"   // before a call
+	PhaseInvoke = "invoke" // again, within the time of a call
+)
+
+// InitReportLines reports an initialisation that went wrong; err is what Session.Init returned. Lambda logs no text about
+// one that succeeded.
+func InitReportLines(v *faas.Version, phase string, d time.Duration, err error, at time.Time) []string {
+	status, kind := outcome(err)
+	if !isJSON(v) {
+		if err == nil {
+			return nil
+		}
+		return []string{fmt.Sprintf("INIT_REPORT Init Duration: %s ms\tPhase: %s\t%s", ms2(d), phase, statusText(status, kind))}
+	}
+	level := levelWarn
+	if err == nil {
+		level = levelDebug
+	}
+	return event(v, at, level, "platform.initReport", record{
+		InitializationType: "on-demand", Phase: phase, Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(d)},
+	})
+}
+
+// outcome classifies the end of an initialisation.
+func outcome(err error) (status, kind string) {
+	var f *lang.Failure
+	switch {
+	case err == nil:
+		return "success", ""
+	case errors.As(err, &f):
+		return "error", f.Type
+	case errors.Is(err, lang.ErrExited), errors.As(err, new(*lang.ProtocolError)):
+		return "error", ErrorExit
+	}
+	return "timeout", ""
+}
+
+// StartLines opens an invocation.
+func StartLines(v *faas.Version, id string, at time.Time) []string {
+	if !isJSON(v) {
+		return []string{"START RequestId: " + id + " Version: " + v.ID.Version}
+	}
+	return event(v, at, levelInfo, "platform.start", record{RequestID: id, Version: v.ID.Version})
+}
+
+// FailureLines says what the platform found out about a call that broke: its time was up, or its runtime died. What a
+// runtime reported itself, it has logged itself. In JSON the closing lines say it.
+func FailureLines(v *faas.Version, id string, f *lang.Failure, at time.Time) []string {
+	if f == nil || isJSON(v) {
+		return nil
+	}
+	var d document
+	if err := json.Unmarshal(f.Document, &d); err != nil {
+		return nil
+	}
+	message, ours := strings.CutPrefix(d.Message, requestPrefix(id))
+	switch {
+	case !ours:
+		return nil
+	case f.Type == ErrorTimeout:
+		return []string{at.UTC().Format(stamp) + " " + id + " " + message + "\n"}
+	}
+	return []string{d.Message + "\n" + f.Type}
+}
+
+// EndLines closes an invocation with its figures.
+func EndLines(v *faas.Version, u *faas.Usage, f *lang.Failure, at time.Time) []string {
+	var init time.Duration
+	if u.Cold != nil && u.Outcome != faas.OutcomeInit {
+		init = u.Cold.Runtime + u.Cold.Init
+	}
+	if isJSON(v) {
+		return endEvents(v, u, f, init, at)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
+		u.RequestID, ms2(u.Run), u.BilledMS, u.MemoryMB, u.PeakMB)
+	if init > 0 {
+		fmt.Fprintf(&b, "Init Duration: %s ms\t", ms2(init))
+	}
+	// An exception of the handler is the function's own affair; the rest is a status of the environment.
+	if f != nil && u.Outcome != faas.OutcomeError {
+		b.WriteString(statusText(statusOf(f)))
+	}
+	return []string{"END RequestId: " + u.RequestID, b.String()}
+}
+
+func endEvents(v *faas.Version, u *faas.Usage, f *lang.Failure, init time.Duration, at time.Time) []string {
+	status, kind := statusOf(f)
+	done, report := levelDebug, levelInfo
+	if f != nil {
+		done, report = levelWarn, levelWarn
+	}
+	lines := event(v, at, done, "platform.runtimeDone", record{
+		RequestID: u.RequestID, Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(u.Run), Produced: &u.BytesOut},
+	})
+	return append(lines, event(v, at, report, "platform.report", record{
+		RequestID: u.RequestID, Status: status, ErrorType: kind,
+		Metrics: &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(init)},
+	})...)
+}
+
+func statusOf(f *lang.Failure) (status, kind string) {
+	switch {
+	case f == nil:
+		return "success", ""
+	case f.Type == ErrorTimeout:
+		return "timeout", ""
+	}
+	return "error", f.Type
+}
+
+func statusText(status, kind string) string {
+	if kind == "" {
+		return "Status: " + status
+	}
+	return "Status: " + status + "\tError Type: " + kind
+}
+
+// The levels of system events.
+const (
+	levelDebug = iota
+	levelInfo
+	levelWarn
+)
+
+// event returns one JSON event, or nothing when the function's system log level leaves it out.
+func event(v *faas.Version, at time.Time, level int, kind string, r record) []string {
+	least := levelInfo
+	switch v.Logging.SystemLevel {
+	case "DEBUG":
+		least = levelDebug
+	case "WARN":
+		least = levelWarn
+	}
+	if level < least {
+		return nil
+	}
+	line, err := json.Marshal(struct {
+		Time   string `json:"time"`
+		Type   string `json:"type"`
+		Record record `json:"record"`
+	}{at.UTC().Format(stamp), kind, r})
+	if err != nil {
+		panic(err) // strings and finite numbers
+	}
+	return []string{string(line)}
+}
+
+// record holds the fields of all events; those of others stay empty.
+type record struct {
+	InitializationType string   `json:"initializationType,omitempty"`
+	Phase              string   `json:"phase,omitempty"`
+	RuntimeVersion     string   `json:"runtimeVersion,omitempty"`
+	FunctionName       string   `json:"functionName,omitempty"`
+	FunctionVersion    string   `json:"functionVersion,omitempty"`
+	RequestID          string   `json:"requestId,omitempty"`
+	Version            string   `json:"version,omitempty"`
+	Status             string   `json:"status,omitempty"`
+	ErrorType          string   `json:"errorType,omitempty"`
+	Metrics            *metrics `json:"metrics,omitempty"`
+}
+
+type metrics struct {
+	Duration float64 `json:"durationMs"`
+	Produced *int64  `json:"producedBytes,omitempty"`
+	Billed   int64   `json:"billedDurationMs,omitempty"`
+	Memory   int     `json:"memorySizeMB,omitempty"`
+	Peak     *int    `json:"maxMemoryUsedMB,omitempty"`
+	Init     float64 `json:"initDurationMs,omitempty"`
+}
+
+func isJSON(v *faas.Version) bool { return v.Logging.Format == "JSON" }
+
+// ms2 is a duration in milliseconds with two digits after the point, as in text lines.
+func ms2(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
+
+// ms3 is a duration in milliseconds to the microsecond, as in events.
+func ms3(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
