@@ -1,0 +1,126 @@
+package app
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// Config is all that can be set about a daemon. Its defaults are those of DefaultConfig; config.json in the data
+// directory, decoded strictly, may change what has a json name; what is typed on the command line wins.
+type Config struct {
+	Data      string        `json:"-"`         // directory of everything durable
+	Listen    string        `json:"-"`         // host:port; port 0 takes a free one
+	Account   string        `json:"-"`         // 12 digits
+	Isolation sandbox.Level `json:"-"`         // container or process
+	Nearest   bool          `json:"-"`         // an older version of a language may serve a newer one's functions
+	Idle      time.Duration `json:"-"`         // an instance without work lives this long
+	Version   string        `json:"-"`         // of this program
+	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
+	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
+	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a reserve
+	// Concurrency is how many executions may run at once per account and region.
+	Concurrency int `json:"concurrency"`
+}
+
+// DefaultConfig returns the settings of a daemon of which nothing is said but where its data is.
+func DefaultConfig(data string) Config {
+	return Config{
+		Data:        data,
+		Listen:      "127.0.0.1:4566",
+		Account:     faas.DefaultAccount,
+		Isolation:   sandbox.Container,
+		Idle:        5 * time.Minute,
+		Version:     "dev",
+		Logger:      slog.New(slog.DiscardHandler),
+		Concurrency: faas.DefaultConcurrency,
+	}
+}
+
+// configFile is read from the data directory when it is there.
+const configFile = "config.json"
+
+// load applies config.json and fills in what depends on the machine.
+func (c *Config) load() error {
+	b, err := os.ReadFile(filepath.Join(c.Data, configFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read %s: %w", configFile, err)
+	}
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(c); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(c.Data, configFile), err)
+		}
+	}
+	if c.MemoryMB == 0 {
+		if c.MemoryMB, err = functionMemory(); err != nil {
+			return err
+		}
+	}
+	return c.check()
+}
+
+func (c *Config) check() error {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen address %q: it must be HOST:PORT", c.Listen)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("listen address %q: the port must be 0 to 65535", c.Listen)
+	}
+	if host == "" {
+		return fmt.Errorf("listen address %q: name the host; 0.0.0.0 is every network of this machine", c.Listen)
+	}
+	if !faas.ValidAccount(c.Account) {
+		return fmt.Errorf("account %q: it must have 12 digits", c.Account)
+	}
+	if c.Isolation != sandbox.Container && c.Isolation != sandbox.Process {
+		return fmt.Errorf("isolation %q: it must be container or process", c.Isolation)
+	}
+	if c.Idle <= 0 {
+		return fmt.Errorf("idle time %v: it must be more than 0", c.Idle)
+	}
+	if c.MemoryMB < faas.MinMemoryMB {
+		return fmt.Errorf("memory_mb is %d: functions need at least %d together", c.MemoryMB, faas.MinMemoryMB)
+	}
+	if c.Concurrency < 1 {
+		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)
+	}
+	return nil
+}
+
+// functionMemory is the machine's memory in MB, or what its control group allows, less a tenth and at least 512 MB.
+func functionMemory() (int, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, fmt.Errorf("read the machine's memory: %w", err)
+	}
+	total := 0
+	for line := range strings.Lines(string(b)) {
+		if _, err := fmt.Sscanf(line, "MemTotal: %d kB", &total); err == nil {
+			break
+		}
+	}
+	mb := total >> 10
+	for _, f := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		if b, err := os.ReadFile(f); err == nil {
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && int(n>>20) < mb {
+				mb = int(n >> 20)
+			}
+		}
+	}
+	return max(mb-max(mb/10, 512), faas.MinMemoryMB), nil
+}
