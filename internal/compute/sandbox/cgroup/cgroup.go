@@ -1,0 +1,247 @@
+// Package cgroup limits, freezes, kills and counts groups of processes through Linux control groups: version 1, version 2,
+// and both at once (hybrid), as root or within a delegated subtree.
+//
+// All groups of one Tree have one parent, whose memory limit bounds them together. Freezing, killing and CPU counters use
+// cgroup2's core files wherever a cgroup2 hierarchy is mounted, also one without controllers.
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Tree is the parent of all groups of one daemon, in every hierarchy it uses.
+type Tree struct {
+	memory  place
+	cpu     place
+	pids    place
+	unified string // directory in the cgroup2 hierarchy, with or without controllers; empty when there is none
+	freezer string // directory in the v1 freezer hierarchy; only used without cgroup2
+	acct    string // directory in the v1 cpuacct hierarchy; only used without cgroup2
+	dirs    []string
+	burst   bool
+}
+
+// place is where one controller is found.
+type place struct {
+	dir string // the tree's directory; empty when the controller is missing
+	v2  bool
+}
+
+// Limits bound one group.
+type Limits struct {
+	Memory int64 // bytes, swap included
+	Pids   int   // processes and threads
+}
+
+// Open finds the mounted hierarchies and makes the tree name in them, with limit bytes of memory for all groups together
+// (0: no limit). The error names what is missing.
+func Open(name string, limit int64) (*Tree, error) {
+	found, err := discover("/proc/self/mountinfo", "/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	t, err := plan(found, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.create(found); err != nil {
+		return nil, err
+	}
+	if err := t.limitMemory(t.memory.dir, limit); err != nil {
+		return nil, fmt.Errorf("limit memory of all sandboxes: %w", err)
+	}
+	_, err = os.Stat(filepath.Join(t.cpu.dir, t.cpu.file("cpu.cfs_burst_us", "cpu.max.burst")))
+	t.burst = err == nil
+	return t, nil
+}
+
+// plan chooses a place for each controller; cgroup2 wins where a controller is on both sides.
+func plan(f found, name string) (*Tree, error) {
+	t := &Tree{}
+	var missing []string
+	choose := func(controller string) place {
+		if f.v2controllers[controller] {
+			return place{filepath.Join(f.v2base, name), true}
+		}
+		if dir, ok := f.v1[controller]; ok {
+			return place{filepath.Join(dir, name), false}
+		}
+		missing = append(missing, controller)
+		return place{}
+	}
+	t.memory, t.cpu, t.pids = choose("memory"), choose("cpu"), choose("pids")
+	if f.v2base != "" {
+		t.unified = filepath.Join(f.v2base, name)
+	} else {
+		t.freezer, t.acct = choose("freezer").dir, choose("cpuacct").dir
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("cgroup controllers not available: %s (looked in %s)", strings.Join(missing, ", "), f.describe())
+	}
+	for _, dir := range []string{t.unified, t.memory.dir, t.cpu.dir, t.pids.dir, t.freezer, t.acct} {
+		if dir != "" && !contains(t.dirs, dir) {
+			t.dirs = append(t.dirs, dir)
+		}
+	}
+	return t, nil
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (p place) file(v1, v2 string) string {
+	if p.v2 {
+		return v2
+	}
+	return v1
+}
+
+func (t *Tree) create(f found) error {
+	if t.memory.v2 || t.cpu.v2 || t.pids.v2 {
+		if err := f.delegate(t.wanted()); err != nil {
+			return err
+		}
+	}
+	for _, dir := range t.dirs {
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("create cgroup: %w", err)
+		}
+	}
+	if w := t.wanted(); len(w) > 0 {
+		if err := enable(t.unified, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wanted lists the controllers that are used through cgroup2.
+func (t *Tree) wanted() []string {
+	var names []string
+	for name, p := range map[string]place{"memory": t.memory, "cpu": t.cpu, "pids": t.pids} {
+		if p.v2 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// limitMemory bounds a group's memory and swap together.
+func (t *Tree) limitMemory(dir string, limit int64) error {
+	if t.memory.v2 {
+		value := "max"
+		if limit > 0 {
+			value = strconv.FormatInt(limit, 10)
+		}
+		return errors.Join(write(dir, "memory.max", value), optional(write(dir, "memory.swap.max", "0")))
+	}
+	if limit <= 0 {
+		limit = -1
+	}
+	value := strconv.FormatInt(limit, 10)
+	// The limit with swap may never be below the one without: raising and lowering need opposite orders.
+	if err := write(dir, "memory.limit_in_bytes", value); err != nil {
+		if err := optional(write(dir, "memory.memsw.limit_in_bytes", value)); err != nil {
+			return err
+		}
+		return write(dir, "memory.limit_in_bytes", value)
+	}
+	return optional(write(dir, "memory.memsw.limit_in_bytes", value))
+}
+
+// optional forgets that a file is not there: the kernel was built without what it controls.
+func optional(err error) error {
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// Groups lists the ids of all groups in the tree, those of a killed daemon included.
+func (t *Tree) Groups() ([]string, error) {
+	seen := map[string]bool{}
+	var ids []string
+	for _, dir := range t.dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() && !seen[e.Name()] {
+				seen[e.Name()] = true
+				ids = append(ids, e.Name())
+			}
+		}
+	}
+	return ids, nil
+}
+
+// Sweep kills and removes every group of the tree.
+func (t *Tree) Sweep(ctx context.Context) error {
+	ids, err := t.Groups()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		g := &Group{tree: t, id: id, dir: -1}
+		errs = append(errs, g.Kill(), g.Remove(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Close removes the tree; its groups must be gone.
+func (t *Tree) Close() error {
+	var errs []error
+	for _, dir := range t.dirs {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Describe says which hierarchies are in use, for start-up and doctor.
+func (t *Tree) Describe() string {
+	switch {
+	case t.memory.v2:
+		return "cgroup v2"
+	case t.unified != "":
+		return "cgroup v1, frozen and killed through cgroup2"
+	}
+	return "cgroup v1, frozen through the v1 freezer"
+}
+
+// Burst reports whether a quota can be exceeded for a moment.
+func (t *Tree) Burst() bool { return t.burst }
+
+// retry calls f until it succeeds, ctx ends or two seconds are over; it returns f's last error.
+func retry(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}

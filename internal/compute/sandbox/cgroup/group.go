@@ -1,0 +1,304 @@
+package cgroup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// period is the length of time a CPU quota is for. The kernel's default of 100 ms would stop a small function for most of
+// a call; quotas below a millisecond are not accepted, so tiny ones get the longer period.
+const (
+	period     = 20 * time.Millisecond
+	longPeriod = 100 * time.Millisecond
+	leastQuota = time.Millisecond
+)
+
+// Group is one sandbox's control group in every hierarchy. Its methods may be called from any goroutine; it belongs to
+// one owner, who calls Remove once.
+type Group struct {
+	tree *Tree
+	id   string
+	dir  int // the cgroup2 directory, or -1
+}
+
+// New makes a group. Its CPU is not limited until SetCPU.
+func (t *Tree) New(id string, l Limits) (*Group, error) {
+	g := &Group{tree: t, id: id, dir: -1}
+	if err := g.create(l); err != nil {
+		return nil, errors.Join(err, g.Remove(context.Background()))
+	}
+	return g, nil
+}
+
+func (g *Group) create(l Limits) error {
+	t := g.tree
+	for _, dir := range t.dirs {
+		if err := syscall.Mkdir(filepath.Join(dir, g.id), 0o755); err != nil {
+			return fmt.Errorf("create cgroup %s: %w", filepath.Join(dir, g.id), err)
+		}
+	}
+	if err := t.limitMemory(g.path(t.memory), l.Memory); err != nil {
+		return fmt.Errorf("limit memory: %w", err)
+	}
+	if t.memory.v2 {
+		if err := write(g.path(t.memory), "memory.oom.group", "1"); err != nil {
+			return fmt.Errorf("kill as a group: %w", err)
+		}
+	}
+	if err := write(g.path(t.pids), "pids.max", strconv.Itoa(l.Pids)); err != nil {
+		return fmt.Errorf("limit processes: %w", err)
+	}
+	if t.unified != "" {
+		fd, err := syscall.Open(filepath.Join(t.unified, g.id), syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		g.dir = fd
+	}
+	return nil
+}
+
+func (g *Group) path(p place) string { return filepath.Join(p.dir, g.id) }
+
+// Dir is a descriptor of the group's cgroup2 directory, for CLONE_INTO_CGROUP, or -1. It stays the group's.
+func (g *Group) Dir() int { return g.dir }
+
+// Joins opens the v1 files to which a process writes "0" to enter the group. A process that moves its own only thread
+// needs none of the global locks that cgroup.procs takes. The caller closes the descriptors.
+func (g *Group) Joins() ([]int, error) {
+	var fds []int
+	for _, dir := range g.tree.dirs {
+		if dir == g.tree.unified {
+			continue
+		}
+		fd, err := syscall.Open(filepath.Join(dir, g.id, "tasks"), syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			for _, fd := range fds {
+				_ = syscall.Close(fd)
+			}
+			return nil, fmt.Errorf("open cgroup %s: %w", g.id, err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
+}
+
+// SetCPU sets the quota in cores, with burst of as much again where the kernel has it; 0 lifts it.
+func (g *Group) SetCPU(cores float64) error {
+	quota, per := time.Duration(cores*float64(period)), period
+	if cores > 0 && quota < leastQuota {
+		quota, per = max(time.Duration(cores*float64(longPeriod)), leastQuota), longPeriod
+	}
+	dir := g.path(g.tree.cpu)
+	burst := func(d time.Duration) error {
+		if !g.tree.burst {
+			return nil
+		}
+		return write(dir, g.tree.cpu.file("cpu.cfs_burst_us", "cpu.max.burst"), micros(d))
+	}
+	// A burst may not exceed its quota, so it goes first and comes last.
+	if err := burst(0); err != nil {
+		return err
+	}
+	if err := g.setQuota(dir, cores > 0, quota, per); err != nil || cores <= 0 {
+		return err
+	}
+	return burst(quota)
+}
+
+func (g *Group) setQuota(dir string, limited bool, quota, per time.Duration) error {
+	switch {
+	case g.tree.cpu.v2 && limited:
+		return write(dir, "cpu.max", micros(quota)+" "+micros(per))
+	case g.tree.cpu.v2:
+		return write(dir, "cpu.max", "max")
+	case limited:
+		return errors.Join(write(dir, "cpu.cfs_period_us", micros(per)), write(dir, "cpu.cfs_quota_us", micros(quota)))
+	}
+	return write(dir, "cpu.cfs_quota_us", "-1")
+}
+
+func micros(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
+
+// Freeze stops every process of the group, Thaw lets them go on. Both are idempotent.
+func (g *Group) Freeze() error { return g.freeze("1", "FROZEN") }
+
+// Thaw undoes Freeze.
+func (g *Group) Thaw() error { return g.freeze("0", "THAWED") }
+
+func (g *Group) freeze(v2, v1 string) error {
+	if g.tree.unified != "" {
+		return write(filepath.Join(g.tree.unified, g.id), "cgroup.freeze", v2)
+	}
+	return write(filepath.Join(g.tree.freezer, g.id), "freezer.state", v1)
+}
+
+// Kill kills every process of the group, also frozen ones. It does not wait until they are gone.
+func (g *Group) Kill() error {
+	if g.tree.unified != "" {
+		err := write(filepath.Join(g.tree.unified, g.id), "cgroup.kill", "1")
+		return optional(err)
+	}
+	pids, err := g.processes()
+	if err != nil {
+		return optional(err)
+	}
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return optional(g.Thaw()) // a process frozen by v1 dies when it thaws
+}
+
+func (g *Group) processes() ([]int, error) {
+	b, err := os.ReadFile(filepath.Join(g.path(g.tree.memory), "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, f := range strings.Fields(string(b)) {
+		if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// Remove deletes the group. Its processes must be gone or dying; it waits up to two seconds for them.
+func (g *Group) Remove(ctx context.Context) error {
+	if g.dir >= 0 {
+		_ = syscall.Close(g.dir)
+		g.dir = -1
+	}
+	var errs []error
+	for _, dir := range g.tree.dirs {
+		path := filepath.Join(dir, g.id)
+		err := retry(ctx, func() error {
+			return optional(syscall.Rmdir(path))
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("remove cgroup %s: %w", path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Counters are a group's totals since it was made.
+type Counters struct {
+	CPU    time.Duration
+	Memory int64 // bytes now
+	Peak   int64 // bytes; 0 where the kernel keeps none (v2 before 5.19)
+}
+
+// Counters reads the group's totals.
+func (g *Group) Counters() (Counters, error) {
+	var c Counters
+	var err error
+	if g.tree.unified != "" {
+		var us int64
+		us, err = field(filepath.Join(g.tree.unified, g.id), "cpu.stat", "usage_usec")
+		c.CPU = time.Duration(us) * time.Microsecond
+	} else {
+		var ns int64
+		ns, err = number(filepath.Join(g.tree.acct, g.id), "cpuacct.usage")
+		c.CPU = time.Duration(ns)
+	}
+	if err != nil {
+		return c, err
+	}
+	dir := g.path(g.tree.memory)
+	if c.Memory, err = number(dir, g.tree.memory.file("memory.usage_in_bytes", "memory.current")); err != nil {
+		return c, err
+	}
+	c.Peak, err = number(dir, g.tree.memory.file("memory.max_usage_in_bytes", "memory.peak"))
+	return c, optional(err)
+}
+
+// OOMKills counts the processes of the group that a memory limit, its own or the tree's, has killed.
+func (g *Group) OOMKills() (int64, error) {
+	return field(g.path(g.tree.memory), g.tree.memory.file("memory.oom_control", "memory.events"), "oom_kill")
+}
+
+// WatchOOM returns a file that becomes readable (8 bytes) whenever the group, or the tree around it, runs out of memory.
+// It is nil where the kernel itself kills the whole group. The caller closes it.
+func (g *Group) WatchOOM() (*os.File, error) {
+	if g.tree.memory.v2 {
+		return nil, nil
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	dir := g.path(g.tree.memory)
+	control, err := syscall.Open(filepath.Join(dir, "memory.oom_control"), syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err == nil {
+		err = write(dir, "cgroup.event_control", fmt.Sprintf("%d %d", event, control))
+		_ = syscall.Close(control)
+	}
+	if err != nil {
+		_ = syscall.Close(event)
+		return nil, fmt.Errorf("watch for lack of memory: %w", err)
+	}
+	return os.NewFile(uintptr(event), "oom"), nil
+}
+
+// write, number and field avoid os.File: its poller registration costs more than the access.
+func write(dir, name, value string) error {
+	path := filepath.Join(dir, name)
+	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	_, err = syscall.Write(fd, []byte(value))
+	_ = syscall.Close(fd)
+	if err != nil {
+		return &os.PathError{Op: "write " + value + " to", Path: path, Err: err}
+	}
+	return nil
+}
+
+func read(dir, name string) ([]byte, error) {
+	path := filepath.Join(dir, name)
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	var buf [2048]byte
+	n, err := syscall.Read(fd, buf[:])
+	if err != nil {
+		return nil, &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	return buf[:n], nil
+}
+
+func number(dir, name string) (int64, error) {
+	b, err := read(dir, name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64)
+}
+
+// field reads "key value" lines.
+func field(dir, name, key string) (int64, error) {
+	b, err := read(dir, name)
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if v, ok := strings.CutPrefix(line, key+" "); ok {
+			return strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no %s in %s", key, filepath.Join(dir, name))
+}

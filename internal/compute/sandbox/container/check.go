@@ -1,0 +1,86 @@
+package container
+
+import (
+	"net/netip"
+	"path"
+	"regexp"
+	"strings"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
+	"artesian/internal/faas"
+)
+
+var validID = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+
+// Bounds of a Spec. A mount and a socket are descriptors that travel to stage 0 in one message.
+const (
+	minMemoryMB = 16
+	minTmpMB    = 8
+	maxTmpMB    = 64 << 10
+	minPids     = 4
+	minFiles    = 8
+	maxMounts   = stage0.MaxFDs - 50
+	maxListen   = 32
+)
+
+// check refuses what cannot be honoured, naming the field.
+func check(s sandbox.Spec) error {
+	bad := func(format string, args ...any) error { return faas.Errorf(faas.Invalid, "sandbox: "+format, args...) }
+	switch {
+	case !validID.MatchString(s.ID):
+		return bad("id %q: must match %s", s.ID, validID)
+	case s.Owner == "":
+		return bad("owner: must not be empty")
+	case len(s.Argv) == 0 || !path.IsAbs(s.Argv[0]):
+		return bad("argv: must begin with an absolute path")
+	case !path.IsAbs(s.Dir):
+		return bad("dir %q: must be an absolute path", s.Dir)
+	case s.MemoryMB < minMemoryMB:
+		return bad("memory %d MB: must be at least %d", s.MemoryMB, minMemoryMB)
+	case s.TmpMB < minTmpMB || s.TmpMB > maxTmpMB:
+		return bad("tmp %d MB: must be between %d and %d", s.TmpMB, minTmpMB, maxTmpMB)
+	case s.CPU < 0:
+		return bad("cpu %g: must not be negative", s.CPU)
+	case s.Pids < minPids:
+		return bad("pids %d: must be at least %d", s.Pids, minPids)
+	case s.Files < minFiles:
+		return bad("files %d: must be at least %d", s.Files, minFiles)
+	case len(s.Mounts) > maxMounts:
+		return bad("mounts: %d of at most %d", len(s.Mounts), maxMounts)
+	case len(s.Listen) > maxListen:
+		return bad("listen: %d of at most %d", len(s.Listen), maxListen)
+	}
+	for _, list := range [][]string{s.Argv, s.Env, {s.Dir}} {
+		for _, v := range list {
+			if strings.ContainsRune(v, 0) {
+				return bad("argv, env, dir: %q has a NUL byte", v)
+			}
+		}
+	}
+	for _, l := range s.Listen {
+		if a, err := netip.ParseAddrPort(l); err != nil || a.Addr().Zone() != "" {
+			return bad("listen %q: must be an address and port in numbers", l)
+		}
+	}
+	return checkMounts(s.Mounts, bad)
+}
+
+func checkMounts(mounts []sandbox.Mount, bad func(string, ...any) error) error {
+	for _, m := range mounts {
+		for _, p := range []string{m.Source, m.Target} {
+			if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
+				return bad("mount %q on %q: both must be absolute, clean paths", m.Source, m.Target)
+			}
+		}
+		if m.Target == "/" {
+			return bad("mount %q on /: the root is made here", m.Source)
+		}
+		for _, own := range []string{"/proc", "/dev", "/tmp"} {
+			if within(m.Target, own) {
+				return bad("mount %q on %q: %s is made here", m.Source, m.Target, own)
+			}
+		}
+	}
+	return nil
+}

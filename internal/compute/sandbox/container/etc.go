@@ -1,0 +1,44 @@
+package container
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+)
+
+// etcFiles is what C libraries and language runtimes look for. The files are the same in every sandbox.
+var etcFiles = [...]struct{ path, text string }{
+	{"/etc/passwd", "root:x:0:0:root:/:/sbin/nologin\n" + insideUser + ":x:993:990::" + insideHome + ":/sbin/nologin\n"},
+	{"/etc/group", "root:x:0:\n" + insideUser + ":x:990:\n"},
+	{"/etc/hosts", "127.0.0.1 localhost localhost.localdomain " + hostName + "\n::1 localhost ip6-localhost\n"},
+	{"/etc/hostname", hostName + "\n"},
+	{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
+	{"/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"},
+}
+
+// limit is one resource limit of the main process, soft and hard alike.
+type limit struct {
+	name     string
+	resource int
+	max      uint64
+}
+
+func limits(s sandbox.Spec) []limit {
+	return []limit{
+		{"open files", unix.RLIMIT_NOFILE, uint64(s.Files)},
+		{"core size", unix.RLIMIT_CORE, 0},
+		{"locked memory", unix.RLIMIT_MEMLOCK, 64 << 10},
+		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
+		{"nice", unix.RLIMIT_NICE, 0},
+		{"real-time priority", unix.RLIMIT_RTPRIO, 0},
+	}
+}
+
+// idMap is the text of uid_map or gid_map: root inside, for set-up only, and the function's own id.
+func idMap(host, inside int) string {
+	return "0 " + itoa(host) + " 1\n" + itoa(inside) + " " + itoa(host+1) + " 1\n"
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

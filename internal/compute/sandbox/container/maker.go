@@ -1,0 +1,197 @@
+// Package container is the isolation level `container`: every sandbox has user, mount, pid, ipc, uts, net and cgroup
+// namespaces of its own, a root file system made of read-only mounts, a host user id that no other owner shares, no
+// capability, a system call filter, and control groups that bound its memory, CPU and processes.
+//
+// See DESIGN.md beside this file.
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/cgroup"
+)
+
+// Config of a Maker.
+type Config struct {
+	Dir        string // for images of /tmp; on a disk with room for all of them
+	NodeMemory int64  // bytes that all sandboxes together may use; 0: no limit
+	Logger     *slog.Logger
+}
+
+// Maker starts containers. It implements sandbox.Maker.
+type Maker struct {
+	dir     string
+	log     *slog.Logger
+	tree    *cgroup.Tree
+	uids    *uids
+	disks   *disks
+	noDisks error // why /tmp is a plain directory
+	lastCap int
+	filter  filter
+	guard   filter
+
+	mu      sync.Mutex
+	closed  bool
+	spawner *spawner
+	live    map[string]*instance
+}
+
+// New checks what this machine offers. The error names what is missing.
+func New(c Config) (*Maker, error) {
+	if err := supported(); err != nil {
+		return nil, fmt.Errorf("isolation level container: %w", err)
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &Maker{dir: dir, log: c.Logger, live: map[string]*instance{}}
+	if err := m.open(c.NodeMemory); err != nil {
+		return nil, fmt.Errorf("isolation level container: %w", err)
+	}
+	return m, nil
+}
+
+func (m *Maker) open(nodeMemory int64) error {
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+		return err
+	}
+	m.disks = &disks{dir: m.dir, templates: map[int]*template{}}
+	m.noDisks = m.disks.available()
+	var err error
+	if m.uids, err = newUIDs(m.dir); err != nil {
+		return err
+	}
+	if m.lastCap, err = readInt("/proc/sys/kernel/cap_last_cap"); err != nil {
+		return err
+	}
+	if m.tree, err = cgroup.Open(treeName(m.dir), nodeMemory); err != nil {
+		return err
+	}
+	m.spawner, err = startSpawner(m.dir)
+	return err
+}
+
+// treeName is the same for every daemon on a data directory, so that a new one finds what a killed one left.
+func treeName(dir string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(dir))
+	return fmt.Sprintf("artesian-%016x", h.Sum64())
+}
+
+// Oldest kernel with everything used here: cgroup.kill and CPU burst came with 5.14.
+const (
+	kernelMajor = 5
+	kernelMinor = 14
+)
+
+// supported says why this machine cannot have containers.
+func supported() error {
+	if os.Geteuid() != 0 {
+		return errors.New("needs root; without it use the level process, which isolates nothing")
+	}
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major < kernelMajor || major == kernelMajor && minor < kernelMinor) {
+		return fmt.Errorf("needs Linux %d.%d or newer; this is %s", kernelMajor, kernelMinor, release)
+	}
+	for _, ns := range []string{"user", "mnt", "pid", "ipc", "uts", "net", "cgroup"} {
+		if _, err := os.Stat("/proc/self/ns/" + ns); err != nil {
+			return fmt.Errorf("the kernel has no %s namespaces", ns)
+		}
+	}
+	if n, err := readInt("/proc/sys/user/max_user_namespaces"); err == nil && n == 0 {
+		return errors.New("user namespaces are switched off (sysctl user.max_user_namespaces is 0)")
+	}
+	return nil
+}
+
+func readInt(file string) (int, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// Level implements sandbox.Maker.
+func (m *Maker) Level() sandbox.Level { return sandbox.Container }
+
+// Sweep implements sandbox.Maker. Mounts, loop devices and unnamed files went with the processes that held them.
+func (m *Maker) Sweep(ctx context.Context) error {
+	if err := m.tree.Sweep(ctx); err != nil {
+		return fmt.Errorf("sweep sandboxes of an earlier daemon: %w", err)
+	}
+	left, err := filepath.Glob(filepath.Join(m.dir, plainPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
+// Close implements sandbox.Maker.
+func (m *Maker) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	var left []*instance
+	for _, s := range m.live {
+		left = append(left, s)
+	}
+	m.mu.Unlock()
+	var errs []error
+	for _, s := range left {
+		errs = append(errs, s.Close())
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.spawner != nil {
+		m.spawner.close()
+		m.spawner = nil
+		errs = append(errs, m.tree.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// working returns a spawner that lives, a new one if the last has died: every sandbox of that one has died with it.
+func (m *Maker) working() (*spawner, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, os.ErrClosed
+	}
+	if m.spawner.alive() {
+		return m.spawner, nil
+	}
+	m.log.Error("spawner died; starting another")
+	m.spawner.close()
+	s, err := startSpawner(m.dir)
+	if err == nil {
+		m.spawner = s
+	}
+	return s, err
+}
+
+func (m *Maker) forget(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.live, id)
+}

@@ -1,0 +1,341 @@
+package container
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"path"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// The user a function runs as inside, named and numbered as on AWS Lambda.
+const (
+	insideUser = "sbx_user1051"
+	insideUID  = 993
+	insideGID  = 990
+	insideHome = "/home/" + insideUser
+	hostName   = "sandbox"
+	rootInodes = "4096"
+	rootSize   = "1m"
+	quiet      = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	quietAttr  = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	badNice    = 500 // oom_score_adj: functions go before the daemon when the machine itself runs out
+	newRoot    = "/new"
+	// SECBIT_NOROOT, NO_CAP_AMBIENT_RAISE and the locks of all: no capability through uid 0, a set-uid file or exec, for good.
+	securebits = 1<<0 | 1<<1 | 1<<3 | 1<<5 | 1<<6 | 1<<7
+)
+
+// layout is what a plan must know beyond the Spec: which descriptors travel with it and what the environment offers.
+type layout struct {
+	hostUID int    // what root inside (set-up only) is outside; the next is the function's user
+	group   bool   // a cgroup2 directory to be born in
+	joins   int    // files of v1 cgroups to write to
+	dirs    []bool // for each of Spec.Mounts whether it is a directory
+	lastCap int    // the kernel's highest capability
+	filter  filter // for the function; empty: none
+	guard   filter // for the first process
+}
+
+// plan lists what the processes of a sandbox do, in order, until the function's program runs. Descriptors arrive in the
+// registers control, null, output, then as slots gives them.
+func plan(s sandbox.Spec, l layout) *program {
+	p := &program{clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_CLEAR_SIGHAND}
+	p.uids, p.gids = idMap(l.hostUID, insideUID), idMap(l.hostUID, insideGID)
+	fds := assign(s, l)
+	p.group, p.next = fds.group, fds.end
+	planIdentity(p, fds)
+	planRoot(p)
+	planFiles(p, s)
+	planMounts(p, s, l, fds)
+	planProc(p)
+	sockets := planNetwork(p, s)
+	planMain(p, s, l, fds, sockets)
+	return p
+}
+
+// slots are the registers of the descriptors that travel with a program.
+type slots struct {
+	control, null, output, channel, group reg
+	joins, mounts, tmp, end               reg
+}
+
+func assign(s sandbox.Spec, l layout) slots {
+	f := slots{control: 0, null: 1, output: 2, channel: none, group: none}
+	next := reg(3)
+	take := func(n int) reg {
+		next += reg(n)
+		return next - reg(n)
+	}
+	if s.Channel {
+		f.channel = take(1)
+	}
+	if l.group {
+		f.group = take(1)
+	}
+	f.joins, f.mounts, f.tmp = take(l.joins), take(len(s.Mounts)), take(1)
+	f.end = next
+	return f
+}
+
+// planIdentity enters the control groups, becomes root of the new user namespace and makes the other namespaces, so that
+// this user namespace owns them. The cgroup namespace comes after the groups: their path is hidden then.
+func planIdentity(p *program, f slots) {
+	for r := f.joins; r < f.mounts; r++ {
+		p.call("enter cgroup", unix.SYS_WRITE, r, "0", 1)
+	}
+	p.call("reset SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), make([]byte, 32), 0, 8) // the spawner ignores it
+	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	p.call("become root inside", unix.SYS_SETRESGID, 0, 0, 0)
+	p.call("become root inside", unix.SYS_SETRESUID, 0, 0, 0)
+	p.call("die with the daemon", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(syscall.SIGKILL)) // setresuid cleared it
+	p.call("create namespaces", unix.SYS_UNSHARE,
+		unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
+	p.call("name the host", unix.SYS_SETHOSTNAME, hostName, len(hostName))
+	p.call("name the domain", unix.SYS_SETDOMAINNAME, "", 0)
+}
+
+// planRoot makes an empty root with /proc and /dev and leaves the spawner's behind.
+func planRoot(p *program) {
+	p.call("stop mount propagation", unix.SYS_MOUNT, 0, "/", 0, unix.MS_REC|unix.MS_PRIVATE, 0)
+	p.call("mount root", unix.SYS_MOUNT, "root", newRoot, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV,
+		"mode=755,size="+rootSize+",nr_inodes="+rootInodes)
+	p.call("umask", unix.SYS_UMASK, 0)
+	for _, dir := range []string{"/proc", "/dev"} {
+		p.call("create "+dir, unix.SYS_MKDIRAT, 0, newRoot+dir, 0o755)
+	}
+	p.call("mount /proc", unix.SYS_MOUNT, "proc", newRoot+"/proc", "proc", quiet, "hidepid=invisible")
+	p.call("mount /dev", unix.SYS_MOUNT, "/dev", newRoot+"/dev", 0, unix.MS_BIND, 0)
+	p.call("make /dev read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, newRoot+"/dev", 0,
+		attributes(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC), unix.MOUNT_ATTR_SIZE_VER0)
+	p.call("enter root", unix.SYS_CHDIR, newRoot)
+	p.call("change root", unix.SYS_PIVOT_ROOT, ".", ".")
+	p.call("leave the old root", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
+	p.call("enter root", unix.SYS_CHDIR, "/")
+}
+
+// attributes is a struct mount_attr that sets attr.
+func attributes(attr uint64) []byte {
+	return append(binary.NativeEndian.AppendUint64(nil, attr), make([]byte, 24)...)
+}
+
+// planFiles writes what programs expect of /etc, as far as no mount of the Spec covers it, and the directories.
+func planFiles(p *program, s sandbox.Spec) {
+	made := map[string]bool{"/": true}
+	for _, dir := range []string{"/etc", "/tmp", "/home", insideHome, "/var", "/run"} {
+		planDir(p, made, dir)
+	}
+	for _, f := range etcFiles {
+		if covered(s.Mounts, f.path) {
+			continue
+		}
+		fd := p.open("create "+f.path, unix.SYS_OPENAT, 0, f.path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+		p.call("write "+f.path, unix.SYS_WRITE, fd, []byte(f.text), len(f.text))
+		p.call("close "+f.path, unix.SYS_CLOSE, fd)
+		p.next-- // the register is free again
+	}
+	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
+		if merged(s.Mounts, name) {
+			p.call("link /"+name, unix.SYS_SYMLINKAT, "usr/"+name, 0, "/"+name)
+		}
+	}
+}
+
+// planDir makes a directory and those above it.
+func planDir(p *program, made map[string]bool, dir string) {
+	if made[dir] {
+		return
+	}
+	made[dir] = true
+	planDir(p, made, path.Dir(dir))
+	p.allow(syscall.EEXIST, "create "+dir, unix.SYS_MKDIRAT, 0, dir, 0o755)
+}
+
+// covered reports whether a mount hides or is file.
+func covered(mounts []sandbox.Mount, file string) bool {
+	for _, m := range mounts {
+		if within(file, m.Target) {
+			return true
+		}
+	}
+	return false
+}
+
+// within reports whether file is dir or below it.
+func within(file, dir string) bool {
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// merged reports whether /name should lead to /usr/name: that is there, and nothing is mounted at or below /name.
+func merged(mounts []sandbox.Mount, name string) bool {
+	there := false
+	for _, m := range mounts {
+		if within(m.Target, "/"+name) {
+			return false
+		}
+		there = there || within("/usr/"+name, m.Target) || within(m.Target, "/usr/"+name)
+	}
+	return there
+}
+
+// planMounts attaches the Spec's read-only mounts, /tmp and /dev/shm, and closes the root to writing.
+func planMounts(p *program, s sandbox.Spec, l layout, f slots) {
+	made := map[string]bool{"/": true}
+	for i, m := range s.Mounts {
+		planDir(p, made, path.Dir(m.Target))
+		if l.dirs[i] {
+			p.allow(syscall.EEXIST, "create "+m.Target, unix.SYS_MKDIRAT, 0, m.Target, 0o755)
+		} else {
+			p.allow(syscall.EEXIST, "create "+m.Target, unix.SYS_MKNODAT, 0, m.Target, unix.S_IFREG|0o644, 0)
+		}
+		p.call("mount "+m.Source+" on "+m.Target, unix.SYS_MOVE_MOUNT, f.mounts+reg(i), "", unix.AT_FDCWD, m.Target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	p.call("mount /tmp", unix.SYS_MOVE_MOUNT, f.tmp, "", unix.AT_FDCWD, "/tmp", unix.MOVE_MOUNT_F_EMPTY_PATH)
+	p.call("mount /dev/shm", unix.SYS_MOUNT, "shm", "/dev/shm", "tmpfs", quiet, "mode=1777,size="+itoa(s.MemoryMB)+"m")
+	p.call("make root read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0,
+		attributes(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV), unix.MOUNT_ATTR_SIZE_VER0)
+}
+
+// Files of /proc that tell about the host or reach beyond the sandbox: hidden, or shown but not writable.
+var (
+	hiddenProc   = []string{"kcore", "keys", "key-users", "timer_list", "sched_debug", "latency_stats", "kmsg", "kallsyms", "sysrq-trigger", "config.gz", "kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "iomem", "ioports"}
+	readOnlyProc = []string{"sys", "fs", "irq", "bus"}
+	emptyProc    = []string{"acpi", "scsi", "asound", "driver"}
+)
+
+func planProc(p *program) {
+	for _, name := range hiddenProc {
+		p.allow(syscall.ENOENT, "hide /proc/"+name, unix.SYS_MOUNT, "/dev/null", "/proc/"+name, 0, unix.MS_BIND, 0)
+	}
+	for _, name := range emptyProc {
+		p.allow(syscall.ENOENT, "hide /proc/"+name, unix.SYS_MOUNT, "empty", "/proc/"+name, "tmpfs", quiet|unix.MS_RDONLY, "size=0,nr_inodes=1")
+	}
+	for _, name := range readOnlyProc {
+		file := "/proc/" + name
+		p.allow(syscall.ENOENT, "bind "+file, unix.SYS_MOUNT, file, file, 0, unix.MS_BIND, 0)
+		// Without the bind, on a kernel that has no such directory, there is nothing to protect.
+		p.allow(syscall.ENOENT, "make "+file+" read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, file, 0,
+			attributes(unix.MOUNT_ATTR_RDONLY|quietAttr), unix.MOUNT_ATTR_SIZE_VER0)
+	}
+}
+
+// planNetwork brings the loopback device up and opens the Spec's sockets; the first of their registers comes back.
+func planNetwork(p *program, s sandbox.Spec) reg {
+	fd := p.open("open socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	p.call("bring lo up", unix.SYS_IOCTL, fd, unix.SIOCSIFFLAGS, loUp())
+	p.call("close socket", unix.SYS_CLOSE, fd)
+	first := p.next
+	for _, l := range s.Listen {
+		addr := netip.MustParseAddrPort(l) // checked when the Spec came
+		what := "listen on " + l
+		fd := p.open(what, unix.SYS_SOCKET, family(addr), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		one := binary.NativeEndian.AppendUint32(nil, 1)
+		p.call(what, unix.SYS_SETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, one, len(one))
+		sa := sockaddr(addr)
+		p.call(what, unix.SYS_BIND, fd, sa, len(sa))
+		p.call(what, unix.SYS_LISTEN, fd, unix.SOMAXCONN)
+	}
+	return first
+}
+
+// loUp is the struct ifreq that sets lo's flags.
+func loUp() []byte {
+	ifreq := make([]byte, 40)
+	copy(ifreq, "lo")
+	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
+	return ifreq
+}
+
+func family(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// sockaddr is a struct sockaddr_in or sockaddr_in6.
+func sockaddr(a netip.AddrPort) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(family(a)))
+	b = binary.BigEndian.AppendUint16(b, a.Port())
+	if a.Addr().Is4() {
+		return append(append(b, a.Addr().AsSlice()...), make([]byte, 8)...)
+	}
+	b = append(b, 0, 0, 0, 0)
+	return append(append(b, a.Addr().AsSlice()...), 0, 0, 0, 0)
+}
+
+// planMain forks the main process, gives up every privilege in it and executes the function's program; the first process
+// gives up its own and stays to reap.
+func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
+	at := len(p.steps)
+	p.next++
+	pidfd := p.next - 1
+	p.add(step{what: "fork", kind: stage0.Fork, dst: pidfd})
+	planExec(p, s, l, f)
+	p.steps[at].args = []any{len(p.steps)}
+
+	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
+	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, 1, 1<<31-1, 0)
+	planPowerless(p, l.lastCap)
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
+	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	planFilter(p, l.guard)
+	p.add(step{what: "wait", kind: stage0.Wait, dst: none})
+}
+
+// planExec is the main process, up to its execve.
+func planExec(p *program, s sandbox.Spec, l layout, f slots) {
+	p.call("allow self-inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1) // else oom_score_adj belongs to the host's root
+	adj := p.open("open oom_score_adj", unix.SYS_OPENAT, 0, "/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))
+	p.call("close oom_score_adj", unix.SYS_CLOSE, adj)
+	p.call("start session", unix.SYS_SETSID)
+	for _, r := range limits(s) {
+		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
+		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
+	}
+	planPowerless(p, l.lastCap)
+	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
+	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
+	p.call("umask", unix.SYS_UMASK, 0o022)
+	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
+	p.call("open stdin", unix.SYS_DUP3, f.null, 0, 0)
+	p.call("open stdout", unix.SYS_DUP3, f.output, 1, 0)
+	p.call("open stderr", unix.SYS_DUP3, f.output, 2, 0)
+	first := 3
+	if s.Channel {
+		p.call("open channel", unix.SYS_DUP3, f.channel, 3, 0)
+		first = 4
+	}
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, first, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
+	p.call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
+	planFilter(p, l.filter)
+	p.call("execute "+s.Argv[0], unix.SYS_EXECVE, s.Argv[0], words(s.Argv), words(s.Env))
+}
+
+// planPowerless makes it impossible to gain a capability by executing a program, for good.
+func planPowerless(p *program, lastCap int) {
+	for c := range lastCap + 1 {
+		p.call("drop capability "+itoa(c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
+	}
+	p.call("lock secure bits", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, securebits)
+	p.call("allow no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+}
+
+func planFilter(p *program, f filter) {
+	if len(f) > 0 {
+		p.call("filter system calls", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, f)
+	}
+}
+
+// capHeader is a struct __user_cap_header_struct for this process.
+func capHeader() []byte {
+	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0)
+}

@@ -1,0 +1,198 @@
+package container
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// reg is the number of a stage 0 register as an argument of a step.
+type reg uint8
+
+// words is an array of strings that ends with a null pointer, as execve takes it.
+type words []string
+
+// filter is a seccomp program in the kernel's form.
+type filter []byte
+
+const none = reg(stage0.NoReg)
+
+// step is one stage0.Op with arguments by value: int, reg, string, []byte (passed by address), words, filter.
+type step struct {
+	what  string // as it is named when it fails
+	kind  uint8
+	nr    uint32
+	args  []any
+	dst   reg
+	allow syscall.Errno
+}
+
+// program is what stage 0 carries out in one process, in order.
+type program struct {
+	steps []step
+	next  reg // the first register that is free
+	clone uint64
+	group reg // of the cgroup2 directory to be born in
+	uids  string
+	gids  string
+}
+
+func (p *program) add(s step) { p.steps = append(p.steps, s) }
+
+// call adds a system call whose result is not needed.
+func (p *program) call(what string, nr int, args ...any) {
+	p.add(step{what: what, nr: uint32(nr), args: args, dst: none})
+}
+
+// allow is call, except that one errno counts as success.
+func (p *program) allow(errno syscall.Errno, what string, nr int, args ...any) {
+	p.add(step{what: what, nr: uint32(nr), args: args, dst: none, allow: errno})
+}
+
+// open is call for what returns a descriptor.
+func (p *program) open(what string, nr int, args ...any) reg {
+	p.next++
+	p.add(step{what: what, nr: uint32(nr), args: args, dst: p.next - 1})
+	return p.next - 1
+}
+
+// encode gives the program the form that stage 0 reads.
+func (p *program) encode() ([]byte, error) {
+	e := encoder{at: int(unsafe.Sizeof(stage0.Header{})) + len(p.steps)*int(unsafe.Sizeof(stage0.Op{}))}
+	// The number of relocations is known only at the end: lay data out as if there were none, then move it.
+	ops := make([]stage0.Op, len(p.steps))
+	for i, s := range p.steps {
+		o := stage0.Op{Kind: s.kind, Dst: uint8(s.dst), Nr: s.nr, Allow: uint8(s.allow)}
+		for j, a := range s.args {
+			v, isReg, isPointer := e.value(a)
+			o.Args[j] = v
+			if isReg {
+				o.Regs |= 1 << j
+			}
+			if isPointer {
+				e.relocs = append(e.relocs, int(unsafe.Sizeof(stage0.Header{}))+i*int(unsafe.Sizeof(o))+int(unsafe.Offsetof(o.Args))+8*j)
+			}
+		}
+		ops[i] = o
+	}
+	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Cgroup: uint32(p.group)}
+	h.UIDMap, h.GIDMap = uint32(e.bytes([]byte(p.uids+"\x00"))), uint32(e.bytes([]byte(p.gids+"\x00")))
+	return e.finish(h, ops)
+}
+
+// encoder lays out a program's data. Offsets count from the program's begin as long as there are no relocations between
+// steps and data; finish adds their length.
+type encoder struct {
+	at     int // where data begins
+	data   []byte
+	relocs []int // offsets of pointers: below at in the steps, from there on in the data
+}
+
+func (e *encoder) value(a any) (v uint64, isReg, isPointer bool) {
+	switch a := a.(type) {
+	case int:
+		return uint64(a), false, false
+	case reg:
+		return uint64(a), true, false
+	case string:
+		return uint64(e.bytes([]byte(a + "\x00"))), false, true
+	case []byte:
+		return uint64(e.bytes(a)), false, true
+	case words:
+		return uint64(e.words(a)), false, true
+	case filter:
+		code := e.bytes(a)
+		fprog := binary.NativeEndian.AppendUint64(nil, uint64(len(a)/8))
+		at := e.bytes(binary.NativeEndian.AppendUint64(fprog, uint64(code)))
+		e.relocs = append(e.relocs, at+8)
+		return uint64(at), false, true
+	default:
+		panic(fmt.Sprintf("container: a step cannot have an argument of type %T", a))
+	}
+}
+
+// bytes appends b, aligned, and returns where it is.
+func (e *encoder) bytes(b []byte) int {
+	at := e.at + len(e.data)
+	e.data = append(e.data, b...)
+	for len(e.data)%8 != 0 {
+		e.data = append(e.data, 0)
+	}
+	return at
+}
+
+func (e *encoder) words(list []string) int {
+	var array []byte
+	for _, s := range list {
+		array = binary.NativeEndian.AppendUint64(array, uint64(e.bytes([]byte(s+"\x00"))))
+	}
+	at := e.bytes(binary.NativeEndian.AppendUint64(array, 0))
+	for i := range list {
+		e.relocs = append(e.relocs, at+8*i)
+	}
+	return at
+}
+
+func (e *encoder) finish(h stage0.Header, ops []stage0.Op) ([]byte, error) {
+	if len(e.relocs)%2 != 0 {
+		e.relocs = append(e.relocs, e.bytes(make([]byte, 8))) // keeps the data aligned; an unused word may be relocated
+	}
+	h.Relocs = uint32(len(e.relocs))
+	shift := 4 * len(e.relocs)
+	h.UIDMap += uint32(shift)
+	h.GIDMap += uint32(shift)
+	head := int(unsafe.Sizeof(h))
+	out := make([]byte, 0, e.at+shift+len(e.data))
+	out = append(out, unsafe.Slice((*byte)(unsafe.Pointer(&h)), head)...)
+	if len(ops) > 0 {
+		out = append(out, unsafe.Slice((*byte)(unsafe.Pointer(&ops[0])), len(ops)*int(unsafe.Sizeof(ops[0])))...)
+	}
+	for _, r := range e.relocs {
+		if r >= e.at {
+			r += shift
+		}
+		out = binary.NativeEndian.AppendUint32(out, uint32(r))
+	}
+	out = append(out, e.data...)
+	for _, r := range e.relocs { // every pointer is into the data, which has moved
+		if r >= e.at {
+			r += shift
+		}
+		binary.NativeEndian.PutUint64(out[r:], binary.NativeEndian.Uint64(out[r:])+uint64(shift))
+	}
+	if len(out) > stage0.MaxSize {
+		return nil, fmt.Errorf("its arguments, environment and mounts take %d bytes of at most %d", len(out), stage0.MaxSize)
+	}
+	return out, nil
+}
+
+// failure says in words what stage 0 reported.
+func (p *program) failure(m stage0.Message) error {
+	errno := syscall.Errno(m.Value)
+	switch m.Op {
+	case stage0.OpClone:
+		return fmt.Errorf("create namespaces: %w", errno)
+	case stage0.OpUIDMap, stage0.OpGIDMap:
+		return fmt.Errorf("map user and group ids: %w", errno)
+	case stage0.OpPipe:
+		return fmt.Errorf("open pipe: %w", errno)
+	}
+	if int(m.Op) < len(p.steps) {
+		return fmt.Errorf("%s: %w", p.steps[m.Op].what, errno)
+	}
+	return fmt.Errorf("step %d: %w", m.Op, errno)
+}
+
+// String lists the steps' names, a line each: a program's summary for tests.
+func (p *program) String() string {
+	var b strings.Builder
+	for _, s := range p.steps {
+		b.WriteString(s.what)
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

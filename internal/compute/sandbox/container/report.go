@@ -1,0 +1,32 @@
+package container
+
+import "artesian/internal/compute/sandbox"
+
+// Report implements sandbox.Maker.
+func (m *Maker) Report() []sandbox.Guarantee {
+	how := m.tree.Describe()
+	g := []sandbox.Guarantee{
+		{Name: "file system", Enforced: true, How: "mount namespace with a root of its own, made of read-only mounts"},
+		{Name: "processes", Enforced: true, How: "pid and ipc namespaces"},
+		{Name: "user", Enforced: true, How: "user namespace; a host user id per function"},
+		{Name: "network", Enforced: true, How: "network namespace that holds a loopback device only"},
+		{Name: "privileges", Enforced: true, How: "no capabilities, no new privileges"},
+		{Name: "memory limit", Enforced: true, How: how},
+		{Name: "cpu quota", Enforced: true, How: how},
+		{Name: "process limit", Enforced: true, How: how},
+		{Name: "cpu burst", Enforced: m.tree.Burst(), How: burstHow(m.tree.Burst())},
+		{Name: "system calls", Enforced: len(m.filter) > 0, How: "seccomp allow-list"},
+		{Name: "size of /tmp", Enforced: true, How: "ext4 on a loop device, on disk"},
+	}
+	if m.noDisks != nil {
+		g[len(g)-1] = sandbox.Guarantee{Name: "size of /tmp", How: "a plain directory: " + m.noDisks.Error()}
+	}
+	return g
+}
+
+func burstHow(ok bool) string {
+	if ok {
+		return "one period's quota may be saved up"
+	}
+	return "the kernel has no CPU burst"
+}

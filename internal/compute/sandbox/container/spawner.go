@@ -1,0 +1,116 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// spawner is the process from which sandboxes are forked: this program once more, taken over by stage 0. It is small, so
+// a fork of it copies little, and what is forked needs no exec before the function's own. It dies with the daemon, and
+// every sandbox with it.
+type spawner struct {
+	conn *conn
+	null *os.File
+	done chan struct{} // closed when the process is gone
+}
+
+// startSpawner returns once the spawner is ready. Dir is any directory of the host, see planSpawner.
+func startSpawner(dir string) (*spawner, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	c, far, err := newConn()
+	if err != nil {
+		return nil, errors.Join(err, null.Close())
+	}
+	if err := c.enlarge(stage0.MaxSize); err != nil {
+		c.close()
+		return nil, errors.Join(err, unix.Close(far), null.Close())
+	}
+	s := &spawner{conn: c, null: null, done: make(chan struct{})}
+	started := make(chan error)
+	go s.live(far, started)
+	err = <-started
+	_ = unix.Close(far)
+	if err == nil {
+		err = s.prepare(dir)
+	}
+	if err != nil {
+		s.close()
+		return nil, fmt.Errorf("start spawner: %w", err)
+	}
+	return s, nil
+}
+
+// live starts the process and reaps it. The thread is never given back: the kernel kills a process with Pdeathsig when
+// the thread that started it ends.
+func (s *spawner) live(control int, started chan<- error) {
+	defer close(s.done)
+	runtime.LockOSThread()
+	null := s.null.Fd()
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{stage0.Name}, &syscall.ProcAttr{
+		Env:   []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"},
+		Files: []uintptr{null, null, 2, uintptr(control)},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	started <- err
+	if err != nil {
+		return
+	}
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); !errors.Is(err, syscall.EINTR) {
+			return
+		}
+	}
+}
+
+// prepare has the spawner set itself up.
+func (s *spawner) prepare(dir string) error {
+	c, far, err := newConn()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	p := planSpawner(dir)
+	code, err := p.encode()
+	if err == nil {
+		err = s.conn.send(code, []int{far})
+	}
+	_ = unix.Close(far)
+	if err != nil {
+		return err
+	}
+	m, _, err := c.receive()
+	if err != nil {
+		return fmt.Errorf("it ended at once: %w", err)
+	}
+	if m.Kind != stage0.Finished {
+		return p.failure(m)
+	}
+	return nil
+}
+
+// alive reports whether the process still is there.
+func (s *spawner) alive() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// close ends the process, and every sandbox that is left.
+func (s *spawner) close() {
+	s.conn.close()
+	<-s.done
+	_ = s.null.Close()
+}

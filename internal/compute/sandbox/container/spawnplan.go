@@ -1,0 +1,52 @@
+package container
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// devices are the nodes of every sandbox's /dev, by minor number of the memory devices' major 1.
+var devices = [...]struct {
+	name  string
+	minor uint32
+}{{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}}
+
+// planSpawner prepares the spawner itself: a mount namespace of its own whose root holds only /proc (which the kernel
+// wants to see before it lets a user namespace mount one), the /dev that all sandboxes share read-only, and the place
+// where they mount their root. What a sandbox inherits from it holds nothing of the host. Base is any directory of the
+// host; only the spawner sees what is mounted there.
+func planSpawner(base string) *program {
+	p := &program{next: 1, group: none}
+	p.call("ignore SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), ignoreSignal(), 0, 8) // the kernel reaps then
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
+		p.call("reset signal", unix.SYS_RT_SIGACTION, int(s), make([]byte, 32), 0, 8) // nohup and the like would be inherited
+	}
+	p.allow(syscall.ENOSYS, "join a keyring of its own", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
+	p.call("create mount namespace", unix.SYS_UNSHARE, unix.CLONE_NEWNS)
+	p.call("stop mount propagation", unix.SYS_MOUNT, 0, "/", 0, unix.MS_REC|unix.MS_PRIVATE, 0)
+	p.call("mount root", unix.SYS_MOUNT, "root", base, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=755,size=1m,nr_inodes=64")
+	p.call("umask", unix.SYS_UMASK, 0)
+	for _, dir := range []string{"/proc", "/dev", "/dev/shm", newRoot} {
+		p.call("create "+dir, unix.SYS_MKDIRAT, 0, base+dir, 0o755)
+	}
+	for _, d := range devices {
+		p.call("create /dev/"+d.name, unix.SYS_MKNODAT, 0, base+"/dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(1, d.minor)))
+	}
+	for _, l := range [][2]string{{"fd", "/proc/self/fd"}, {"stdin", "fd/0"}, {"stdout", "fd/1"}, {"stderr", "fd/2"}} {
+		p.call("link /dev/"+l[0], unix.SYS_SYMLINKAT, l[1], 0, base+"/dev/"+l[0])
+	}
+	p.call("mount /proc", unix.SYS_MOUNT, "proc", base+"/proc", "proc", quiet, 0)
+	p.call("enter root", unix.SYS_CHDIR, base)
+	p.call("change root", unix.SYS_PIVOT_ROOT, ".", ".")
+	p.call("leave the host's root", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
+	p.call("enter root", unix.SYS_CHDIR, "/")
+	return p
+}
+
+// ignoreSignal is a struct sigaction with SIG_IGN.
+func ignoreSignal() []byte {
+	b := make([]byte, 32)
+	b[0] = 1
+	return b
+}

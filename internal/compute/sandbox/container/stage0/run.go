@@ -1,0 +1,127 @@
+package stage0
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// child is the first process of a sandbox. It never returns.
+//
+//go:norace
+func child(h *Header, gate, far uintptr) {
+	syscall.RawSyscall(syscall.SYS_CLOSE, far, 0, 0)
+	syscall.RawSyscall(syscall.SYS_CLOSE, Control, 0, 0)
+	syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, killSignal, 0)
+	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, gate, uintptr(unsafe.Pointer(&path)), 1)
+	if n != 1 || errno != 0 {
+		exit(1) // the spawner died, or could not write the maps and has said so
+	}
+	syscall.RawSyscall(syscall.SYS_CLOSE, gate, 0, 0)
+	run(h)
+	exit(1)
+}
+
+// run carries out the program's steps. It reports the first that fails and returns false then.
+//
+//go:norace
+func run(h *Header) bool {
+	base := unsafe.Add(unsafe.Pointer(&program), unsafe.Sizeof(*h))
+	for pc := uint32(0); pc < h.Ops; {
+		op := (*Op)(unsafe.Add(base, uintptr(pc)*unsafe.Sizeof(Op{})))
+		pc++
+		var result uintptr
+		var errno syscall.Errno
+		switch op.Kind {
+		case Call:
+			result, errno = call(op)
+		case Fork:
+			result, errno = fork()
+			if result != 0 && errno == 0 {
+				main, result, pc = result, uintptr(pidfd), uint32(op.Args[0])
+			}
+		case Send:
+			errno = report(uint32(op.Args[0]), 0, 0, int(op.Args[1]), int(op.Args[2]))
+		case Wait:
+			wait()
+		}
+		if errno != 0 && errno != syscall.Errno(op.Allow) {
+			report(Failed, pc-1, int64(errno), 0, 0)
+			return false
+		}
+		if op.Dst != NoReg {
+			reg[op.Dst] = uint64(result)
+		}
+	}
+	return true
+}
+
+//go:norace
+func call(op *Op) (uintptr, syscall.Errno) {
+	a := &op.Args
+	for i := range a {
+		if op.Regs>>i&1 != 0 {
+			a[i] = reg[a[i]&(regs-1)]
+		}
+	}
+	r, _, errno := syscall.RawSyscall6(uintptr(op.Nr), uintptr(a[0]), uintptr(a[1]), uintptr(a[2]), uintptr(a[3]), uintptr(a[4]), uintptr(a[5]))
+	return r, errno
+}
+
+// fork starts the main process; the caller goes on when that has executed its program or has ended.
+//
+//go:norace
+func fork() (uintptr, syscall.Errno) {
+	forked = now()
+	clone = cloneArgs{flags: clonePidfd | cloneVfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
+	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
+	return pid, errno
+}
+
+// wait is the rest of a first process's life: the kernel kills all others when it exits.
+//
+//go:norace
+func wait() {
+	for {
+		pid, _, errno := syscall.RawSyscall6(syscall.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), 0, 0, 0, 0)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 {
+			exit(1)
+		}
+		if pid == main {
+			report(Exited, 0, int64(status), 0, 0)
+			exit(0)
+		}
+	}
+}
+
+// report sends a Message with n descriptors from the registers that begin at first.
+//
+//go:norace
+func report(kind, op uint32, value int64, first, n int) syscall.Errno {
+	message = Message{Kind: kind, Op: op, Value: value, Forked: forked, Now: now()}
+	vector.Base, vector.Len = (*byte)(unsafe.Pointer(&message)), uint64(unsafe.Sizeof(message))
+	header = syscall.Msghdr{Iov: &vector, Iovlen: 1}
+	if n > 0 {
+		h := (*syscall.Cmsghdr)(unsafe.Pointer(&rights))
+		h.Level, h.Type, h.Len = syscall.SOL_SOCKET, syscall.SCM_RIGHTS, uint64(syscall.SizeofCmsghdr+4*n)
+		for i := range n {
+			*(*int32)(unsafe.Add(unsafe.Pointer(&rights), syscall.SizeofCmsghdr+4*i)) = int32(reg[first+i])
+		}
+		header.Control, header.Controllen = (*byte)(unsafe.Pointer(&rights)), h.Len
+	}
+	for {
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, uintptr(reg[0]), uintptr(unsafe.Pointer(&header)), syscall.MSG_NOSIGNAL)
+		if errno != syscall.EINTR {
+			return errno
+		}
+	}
+}
+
+//go:norace
+func now() int64 {
+	var t syscall.Timespec
+	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&t)), 0)
+	return t.Nano()
+}

@@ -1,0 +1,200 @@
+package stage0
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	cwd         = ^uintptr(99) // AT_FDCWD
+	sysClone3   = 435
+	clonePidfd  = 0x1000
+	cloneVfork  = 0x4000
+	cloneInto   = 0x200000000
+	killSignal  = uintptr(syscall.SIGKILL)
+	childSignal = uint64(syscall.SIGCHLD)
+)
+
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+// All state is static: a forked child must not allocate, and addresses given to the kernel must not move.
+var (
+	program [MaxSize / 8]uint64
+	reg     [regs]uint64
+	clone   cloneArgs
+	pidfd   int32
+	header  syscall.Msghdr
+	vector  syscall.Iovec
+	rights  [(syscall.SizeofCmsghdr + 4*(MaxFDs+4)) / 8]uint64
+	message Message
+	forked  int64
+	main    uintptr
+	path    [64]byte
+	status  int32
+)
+
+// serve carries out programs until the daemon closes its end or dies.
+func serve() {
+	warmStack()
+	for {
+		size, fds := receive()
+		if size <= 0 {
+			exit(0)
+		}
+		execute(size)
+		for i := range fds {
+			syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(reg[i]), 0, 0)
+		}
+	}
+}
+
+// warmStack makes the stack as large as anything here needs: to grow it in a forked child would allocate.
+//
+//go:noinline
+func warmStack() byte {
+	var page [16 << 10]byte
+	return page[len(Name)]
+}
+
+// receive blocks outside the Go scheduler's sight of this thread, so that an idle spawner costs nothing.
+func receive() (size int, fds int) {
+	for {
+		vector.Base, vector.Len = (*byte)(unsafe.Pointer(&program)), MaxSize
+		header = syscall.Msghdr{Iov: &vector, Iovlen: 1, Control: (*byte)(unsafe.Pointer(&rights)), Controllen: uint64(unsafe.Sizeof(rights))}
+		n, _, errno := syscall.Syscall(syscall.SYS_RECVMSG, Control, uintptr(unsafe.Pointer(&header)), syscall.MSG_CMSG_CLOEXEC)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			return 0, 0
+		}
+		return int(n), loadRights()
+	}
+}
+
+// loadRights puts the descriptors that came with a program into the first registers.
+func loadRights() int {
+	for i := range reg {
+		reg[i] = ^uint64(0)
+	}
+	if header.Controllen < syscall.SizeofCmsghdr {
+		return 0
+	}
+	h := (*syscall.Cmsghdr)(unsafe.Pointer(&rights))
+	if h.Level != syscall.SOL_SOCKET || h.Type != syscall.SCM_RIGHTS {
+		return 0
+	}
+	n := int(h.Len-syscall.SizeofCmsghdr) / 4
+	for i := range n {
+		reg[i] = uint64(*(*int32)(unsafe.Add(unsafe.Pointer(&rights), syscall.SizeofCmsghdr+4*i)))
+	}
+	return n
+}
+
+// execute runs the program that was received, or forks the process that does.
+func execute(size int) {
+	h := (*Header)(unsafe.Pointer(&program))
+	if size < int(unsafe.Sizeof(*h)) || !relocate(h, size) {
+		report(Failed, OpFormat, int64(syscall.EINVAL), 0, 0)
+		return
+	}
+	if h.Clone == 0 {
+		if run(h) {
+			report(Finished, 0, 0, 0, 0)
+		}
+		return
+	}
+	spawn(h)
+}
+
+func relocate(h *Header, size int) bool {
+	at := int(unsafe.Sizeof(*h)) + int(h.Ops)*int(unsafe.Sizeof(Op{}))
+	if at+int(h.Relocs)*4 > size {
+		return false
+	}
+	base := uint64(uintptr(unsafe.Pointer(&program)))
+	for i := range int(h.Relocs) {
+		off := *(*uint32)(unsafe.Add(unsafe.Pointer(&program), at+4*i))
+		if off%8 != 0 || int(off)+8 > size {
+			return false
+		}
+		program[off/8] += base
+	}
+	return int(h.UIDMap) < size && int(h.GIDMap) < size
+}
+
+// spawn forks the sandbox's first process. It waits on a pipe until its user and group maps are written.
+func spawn(h *Header) {
+	var ends [2]int32
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_PIPE2, uintptr(unsafe.Pointer(&ends)), syscall.O_CLOEXEC, 0); errno != 0 {
+		report(Failed, OpPipe, int64(errno), 0, 0)
+		return
+	}
+	clone = cloneArgs{flags: h.Clone | clonePidfd, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
+	if h.Cgroup != NoReg {
+		clone.flags |= cloneInto
+		clone.cgroup = reg[h.Cgroup&0xff]
+	}
+	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
+	if errno == 0 && pid == 0 {
+		child(h, uintptr(ends[0]), uintptr(ends[1]))
+	}
+	if errno != 0 {
+		report(Failed, OpClone, int64(errno), 0, 0)
+	} else {
+		release(h, pid, uintptr(ends[1]))
+		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(pidfd), 0, 0)
+	}
+	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(ends[0]), 0, 0)
+	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(ends[1]), 0, 0)
+}
+
+// release tells the daemon of the new process, writes its maps and lets it go on.
+func release(h *Header, pid, gate uintptr) {
+	reg[regs-1] = uint64(pidfd)
+	report(Spawned, 0, int64(pid), regs-1, 1)
+	if errno := writeMap(pid, "/gid_map", h.GIDMap); errno != 0 {
+		report(Failed, OpGIDMap, int64(errno), 0, 0)
+		return
+	}
+	if errno := writeMap(pid, "/uid_map", h.UIDMap); errno != 0 {
+		report(Failed, OpUIDMap, int64(errno), 0, 0)
+		return
+	}
+	syscall.RawSyscall(syscall.SYS_WRITE, gate, uintptr(unsafe.Pointer(&path)), 1)
+}
+
+// writeMap writes the text at offset text of the program to /proc/pid/name.
+func writeMap(pid uintptr, name string, text uint32) syscall.Errno {
+	n := copy(path[:], "/proc/")
+	start := n
+	for v := pid; v > 0; v /= 10 {
+		path[n] = '0' + byte(v%10)
+		n++
+	}
+	for i, j := start, n-1; i < j; i, j = i+1, j-1 {
+		path[i], path[j] = path[j], path[i]
+	}
+	n += copy(path[n:], name)
+	path[n] = 0
+	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, cwd, uintptr(unsafe.Pointer(&path)), syscall.O_WRONLY|syscall.O_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	from := unsafe.Add(unsafe.Pointer(&program), text)
+	length := 0
+	for *(*byte)(unsafe.Add(from, length)) != 0 {
+		length++
+	}
+	_, _, errno = syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(from), uintptr(length))
+	syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
+	return errno
+}
+
+func exit(code uintptr) {
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
+	}
+}

@@ -1,0 +1,281 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/cgroup"
+	"artesian/internal/compute/sandbox/container/stage0"
+	"artesian/internal/faas"
+)
+
+// plainPrefix begins the name of a directory that serves as /tmp where no file system of its own can be made.
+const plainPrefix = "plain-"
+
+// Start implements sandbox.Maker.
+func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), began: time.Now()}
+	if err := i.register(); err != nil {
+		return nil, err
+	}
+	if err := i.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start sandbox %s: %w", s.ID, err), i.Close())
+	}
+	return i, nil
+}
+
+func (i *instance) register() error {
+	m := i.maker
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return os.ErrClosed
+	}
+	if m.live[i.spec.ID] != nil {
+		return faas.Errorf(faas.Conflict, "sandbox: id %q is in use", i.spec.ID)
+	}
+	m.live[i.spec.ID] = i
+	return nil
+}
+
+// start makes everything and waits until the function's program runs. On an error, Close undoes what was done.
+func (i *instance) start(ctx context.Context) error {
+	spawner, err := i.maker.working()
+	if err != nil {
+		return err
+	}
+	var b baggage
+	defer b.close()
+	if err := i.prepare(ctx, &b, spawner); err != nil {
+		return err
+	}
+	p := plan(i.spec, b.layout)
+	code, err := p.encode()
+	if err != nil {
+		return err
+	}
+	if err := spawner.conn.send(code, b.fds()); err != nil {
+		return fmt.Errorf("ask spawner: %w", err)
+	}
+	b.close() // so that the socket ends with the other side
+	stop := context.AfterFunc(ctx, i.abort)
+	err = i.await(p)
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil {
+		return err
+	}
+	return i.watch()
+}
+
+// baggage is what travels with a program, in the order of slots.
+type baggage struct {
+	layout                layout
+	null                  int // the spawner's
+	control, output, peer int
+	group                 int // the cgroup's
+	joins, mounts         []int
+	tmp                   int
+	closed                bool
+}
+
+func (b *baggage) fds() []int {
+	fds := []int{b.control, b.null, b.output}
+	if b.peer >= 0 {
+		fds = append(fds, b.peer)
+	}
+	if b.layout.group {
+		fds = append(fds, b.group)
+	}
+	return append(append(append(fds, b.joins...), b.mounts...), b.tmp)
+}
+
+func (b *baggage) close() {
+	if b.closed {
+		return
+	}
+	b.closed = true
+	closeAll([]int{b.control, b.output, b.peer})
+	closeAll(b.joins)
+	closeAll(b.mounts)
+}
+
+// prepare makes what the daemon has to make itself.
+func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (err error) {
+	m, s := i.maker, i.spec
+	b.control, b.output, b.peer, b.tmp, b.group, b.null = -1, -1, -1, -1, -1, int(spawner.null.Fd())
+	if i.uid, err = m.uids.take(s.Owner); err != nil {
+		return err
+	}
+	b.layout = layout{hostUID: i.uid, lastCap: m.lastCap, filter: m.filter, guard: m.guard}
+	if i.group, err = m.tree.New(s.ID, cgroup.Limits{Memory: int64(s.MemoryMB) << 20, Pids: s.Pids + 1}); err != nil {
+		return err
+	}
+	b.group = i.group.Dir()
+	b.layout.group = b.group >= 0
+	if b.joins, err = i.group.Joins(); err != nil {
+		return err
+	}
+	b.layout.joins = len(b.joins)
+	for _, mount := range s.Mounts {
+		fd, dir, err := openMount(mount.Source)
+		if err != nil {
+			return fmt.Errorf("open mount %s: %w", mount.Source, err)
+		}
+		b.mounts, b.layout.dirs = append(b.mounts, fd), append(b.layout.dirs, dir)
+	}
+	if err := i.prepareTmp(ctx); err != nil {
+		return err
+	}
+	b.tmp = i.tmp.mount
+	return i.preparePipes(b)
+}
+
+// openMount clones what is at source as a read-only mount that is attached nowhere. It is made here and not inside: what
+// root inside may reach of the host is nothing.
+func openMount(source string) (fd int, dir bool, err error) {
+	fd, err = unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, false, err
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
+	var st unix.Stat_t
+	err = errors.Join(unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr), unix.Fstat(fd, &st))
+	if err != nil {
+		return -1, false, errors.Join(err, unix.Close(fd))
+	}
+	return fd, st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+}
+
+// prepareTmp makes the file system for /tmp, or a plain directory where that cannot be.
+func (i *instance) prepareTmp(ctx context.Context) (err error) {
+	uid, gid := i.uid+1, i.uid+1
+	if i.maker.noDisks == nil {
+		i.tmp, err = i.maker.disks.new(ctx, i.spec.TmpMB, uid, gid)
+		return err
+	}
+	dir := filepath.Join(i.maker.dir, plainPrefix+i.spec.ID)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	i.plain = dir
+	if err := errors.Join(os.Chown(dir, uid, gid), os.Chmod(dir, 0o1777)); err != nil {
+		return err
+	}
+	fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	i.tmp = &disk{mount: fd, root: -1}
+	return unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{
+		Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE})
+}
+
+// preparePipes makes the ways between the daemon and the sandbox.
+func (i *instance) preparePipes(b *baggage) (err error) {
+	if i.control, b.control, err = newConn(); err != nil {
+		return err
+	}
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("open pipe: %w", err)
+	}
+	b.output = pipe[1]
+	if err := unix.SetNonblock(pipe[0], true); err != nil {
+		return errors.Join(err, unix.Close(pipe[0]))
+	}
+	i.output = os.NewFile(uintptr(pipe[0]), "sandbox output")
+	if !i.spec.Channel {
+		return nil
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open channel: %w", err)
+	}
+	b.peer = pair[1]
+	near := os.NewFile(uintptr(pair[0]), "sandbox channel")
+	c, err := net.FileConn(near)
+	err = errors.Join(err, near.Close())
+	if err != nil {
+		return fmt.Errorf("open channel: %w", err)
+	}
+	i.channel = c.(*net.UnixConn)
+	return nil
+}
+
+// await follows the reports until the main process is executed.
+func (i *instance) await(p *program) error {
+	for {
+		m, fds, err := i.control.receive()
+		if err != nil {
+			closeAll(fds)
+			if errors.Is(err, io.EOF) {
+				err = errors.New("it ended before its program ran")
+			}
+			return err
+		}
+		switch {
+		case m.Kind == stage0.Failed:
+			closeAll(fds)
+			return p.failure(m)
+		case m.Kind == stage0.Spawned && len(fds) == 1:
+			if err := i.spawned(fds[0]); err != nil {
+				return err
+			}
+		case m.Kind == stage0.Running && len(fds) == len(i.spec.Listen)+1:
+			return i.running(m, fds)
+		default:
+			closeAll(fds)
+			return fmt.Errorf("unexpected report %d with %d descriptors", m.Kind, len(fds))
+		}
+	}
+}
+
+// spawned keeps the descriptor of the first process, whose end is the end of all.
+func (i *instance) spawned(pidfd int) error {
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		return errors.Join(err, unix.Close(pidfd))
+	}
+	i.mu.Lock()
+	i.first = os.NewFile(uintptr(pidfd), "sandbox process")
+	aborted := i.aborted
+	i.mu.Unlock()
+	if aborted {
+		i.kill()
+	}
+	return nil
+}
+
+func (i *instance) running(m stage0.Message, fds []int) error {
+	last := len(fds) - 1
+	i.main = fds[last]
+	var errs []error
+	for _, fd := range fds[:last] {
+		f := os.NewFile(uintptr(fd), "sandbox listener")
+		l, err := net.FileListener(f)
+		if err == nil {
+			i.listeners = append(i.listeners, l)
+		}
+		errs = append(errs, err, f.Close())
+	}
+	var began unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &began); err != nil {
+		return err
+	}
+	start := began.Nano() - time.Since(i.began).Nanoseconds()
+	i.phases = sandbox.Phases{Sandbox: time.Duration(m.Forked - start), Exec: time.Duration(m.Now - m.Forked)}
+	return errors.Join(errs...)
+}
