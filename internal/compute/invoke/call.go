@@ -1,0 +1,202 @@
+package invoke
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/pool"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// call is one invocation on its way.
+type call struct {
+	i     *Invoker
+	v     *faas.Version
+	inv   faas.Invocation
+	out   faas.Sink
+	usage faas.Usage
+
+	begun bool
+	tail  faas.Tail
+	fail  *lang.Failure // what the function or the platform reported; nil is success
+}
+
+func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *call {
+	return &call{i: i, v: v, inv: inv, out: out, usage: faas.Usage{
+		RequestID: inv.ID, Account: v.ID.Account, Region: v.ID.Region, Function: v.ID.Name, Version: v.ID.Version,
+		Start: inv.Received, MemoryMB: v.MemoryMB, TmpMB: v.TmpMB, BytesIn: int64(len(inv.Payload)),
+	}}
+}
+
+// Write passes the answer on as it comes; it counts and begins it.
+func (c *call) Write(p []byte) (int, error) {
+	if !c.begun {
+		c.begun = true
+		if err := c.out.Begin(faas.Head{ExecutedVersion: c.v.ID.Version}); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.out.Write(p)
+	c.usage.BytesOut += int64(n)
+	return n, err
+}
+
+// run is the call while it holds an instance. Its error means that the call did not happen.
+func (c *call) run(in *pool.Instance) error {
+	now := c.i.cfg.Now
+	start := now()
+	c.usage.Queue, c.usage.Start = start.Sub(c.inv.Received), start
+	c.usage.Cold = in.Cold
+	deadline := start.Add(c.v.Timeout)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+
+	if c.inv.Tail {
+		in.Output.Tail(true)
+	}
+	if in.InitErr != nil {
+		c.reportInit(in, start)
+	}
+	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, start))
+	err := c.initialise(ctx, in)
+	if err == nil {
+		c.fail, err = in.Invoke(ctx, lang.Call{
+			RequestID: c.inv.ID, FunctionARN: c.arn(), Deadline: deadline, Trace: c.inv.Trace,
+			Payload: c.inv.Payload, ClientContext: c.inv.ClientContext,
+		}, c)
+	}
+	c.usage.Run = now().Sub(start)
+	if err != nil {
+		c.broke(ctx, in, err)
+	} else if c.fail != nil {
+		c.usage.Outcome = faas.OutcomeError
+	} else {
+		c.usage.Outcome = faas.OutcomeOK
+	}
+	c.settle(in)
+	return nil
+}
+
+// arn is the name under which the function was invoked.
+func (c *call) arn() string {
+	if c.inv.Qualifier == "" {
+		return c.v.ID.FunctionID.ARN()
+	}
+	return c.v.ID.FunctionID.ARN() + ":" + c.inv.Qualifier
+}
+
+// initialise runs a second time what went wrong before the call, now within the call's own time, as Lambda does.
+func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
+	if in.InitErr == nil {
+		return nil
+	}
+	again := c.i.cfg.Now()
+	_, err := in.Relaunch(ctx)
+	if err != nil {
+		in.Output.Drain()
+		at := c.i.cfg.Now()
+		c.print(in, at, lambda.InitReportLines(c.v, lambda.PhaseInvoke, at.Sub(again), err, at))
+	}
+	return err
+}
+
+// broke says what an invocation ended by, and lets go of an instance that can't be used again.
+func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
+	in.Discard()
+	var reported *lang.Failure
+	var protocol *lang.ProtocolError
+	switch {
+	case ctx.Err() != nil:
+		c.usage.Outcome = faas.OutcomeTimeout
+		c.usage.Run = c.v.Timeout
+		c.fail = lambda.TimeoutFailure(c.inv.ID, c.v.Timeout)
+	case errors.As(err, &reported):
+		c.usage.Outcome, c.fail = faas.OutcomeInit, reported
+	case errors.Is(err, lang.ErrExited):
+		exit := exitOf(in)
+		c.usage.Outcome = faas.OutcomeExit
+		if exit.OOM {
+			c.usage.Outcome = faas.OutcomeMemory
+		}
+		c.fail = lambda.ExitFailure(c.inv.ID, exit)
+	case errors.As(err, &protocol):
+		c.usage.Outcome = faas.OutcomeExit
+		c.fail = lambda.ProtocolFailure(c.inv.ID, protocol)
+	default:
+		c.usage.Outcome = faas.OutcomeUnavailable
+		c.fail = lambda.PlatformFailure(c.inv.ID)
+		c.i.cfg.Logger.LogAttrs(ctx, slog.LevelError, "invocation broke", slog.String("request_id", c.inv.ID),
+			slog.String("function", c.v.ID.ARN()), slog.Any("error", err))
+	}
+	in.Output.Drain()
+	at := c.i.cfg.Now()
+	c.print(in, at, lambda.FailureLines(c.v, c.inv.ID, c.fail, at))
+	if !c.begun && !errors.Is(err, io.ErrClosedPipe) {
+		_, _ = c.Write(c.fail.Document) // the sink's own error shows at End
+	}
+}
+
+// exitOf waits for the end of a sandbox whose runtime has gone; if something in it lives on, it is ended.
+func exitOf(in *pool.Instance) sandbox.Exit {
+	select {
+	case <-in.Sandbox.Done():
+	case <-time.After(time.Second):
+		_ = in.Sandbox.Close()
+	}
+	return in.Sandbox.Exit()
+}
+
+// reportInit logs an initialisation that went wrong before this call.
+func (c *call) reportInit(in *pool.Instance, at time.Time) {
+	in.Output.Drain()
+	c.print(in, at, lambda.InitReportLines(c.v, lambda.PhaseInit, initDuration(in.Cold), in.InitErr, at))
+}
+
+func (c *call) print(in *pool.Instance, at time.Time, lines []string) {
+	for _, line := range lines {
+		in.Output.Line(at, line)
+	}
+}
+
+func initDuration(cold *faas.Cold) time.Duration {
+	if cold == nil {
+		return 0
+	}
+	return cold.Runtime + cold.Init
+}
+
+// settle meters the call and writes its last lines, before the instance is lent again.
+func (c *call) settle(in *pool.Instance) {
+	in.Output.Drain()
+	cpu, peak := in.Meter()
+	c.usage.CPU, c.usage.PeakMB = cpu, int((peak+1<<20-1)>>20)
+	billed := c.usage.Run
+	if c.usage.Cold != nil {
+		billed += initDuration(c.usage.Cold)
+	}
+	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
+	at := c.i.cfg.Now()
+	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.fail, at))
+	if c.inv.Tail {
+		c.tail.Log = in.Output.Tail(false)
+	}
+}
+
+// end completes the answer once the instance is free for the next call.
+func (c *call) end() error {
+	if c.fail != nil {
+		c.tail.FunctionError = "Unhandled"
+	}
+	if !c.begun { // an empty answer
+		if _, err := c.Write(nil); err != nil {
+			return err
+		}
+	}
+	return c.out.End(c.tail)
+}

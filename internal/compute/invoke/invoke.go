@@ -1,0 +1,128 @@
+// Package invoke runs one invocation from start to end. Every trigger ends here: it finds the version, admits the call,
+// borrows an instance, bounds its time, writes the log lines around it, meters it, and says how it ended.
+package invoke
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"artesian/internal/compute/pool"
+	"artesian/internal/faas"
+)
+
+// Versions finds what a qualifier of a function means.
+type Versions interface {
+	Resolve(id faas.FunctionID, qualifier string) (*faas.Version, error)
+}
+
+// Meter takes one usage record per invocation. It must not block on disk.
+type Meter interface {
+	Record(faas.Usage)
+}
+
+// Config of an Invoker.
+type Config struct {
+	Versions    Versions
+	Pool        *pool.Pool
+	Meter       Meter
+	Concurrency int // simultaneous executions per account and region; default faas.DefaultConcurrency
+	Now         func() time.Time
+	Logger      *slog.Logger
+}
+
+// Invoker runs invocations. Safe for concurrent use.
+type Invoker struct {
+	cfg    Config
+	scopes sync.Map // faas.Scope → *atomic.Int64: executions now
+}
+
+// New returns an Invoker.
+func New(cfg Config) *Invoker {
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = faas.DefaultConcurrency
+	}
+	return &Invoker{cfg: cfg}
+}
+
+// Concurrency returns the limit of simultaneous executions per account and region.
+func (i *Invoker) Concurrency() int { return i.cfg.Concurrency }
+
+// Invoke runs inv and streams its answer to out. A function that reports an error, times out or dies has been invoked:
+// that is told by out.End, not by an error here. Errors are the platform's: NotFound, TooLarge, Throttled, Conflict (the
+// function is not active), Unavailable, or ctx's error when the caller left before an instance was there. Once running,
+// a call goes on to its end without its caller.
+func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink) error {
+	v, err := i.cfg.Versions.Resolve(inv.Function, inv.Qualifier)
+	if err != nil {
+		return err
+	}
+	if err := i.check(v, inv); err != nil {
+		return err
+	}
+	c := newCall(i, v, inv, out)
+	leave, err := i.admit(inv.Function.Scope)
+	if err != nil {
+		c.usage.Outcome = faas.OutcomeThrottled
+		i.cfg.Meter.Record(c.usage)
+		return err
+	}
+	err = i.cfg.Pool.With(ctx, v, c.run)
+	leave()
+	if err != nil {
+		return i.notRun(ctx, c, err)
+	}
+	i.cfg.Meter.Record(c.usage)
+	return c.end()
+}
+
+func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
+	if len(inv.Payload) > faas.MaxRequestBytes {
+		return faas.Errorf(faas.TooLarge, "%d byte payload is too large for the RequestResponse invocation type (limit %d bytes)",
+			len(inv.Payload), faas.MaxRequestBytes)
+	}
+	if v.State == faas.Active {
+		return nil
+	}
+	if v.State == faas.Pending {
+		return &faas.Error{Kind: faas.Conflict, Op: "invoke",
+			Message: "The operation cannot be performed at this time. The function is currently in the following state: Pending"}
+	}
+	return &faas.Error{Kind: faas.Conflict, Op: "invoke", Message: "The function is in the state " + string(v.State) + ": " + v.StateReason}
+}
+
+// admit counts an execution of the scope, or says that it is one too many.
+func (i *Invoker) admit(s faas.Scope) (leave func(), err error) {
+	v, ok := i.scopes.Load(s)
+	if !ok {
+		v, _ = i.scopes.LoadOrStore(s, new(atomic.Int64))
+	}
+	n := v.(*atomic.Int64)
+	if n.Add(1) > int64(i.cfg.Concurrency) {
+		n.Add(-1)
+		return nil, &faas.Error{Kind: faas.Throttled, Op: "invoke", Message: "Rate Exceeded."}
+	}
+	return func() { n.Add(-1) }, nil
+}
+
+// notRun records an invocation that never reached an instance, or whose answer could not be begun.
+func (i *Invoker) notRun(ctx context.Context, c *call, err error) error {
+	switch kind := faas.KindOf(err); {
+	case errors.Is(err, ctx.Err()) && ctx.Err() != nil:
+		c.usage.Outcome = faas.OutcomeCancelled
+	case kind == faas.Throttled:
+		c.usage.Outcome = faas.OutcomeThrottled
+	default:
+		c.usage.Outcome = faas.OutcomeUnavailable
+		i.cfg.Logger.LogAttrs(ctx, slog.LevelError, "invocation could not run", slog.String("request_id", c.inv.ID),
+			slog.String("function", c.v.ID.ARN()), slog.Any("error", err))
+	}
+	i.cfg.Meter.Record(c.usage)
+	if faas.KindOf(err) == faas.Internal && ctx.Err() == nil {
+		return &faas.Error{Kind: faas.Unavailable, Op: "invoke", Message: "The function could not be started on this node.", Cause: err}
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+// Package node starts instances on this machine: it brings a version's code, a runtime and a sandbox together. It knows
+// them by their seams only.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/pool"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// Limits of every sandbox, beside what its version configures. AWS Lambda documents 1,024 of each.
+const (
+	maxPids  = 1024
+	maxFiles = 1024
+)
+
+// Code finds the unpacked code of a package by its hash.
+type Code interface {
+	Dir(ctx context.Context, sha256 string) (string, error)
+}
+
+// Runtimes finds what serves a runtime identifier here.
+type Runtimes interface {
+	Resolve(runtime string) (lang.Runtime, error)
+}
+
+// Log takes what one instance prints. Write may block: that slows this function only.
+type Log interface {
+	Write(at time.Time, message string)
+	Close()
+}
+
+// Node is a pool.Launcher.
+type Node struct {
+	Maker    sandbox.Maker
+	Code     Code
+	Runtimes Runtimes
+	OpenLog  func(v *faas.Version, stream string) Log
+	Env      func(v *faas.Version) []string // what the platform adds to a function's environment
+	Listen   []string                       // host:port sockets on which the platform is reached from inside
+	Serve    func(sandbox.Sandbox, *faas.Version)
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Launch implements pool.Launcher.
+func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, error) {
+	runtime, err := n.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	code, err := n.Code.Dir(ctx, v.Code.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("unpack code: %w", err)
+	}
+	id := newID()
+	now := n.Now().UTC()
+	stream := fmt.Sprintf("%s/[%s]%s", now.Format("2006/01/02"), v.ID.Version, id)
+	spec := sandbox.Spec{
+		ID:       id,
+		Owner:    v.ID.FunctionID.ARN(),
+		MemoryMB: v.MemoryMB,
+		TmpMB:    v.TmpMB,
+		Pids:     maxPids,
+		Files:    maxFiles,
+		CPU:      float64(v.MemoryMB) / faas.MemoryMBPerCPU,
+		Listen:   n.Listen,
+		Env:      n.Env(v),
+	}
+	runtime.Prepare(&spec, *v, code, stream)
+	sb, err := n.Maker.Start(ctx, spec)
+	if err != nil {
+		return nil, fmt.Errorf("start sandbox: %w", err)
+	}
+	n.Serve(sb, v)
+	log := n.OpenLog(v, stream)
+	out := newOutput(sb, log)
+	for _, line := range lambda.InitStartLines(v, runtime.Served(), now) {
+		out.Line(now, line)
+	}
+	return &pool.Running{Sandbox: sb, Session: runtime.Attach(sb, *v), Output: out, Served: runtime.Served(), Stream: stream}, nil
+}
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never returns an error
+	return hex.EncodeToString(b[:])
+}

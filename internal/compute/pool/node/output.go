@@ -1,0 +1,64 @@
+package node
+
+import (
+	"sync"
+	"time"
+
+	"artesian/internal/compute/lang/output"
+	"artesian/internal/compute/sandbox"
+)
+
+// maxTail is how much of the log a caller may ask for, in bytes, as AWS Lambda returns it.
+const maxTail = 4 << 10
+
+// printed implements pool.Output: what comes out of the pipe and the platform's own lines, in one order, into the log.
+type printed struct {
+	out *output.Output
+	log Log
+
+	mu      sync.Mutex
+	tailing bool
+	tail    []byte
+}
+
+func newOutput(sb sandbox.Sandbox, log Log) *printed {
+	p := &printed{log: log}
+	p.out = output.New(sb.Output(), p.record)
+	return p
+}
+
+// record takes one record of the function's own output. It may block.
+func (p *printed) record(at time.Time, message []byte) { p.write(at, string(message)) }
+
+// Line implements pool.Output.
+func (p *printed) Line(at time.Time, line string) { p.write(at, line) }
+
+func (p *printed) write(at time.Time, message string) {
+	p.mu.Lock()
+	if p.tailing {
+		p.tail = append(append(p.tail, message...), '\n')
+		if over := len(p.tail) - maxTail; over > maxTail { // cut seldom
+			p.tail = append(p.tail[:0], p.tail[over:]...)
+		}
+	}
+	p.mu.Unlock()
+	p.log.Write(at, message)
+}
+
+// Drain implements pool.Output.
+func (p *printed) Drain() { p.out.Drain() }
+
+// Tail implements pool.Output.
+func (p *printed) Tail(on bool) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.tail
+	p.tailing, p.tail = on, nil
+	return t[max(0, len(t)-maxTail):]
+}
+
+// Close implements pool.Output.
+func (p *printed) Close() {
+	p.out.Close()
+	p.log.Close()
+}
