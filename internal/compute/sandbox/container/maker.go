@@ -42,6 +42,8 @@ type Maker struct {
 	filter  filter
 	guard   filter
 
+	starting sync.WaitGroup
+
 	mu      sync.Mutex
 	closed  bool
 	spawner *spawner
@@ -152,6 +154,9 @@ func (m *Maker) Sweep(ctx context.Context) error {
 func (m *Maker) Close() error {
 	m.mu.Lock()
 	m.closed = true
+	m.mu.Unlock()
+	m.starting.Wait()
+	m.mu.Lock()
 	var left []*instance
 	for _, s := range m.live {
 		left = append(left, s)

@@ -23,19 +23,21 @@ const plainPrefix = "plain-"
 
 // Start implements sandbox.Maker.
 func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
-	if err := check(s); err != nil {
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), began: time.Now()}
 	if err := i.register(); err != nil {
 		return nil, err
 	}
+	defer m.starting.Done()
 	if err := i.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start sandbox %s: %w", s.ID, err), i.Close())
 	}
 	return i, nil
 }
 
+// register makes the sandbox known to Close, which waits for a start under way.
 func (i *instance) register() error {
 	m := i.maker
 	m.mu.Lock()
@@ -47,6 +49,7 @@ func (i *instance) register() error {
 		return faas.Errorf(faas.Conflict, "sandbox: id %q is in use", i.spec.ID)
 	}
 	m.live[i.spec.ID] = i
+	m.starting.Add(1)
 	return nil
 }
 

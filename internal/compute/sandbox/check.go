@@ -1,4 +1,4 @@
-package container
+package sandbox
 
 import (
 	"net/netip"
@@ -6,26 +6,24 @@ import (
 	"regexp"
 	"strings"
 
-	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/container/stage0"
 	"artesian/internal/faas"
 )
 
 var validID = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
-// Bounds of a Spec. A mount and a socket are descriptors that travel to stage 0 in one message.
+// Bounds of a Spec.
 const (
 	minMemoryMB = 16
 	minTmpMB    = 8
 	maxTmpMB    = 64 << 10
 	minPids     = 4
 	minFiles    = 8
-	maxMounts   = stage0.MaxFDs - 50
+	maxMounts   = 200
 	maxListen   = 32
 )
 
-// check refuses what cannot be honoured, naming the field.
-func check(s sandbox.Spec) error {
+// Check refuses what no level can honour; the error is a *faas.Error of kind Invalid that names the field.
+func (s Spec) Check() error {
 	bad := func(format string, args ...any) error { return faas.Errorf(faas.Invalid, "sandbox: "+format, args...) }
 	switch {
 	case !validID.MatchString(s.ID):
@@ -66,7 +64,7 @@ func check(s sandbox.Spec) error {
 	return checkMounts(s.Mounts, bad)
 }
 
-func checkMounts(mounts []sandbox.Mount, bad func(string, ...any) error) error {
+func checkMounts(mounts []Mount, bad func(string, ...any) error) error {
 	for _, m := range mounts {
 		for _, p := range []string{m.Source, m.Target} {
 			if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsRune(p, 0) {
@@ -83,4 +81,9 @@ func checkMounts(mounts []sandbox.Mount, bad func(string, ...any) error) error {
 		}
 	}
 	return nil
+}
+
+// within reports whether file is dir or below it.
+func within(file, dir string) bool {
+	return file == dir || strings.HasPrefix(file, dir+"/")
 }
