@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
+	"syscall"
 	"time"
 
 	"artesian/internal/faas"
@@ -143,12 +144,20 @@ func (s *Store) once(ctx context.Context, sha string, load func(context.Context)
 		select {
 		case <-f.done:
 			if !f.removal {
-				return f.path, f.err
+				return f.path, full(f.err)
 			}
 		case <-ctx.Done():
 			return "", fmt.Errorf("wait for package: %w", ctx.Err())
 		}
 	}
+}
+
+// full tells the caller about a full disk, which only its owner can mend; other errors stay as they are.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return &faas.Error{Kind: faas.Unavailable, Op: "unpack package", Message: "the disk is full; free some space and try again", Cause: err}
+	}
+	return err
 }
 
 // join returns what is under way for sha, starting it if nothing is and the package is not there.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -244,5 +245,25 @@ func TestRemove(t *testing.T) {
 	}
 	if _, err := s.Put(t.Context(), pack(t, item{name: "f"})); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("after close: %v", err)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("needs the right to mount a small file system: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+	m := newMemory()
+	s := open(t, m, dir)
+	big := pack(t, item{name: "f", body: strings.Repeat("x", 1<<20)})
+	if _, err := s.Put(t.Context(), big); faas.KindOf(err) != faas.Unavailable || !strings.Contains(faas.Message(err), "disk is full") {
+		t.Errorf("error = %v, want Unavailable", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 || len(m.blobs) != 0 {
+		t.Errorf("left behind: %v, %d blobs", entries, len(m.blobs))
+	}
+	if _, err := s.Put(t.Context(), pack(t, item{name: "f", body: "x"})); err != nil {
+		t.Errorf("a small package afterwards: %v", err)
 	}
 }
