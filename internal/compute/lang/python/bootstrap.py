@@ -14,6 +14,7 @@ CHANNEL = 3
 VERSION = 1
 MAX_ANSWER = (6 << 20) + 100
 READ = 64 << 10
+MAX_RECORD = 65000  # characters in one log frame: it may hold 256 KiB less 26 bytes
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 LOG_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 # From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
@@ -222,14 +223,15 @@ def log_error(document):
 
 def write_record(level, text):
     """Writes one log record of any number of lines to the output, framed as Lambda's telemetry frames are."""
-    data = text.encode("utf-8", "replace")
     kind = 0xA55A0002 + (level // 10 * 4 + 4 if level >= 10 else 0) + (0 if LOG_JSON else 1)
     stamp = time.time_ns() // 1000
-    frame = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + stamp.to_bytes(8, "big") + data
     flush()
-    rest = memoryview(frame)
-    while rest:
-        rest = rest[os.write(1, rest):]
+    for start in range(0, len(text) or 1, MAX_RECORD):
+        data = text[start:start + MAX_RECORD].encode("utf-8", "replace")
+        frame = kind.to_bytes(4, "big") + len(data).to_bytes(4, "big") + stamp.to_bytes(8, "big") + data
+        rest = memoryview(frame)
+        while rest:
+            rest = rest[os.write(1, rest):]
 
 
 def setup_logging(logging):
