@@ -148,7 +148,7 @@ func TestBookIsStrict(t *testing.T) {
 		`{"currency":"USD",` + strings.Replace(machine, `"cpus":4`, `"cpus":0`, 1) + `}`:          "machine.cpus",
 		`{"currency":"USD",` + strings.Replace(machine, `"cpus":4,`, ``, 1) + `}`:                 "machine.cpus is missing",
 		`{"currency":"USD",` + strings.Replace(machine, `_percent":50`, `_percent":101`, 1) + `}`: "machine.utilisation_percent",
-		`{"currency":"USD",` + machine + `} x`:                                                    "not JSON",
+		`{"currency":"USD",` + machine + `} x`:                                                    "after the closing brace",
 		`{"currency":"USD",` + machine + `}{}`:                                                    "after the closing brace",
 		`{"currency":`:                                                                            "not JSON",
 		``:                                                                                        "not JSON",

@@ -1,0 +1,53 @@
+"""Prints builtin.json: AWS's managed policies that serverless applications use.
+
+The documents are AWS's own, as its API returns them and as
+https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html publishes them, in the snapshot that
+moto (PyPI, 5.2.1) carries.
+
+    python3 testdata/builtin.py > builtin.json
+"""
+import json
+
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+NAMES = """
+AWSAppSyncPushToCloudWatchLogs AWSCertificateManagerFullAccess AWSCloudFormationFullAccess
+AWSCloudFormationReadOnlyAccess AWSCloudTrail_FullAccess AWSCodeDeployRoleForLambda AWSCodeDeployRoleForLambdaLimited
+AWSConfigRulesExecutionRole AWSIoTDataAccess AWSIoTFullAccess AWSKeyManagementServicePowerUser
+AWSLambdaBasicDurableExecutionRolePolicy AWSLambdaBasicExecutionRole AWSLambdaDynamoDBExecutionRole
+AWSLambdaENIManagementAccess AWSLambdaExecute AWSLambdaInvocation-DynamoDB AWSLambdaKinesisExecutionRole
+AWSLambdaMSKExecutionRole AWSLambdaManagedEC2ResourceOperator AWSLambdaRole AWSLambdaSQSQueueExecutionRole
+AWSLambdaVPCAccessExecutionRole AWSLambda_FullAccess AWSLambda_ReadOnlyAccess AWSStepFunctionsConsoleFullAccess
+AWSStepFunctionsFullAccess AWSStepFunctionsReadOnlyAccess AWSXRayDaemonWriteAccess AWSXrayFullAccess
+AWSXrayReadOnlyAccess AWSXrayWriteOnlyAccess AdministratorAccess AmazonAPIGatewayAdministrator
+AmazonAPIGatewayInvokeFullAccess AmazonAPIGatewayPushToCloudWatchLogs AmazonAthenaFullAccess AmazonBedrockFullAccess
+AmazonCognitoPowerUser AmazonDMSCloudWatchLogsRole AmazonDynamoDBFullAccess AmazonDynamoDBFullAccess_v2
+AmazonDynamoDBReadOnlyAccess AmazonEC2ContainerRegistryFullAccess AmazonEC2ContainerRegistryPowerUser
+AmazonEC2ContainerRegistryPullOnly AmazonEC2ContainerRegistryReadOnly AmazonEC2FullAccess AmazonEC2ReadOnlyAccess
+AmazonECSTaskExecutionRolePolicy AmazonECS_FullAccess AmazonElastiCacheFullAccess
+AmazonElasticFileSystemClientFullAccess AmazonElasticFileSystemClientReadWriteAccess AmazonEventBridgeFullAccess
+AmazonEventBridgePipesFullAccess AmazonEventBridgeReadOnlyAccess AmazonEventBridgeSchedulerFullAccess
+AmazonEventBridgeSchedulerReadOnlyAccess AmazonKinesisFirehoseFullAccess AmazonKinesisFullAccess
+AmazonKinesisReadOnlyAccess AmazonMQFullAccess AmazonMQReadOnlyAccess AmazonMSKFullAccess AmazonMSKReadOnlyAccess
+AmazonOpenSearchServiceFullAccess AmazonPollyFullAccess AmazonPollyReadOnlyAccess AmazonRDSDataFullAccess
+AmazonRDSFullAccess AmazonRDSReadOnlyAccess AmazonRekognitionFullAccess AmazonRekognitionReadOnlyAccess
+AmazonRoute53FullAccess AmazonS3FullAccess AmazonS3ObjectLambdaExecutionRolePolicy AmazonS3ReadOnlyAccess
+AmazonSESFullAccess AmazonSNSFullAccess AmazonSNSReadOnlyAccess AmazonSNSRole AmazonSQSFullAccess
+AmazonSQSReadOnlyAccess AmazonSSMFullAccess AmazonSSMManagedInstanceCore AmazonSSMReadOnlyAccess
+AmazonTextractFullAccess AmazonTranscribeFullAccess AmazonVPCFullAccess AmazonVPCReadOnlyAccess CloudFrontFullAccess
+CloudFrontReadOnlyAccess CloudWatchAgentServerPolicy CloudWatchEventsFullAccess CloudWatchEventsReadOnlyAccess
+CloudWatchFullAccess CloudWatchFullAccessV2 CloudWatchLambdaApplicationSignalsExecutionRolePolicy
+CloudWatchLambdaInsightsExecutionRolePolicy CloudWatchLogsFullAccess CloudWatchLogsReadOnlyAccess
+CloudWatchReadOnlyAccess ComprehendFullAccess ComprehendReadOnly IAMFullAccess IAMReadOnlyAccess PowerUserAccess
+ReadOnlyAccess ResourceGroupsandTagEditorFullAccess SecretsManagerReadWrite SecurityAudit TranslateFullAccess
+TranslateReadOnly ViewOnlyAccess
+""".split()
+
+published = json.loads(aws_managed_policies_data)
+lines = []
+for name in NAMES:
+    p = published[name]
+    entry = {"path": p["Path"], "version": p["DefaultVersionId"], "created": p["CreateDate"].replace("+00:00", "Z"),
+             "updated": p["UpdateDate"].replace("+00:00", "Z"), "document": p["Document"]}
+    lines.append(json.dumps(name) + ": " + json.dumps(entry))
+print("{\n" + ",\n".join(lines) + "\n}")
