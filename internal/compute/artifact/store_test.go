@@ -75,6 +75,8 @@ func open(t *testing.T, blobs Blobs, dir string) *Store {
 }
 
 func TestPutUnpacks(t *testing.T) {
+	umask := syscall.Umask(0o077) // a careful operator's; functions must be able to read all the same
+	t.Cleanup(func() { syscall.Umask(umask) })
 	dated := func(h *zipHeader) { h.Modified = time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC) }
 	z := pack(t,
 		item{name: "app.py", body: "print(1)", mode: 0o600, edit: dated},
