@@ -98,8 +98,8 @@ func (m *mirror) all(kind string) []Entry {
 	return out
 }
 
-// set puts a message in and returns the sequence of the message that it makes garbage, if any. Messages come in the order
-// of their sequences; one that was in already is not fresh.
+// set puts a message in and returns the sequence of the value that it replaces, if any. Messages come in the order of their
+// sequences; one that was in already is not fresh.
 func (m *mirror) set(e Entry, deleted bool) (old uint64, fresh bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +112,6 @@ func (m *mirror) set(e Entry, deleted bool) (old uint64, fresh bool) {
 		s = &entries{byName: map[string]Entry{}}
 		m.shelves[sh] = s
 	}
-	old = m.dead[e.Key]
 	have, found := s.byName[e.Key.Name]
 	if found {
 		old = have.Rev

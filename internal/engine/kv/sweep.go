@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
@@ -94,11 +93,18 @@ func (w *sweeper) run(ctx context.Context) {
 	}
 }
 
+// sequenceNotFound is the server's code for a message that is not there (nats-server, errors.json), which the client lacks.
+const sequenceNotFound = 10043
+
+// remove takes one message out of the stream. One that is out already, which another store on the stream or an earlier
+// try may have done, is looked for before that is believed: nothing younger of its key may go before it.
 func (w *sweeper) remove(ctx context.Context, g garbage) error {
 	err := w.stream.DeleteMsg(ctx, g.seq)
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.Code == http.StatusNotFound || errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = nil
+	if errors.As(err, &api) && api.ErrorCode == sequenceNotFound {
+		if _, gerr := w.stream.GetMsg(ctx, g.seq); errors.Is(gerr, jetstream.ErrMsgNotFound) {
+			err = nil
+		}
 	}
 	if err == nil && g.marker {
 		w.mirror.swept(g.key, g.seq)
