@@ -148,6 +148,7 @@ func (d *decoder) text(v reflect.Value, sh *Shape, s string) error {
 }
 
 func (d *decoder) setString(v reflect.Value, sh *Shape, s string) {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	d.checkString(sh, s)
 	slot(v).SetString(s)
 }

@@ -20,3 +20,20 @@ func (s *Server) WriteTyped(w http.ResponseWriter, code, message string, v refle
 func (s *Server) WriteOutput(w http.ResponseWriter, out any) {
 	s.write(w, "foo-id", s.spec.encode(&s.spec.Ops[0], out, "foo-id", w.Header()))
 }
+
+// ParseDocument reads a body of no fixed shape.
+func ParseDocument(b []byte) (any, error) {
+	d := &decoder{spec: &Spec{}}
+	r := &jsonReader{data: b}
+	v, err := d.jsonDocument(r)
+	if err == nil {
+		err = r.end()
+	}
+	return v, err
+}
+
+// AppendString writes a JSON string.
+func AppendString(s string) []byte { return appendString(nil, s) }
+
+// SplitHeader splits a header's value into its entries.
+func SplitHeader(s string, dates bool) []string { return splitHeader(s, dates) }

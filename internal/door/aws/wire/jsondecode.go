@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"reflect"
+	"unicode/utf8"
 )
 
 // jsonBody decodes a whole body into v, the Go struct of shape, and marks the members seen. An empty body is an empty object.
@@ -132,6 +133,9 @@ func (d *decoder) jsonObject(r *jsonReader, member func(key []byte) error) error
 				return d.notJSON(r.fail("a string with valid escapes"))
 			}
 		}
+		if !utf8.Valid(key) {
+			key = []byte(string([]rune(string(key))))
+		}
 		if !r.take(':') {
 			return d.notJSON(r.fail("':'"))
 		}
@@ -195,7 +199,7 @@ func (d *decoder) jsonMap(r *jsonReader, v reflect.Value, sh *Shape) error {
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	err := d.jsonObject(r, func(key []byte) error {
-		name := string([]rune(string(key)))
+		name := string(key)
 		d.mapKey(sh, name)
 		d.push(name)
 		defer d.pop()

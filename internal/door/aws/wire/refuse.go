@@ -16,15 +16,15 @@ func (s *Spec) refuse(op *Op, v reflect.Value) error {
 }
 
 // meansSomething follows a path of member indices through v, every entry of a list on the way, and tells whether what is there
-// holds any value. Empty lists and structures of empty values do not: tools send them for "none".
+// holds any value. Empty lists, structures of empty values, "" and false do not: tools send them for "none". A number does, even 0.
 func meansSomething(v reflect.Value, index []int) bool {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return false
 		}
-		if k := v.Elem().Kind(); len(index) == 0 && k != reflect.Struct {
-			return true // an explicit zero is a value
+		if k := v.Elem().Kind(); k >= reflect.Int && k <= reflect.Float64 {
+			return true
 		}
 		return meansSomething(v.Elem(), index)
 	case reflect.Slice, reflect.Map:

@@ -265,7 +265,7 @@ type EnvironmentResponse struct {
 
 // EphemeralStorage is a structure of the service.
 type EphemeralStorage struct {
-	Size int32 // required, ≥ 512, ≤ 32768
+	Size int32 // required, ≥ 512, ≤ 10240
 }
 
 // FileSystemConfig is a structure of the service.
@@ -1293,7 +1293,7 @@ var spec = wire.Spec{
 		{Kind: wire.String, Sensitive: true, Pattern: "[a-zA-Z]([a-zA-Z0-9_])+"},                                                                                    // 28
 		{Kind: wire.String, Sensitive: true},                                                                                                                        // 29
 		{Members: []wire.Member{{Name: "Size", Shape: 31, Required: true}}},                                                                                         // 30 EphemeralStorage
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 512, Max: 32768},                                                                                      // 31
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 512, Max: 10240},                                                                                      // 31
 		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 33},                                                                                             // 32
 		{Members: []wire.Member{{Name: "Arn", Shape: 34, Required: true}, {Name: "LocalMountPath", Shape: 35, Required: true}, {Name: "S3FilesConfig", Shape: 36}}}, // 33 FileSystemConfig
 		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}`}, // 34

@@ -20,7 +20,7 @@ func lambda() model.Service {
 		// A runtime's name is checked by the implementation: its answer names what is installed here.
 		Lenient: []string{"Runtime"},
 		// The model has the sizes of what AWS offers on request; its user guide has these.
-		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": faas.MaxTimeout.Seconds()},
+		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": faas.MaxTimeout.Seconds(), "EphemeralStorageSize": faas.MaxTmpMB},
 		Limits: map[string]int64{"CreateFunction": zip, "UpdateFunctionCode": zip,
 			"Invoke": faas.MaxRequestBytes},
 		Content: map[string]string{"Invoke": "application/json"},
