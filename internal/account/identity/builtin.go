@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed" // the policies
 	"encoding/base32"
@@ -17,7 +16,7 @@ import (
 // testdata/builtin.py.
 //
 //go:embed builtin.json
-var builtinJSON []byte
+var builtinJSON string
 
 type builtinPolicy struct {
 	Path     string          `json:"path"`
@@ -33,21 +32,17 @@ func (d *Directory) Builtin() map[string]*Policy { return d.builtin() }
 // readBuiltin decodes the embedded policies; it runs once, when the first is asked for.
 func readBuiltin() map[string]*Policy {
 	var named map[string]builtinPolicy
-	if err := json.Unmarshal(builtinJSON, &named); err != nil {
+	if err := json.Unmarshal([]byte(builtinJSON), &named); err != nil {
 		panic(fmt.Sprintf("decode embedded policies: %v", err)) // a test reads them
 	}
 	all := make(map[string]*Policy, len(named))
 	for name, b := range named {
-		var text bytes.Buffer
-		if err := json.Indent(&text, b.Document, "", "    "); err != nil {
-			panic(fmt.Sprintf("indent embedded policy: %v", err))
-		}
 		number, err := strconv.Atoi(strings.TrimPrefix(b.Version, "v"))
 		if err != nil {
 			panic(fmt.Sprintf("read version of embedded policy: %v", err))
 		}
 		p := &Policy{Account: awsOwned, Name: name, Path: b.Path, Created: b.Created, Updated: b.Updated, Default: number,
-			Versions: []PolicyVersion{{Number: number, Document: text.String(), Created: b.Updated}}}
+			Versions: []PolicyVersion{{Number: number, Document: string(b.Document), Created: b.Updated}}}
 		p.ID = builtinID(p.ARN())
 		all[p.ARN()] = p
 	}
