@@ -1,0 +1,263 @@
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
+)
+
+// Session is a lang.Session with a runtime that speaks the Runtime API, served on a listener inside its sandbox. It is a
+// small state machine: the runtime asks for an event, gets one, answers it once, asks again.
+type Session struct {
+	sb     sandbox.Sandbox
+	server *http.Server
+	begun  time.Time
+	closed chan struct{}
+	once   sync.Once
+
+	mu      sync.Mutex
+	asking  *poll     // the runtime's open request for an event
+	asked   bool      // it has asked before: it is initialised
+	current *exchange // the event handed out last
+	changed chan struct{}
+	initErr *lang.Failure
+	over    error // why no further call is possible
+}
+
+// poll is one open request for an event.
+type poll struct {
+	event chan *exchange // receives one, or is closed in favour of a newer request
+}
+
+// exchange is one event and its answer.
+type exchange struct {
+	call lang.Call
+	done chan struct{} // closed with the answer complete; the fields after it are valid then
+
+	mu      sync.Mutex
+	out     io.Writer // nil once nobody waits for an answer any more
+	state   exchangeState
+	wrote   bool
+	failed  error // out's own
+	failure *lang.Failure
+	wary    bool // the answer was turned down: the runtime may end over it
+}
+
+type exchangeState uint8
+
+const (
+	running exchangeState = iota
+	answering
+	answered
+)
+
+// NewSession serves the Runtime API on l, which is inside sb, until Close.
+func NewSession(sb sandbox.Sandbox, l net.Listener) *Session {
+	s := &Session{sb: sb, begun: time.Now(), closed: make(chan struct{}), changed: make(chan struct{})}
+	s.server = &http.Server{Handler: s.routes(), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime}
+	go func() { _ = s.server.Serve(&limited{Listener: l, slots: make(chan struct{}, maxConnections)}) }()
+	return s
+}
+
+// Close implements lang.Session.
+func (s *Session) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	s.end(os.ErrClosed)
+	return s.server.Close()
+}
+
+// end makes all that waits return err.
+func (s *Session) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over == nil {
+		s.over = err
+	}
+	s.signal()
+}
+
+// signal wakes who waits for a change of state. The caller holds the lock.
+func (s *Session) signal() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Init implements lang.Session. A custom runtime and the function in it can't be told apart, so all of the time is Init.
+func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
+	_, err := s.await(ctx, func() bool { return s.asked })
+	return lang.InitPhases{Init: time.Since(s.begun)}, err
+}
+
+// await waits until ready reports true, with the lock held, and returns the runtime's open request then.
+func (s *Session) await(ctx context.Context, ready func() bool) (*poll, error) {
+	for {
+		s.mu.Lock()
+		changed, p := s.changed, s.asking
+		switch {
+		case s.initErr != nil:
+			s.mu.Unlock()
+			return nil, s.initErr
+		case s.over != nil:
+			err := s.over
+			s.mu.Unlock()
+			return nil, err
+		case ready():
+			s.mu.Unlock()
+			return p, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-s.sb.Done():
+			return nil, s.exited()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// exited prefers what the runtime said before it ended to the bare fact.
+func (s *Session) exited() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.initErr != nil {
+		return s.initErr
+	}
+	return lang.ErrExited
+}
+
+// Invoke implements lang.Session. When a streamed answer breaks off after its first byte, the Failure's document is not
+// written to out behind it.
+func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
+	x := &exchange{call: c, out: out, done: make(chan struct{})}
+	if err := s.hand(ctx, x); err != nil {
+		return nil, err
+	}
+	select {
+	case <-x.done:
+	case <-s.sb.Done():
+		if !x.answeredWithin(lastWords) {
+			x.abandon()
+			return nil, lang.ErrExited
+		}
+	case <-s.closed:
+		x.abandon()
+		return nil, os.ErrClosed
+	case <-ctx.Done():
+		x.abandon()
+		s.end(ctx.Err())
+		return nil, ctx.Err()
+	}
+	if x.wary {
+		s.settle(ctx)
+	}
+	if x.failure != nil && !x.wrote && x.failed == nil {
+		_, x.failed = out.Write(x.failure.Document)
+	}
+	return x.failure, x.failed
+}
+
+// hand gives x to the runtime as soon as it asks for an event.
+func (s *Session) hand(ctx context.Context, x *exchange) error {
+	for {
+		p, err := s.await(ctx, func() bool { return s.asking != nil })
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		if s.asking != p {
+			s.mu.Unlock()
+			continue // it hung up meanwhile
+		}
+		s.asking, s.current = nil, x
+		s.mu.Unlock()
+		p.event <- x // has room for one
+		return nil
+	}
+}
+
+// settle waits a moment for a runtime whose answer was turned down to ask again or to end.
+func (s *Session) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, _ = s.await(ctx, func() bool { return s.asking != nil }) // either way the answer is what it is
+}
+
+// lastWords is how long an answer may take to be read after the process that sent it has ended.
+const lastWords = 50 * time.Millisecond
+
+func (x *exchange) answeredWithin(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-x.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+var errAbandoned = errors.New("nobody waits for this answer")
+
+// abandon cuts the answer off from the caller's writer.
+func (x *exchange) abandon() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.out = nil
+}
+
+// begin claims the exchange for one answer; false when there has been one.
+func (x *exchange) begin() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.state != running {
+		return false
+	}
+	x.state = answering
+	return true
+}
+
+// Write passes a part of the answer on. Its error means that nobody waits for the answer any more.
+func (x *exchange) Write(p []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.out == nil {
+		return 0, errAbandoned
+	}
+	if x.failed == nil && len(p) > 0 {
+		x.wrote = true
+		_, x.failed = x.out.Write(p)
+	}
+	return len(p), nil
+}
+
+// finish completes the answer; f is nil when it is a success.
+func (x *exchange) finish(f *lang.Failure, wary bool) {
+	x.mu.Lock()
+	x.state, x.failure, x.wary = answered, f, wary
+	x.mu.Unlock()
+	close(x.done)
+}
+
+// reported is the failure that a runtime reports, by the type it names or, without one, the type in its document.
+func reported(kind string, body []byte) *lang.Failure {
+	if kind == "" {
+		var d document
+		if err := json.Unmarshal(body, &d); err == nil {
+			kind = d.Type
+		}
+	}
+	if kind == "" || len(kind) > maxType {
+		kind = ErrorUnknown
+	}
+	return &lang.Failure{Type: kind, Document: body}
+}
