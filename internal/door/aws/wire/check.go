@@ -56,8 +56,8 @@ func clip(s string) string {
 func quote(s string) string { return "'" + clip(s) + "'" }
 
 func (d *decoder) checkString(sh *Shape, s string) {
-	if sh.HasMin || sh.HasMax {
-		d.checkLength(sh, utf8.RuneCountInString(s), quote(s))
+	if n := utf8.RuneCountInString(s); sh.outside(float64(n)) {
+		d.length(sh, n, quote(s))
 	}
 	if sh.Pattern != "" {
 		if re := d.patterns.get(sh.Pattern); re != nil && !re.MatchString(s) {
@@ -69,29 +69,32 @@ func (d *decoder) checkString(sh *Shape, s string) {
 	}
 }
 
-func (d *decoder) checkLength(sh *Shape, n int, value string) {
-	switch {
-	case sh.HasMin && float64(n) < sh.Min:
+// outside tells a number, or a length, that Min and Max do not allow.
+func (sh *Shape) outside(f float64) bool { return sh.HasMin && f < sh.Min || sh.HasMax && f > sh.Max }
+
+// length notes a length that is outside; value may be empty.
+func (d *decoder) length(sh *Shape, n int, value string) {
+	if sh.HasMin && float64(n) < sh.Min {
 		d.violate(sh, value, "Member must have length greater than or equal to "+number(sh.Min))
-	case sh.HasMax && float64(n) > sh.Max:
+	} else {
 		d.violate(sh, value, "Member must have length less than or equal to "+number(sh.Max))
 	}
 }
 
-func (d *decoder) checkNumber(sh *Shape, f float64, value string) {
+func (d *decoder) checkNumber(sh *Shape, f float64) {
 	switch {
+	case !sh.outside(f):
 	case sh.HasMin && f < sh.Min:
-		d.violate(sh, "'"+value+"'", "Member must have value greater than or equal to "+number(sh.Min))
-	case sh.HasMax && f > sh.Max:
-		d.violate(sh, "'"+value+"'", "Member must have value less than or equal to "+number(sh.Max))
+		d.violate(sh, quote(number(f)), "Member must have value greater than or equal to "+number(sh.Min))
+	default:
+		d.violate(sh, quote(number(f)), "Member must have value less than or equal to "+number(sh.Max))
 	}
 }
 
 // checkSize checks the number of entries of a list or map.
 func (d *decoder) checkSize(sh *Shape, v reflect.Value) {
-	n := v.Len()
-	if sh.HasMin && float64(n) < sh.Min || sh.HasMax && float64(n) > sh.Max {
-		d.checkLength(sh, n, d.entries(sh, v))
+	if n := v.Len(); sh.outside(float64(n)) {
+		d.length(sh, n, d.entries(sh, v))
 	}
 }
 
@@ -131,8 +134,7 @@ func (d *decoder) checkStruct(sh *Shape, seen *[maxMembers]bool) error {
 // mapKey checks a key; its constraints are reported on the map, as AWS does.
 func (d *decoder) mapKey(sh *Shape, key string) {
 	ks := d.at(sh.Key)
-	n := float64(utf8.RuneCountInString(key))
-	bad := ks.HasMin && n < ks.Min || ks.HasMax && n > ks.Max || len(ks.Enum) > 0 && !slices.Contains(ks.Enum, key)
+	bad := ks.outside(float64(utf8.RuneCountInString(key))) || len(ks.Enum) > 0 && !slices.Contains(ks.Enum, key)
 	if !bad && ks.Pattern != "" {
 		re := d.patterns.get(ks.Pattern)
 		bad = re != nil && !re.MatchString(key)

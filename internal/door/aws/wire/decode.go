@@ -163,7 +163,9 @@ func (d *decoder) setBase64(v reflect.Value, sh *Shape, s string) error {
 }
 
 func (d *decoder) setBlob(v reflect.Value, sh *Shape, b []byte) {
-	d.checkLength(sh, len(b), "")
+	if sh.outside(float64(len(b))) {
+		d.length(sh, len(b), "")
+	}
 	v.SetBytes(b)
 }
 
@@ -171,7 +173,7 @@ func (d *decoder) setInt(v reflect.Value, sh *Shape, n int64) error {
 	if sh.Kind == Integer && (n < math.MinInt32 || n > math.MaxInt32) {
 		return d.typeError("must be an integer of 32 bits")
 	}
-	d.checkNumber(sh, float64(n), strconv.FormatInt(n, 10))
+	d.checkNumber(sh, float64(n))
 	slot(v).SetInt(n)
 	return nil
 }
@@ -180,7 +182,7 @@ func (d *decoder) setFloat(v reflect.Value, sh *Shape, f float64) error {
 	if sh.Kind == Float && !math.IsInf(f, 0) && math.Abs(f) > math.MaxFloat32 {
 		return d.typeError("must be a number of 32 bits")
 	}
-	d.checkNumber(sh, f, strconv.FormatFloat(f, 'g', -1, 64))
+	d.checkNumber(sh, f)
 	slot(v).SetFloat(f)
 	return nil
 }

@@ -62,7 +62,7 @@ func (s *Spec) encodeREST(op *Op, v reflect.Value, h http.Header, res *response)
 		}
 		switch m.Loc {
 		case StatusCode:
-			if f = reflect.Indirect(f); f.Int() >= 100 && f.Int() <= 999 {
+			if f = reflect.Indirect(f); f.Int() >= 200 && f.Int() <= 599 {
 				res.status = int(f.Int())
 			}
 		case Header, Headers:

@@ -40,30 +40,33 @@ func (s *Server) limit(op int) int64 {
 }
 
 func (s *Server) tooLarge(m match) error {
-	return &faas.Error{Kind: faas.TooLarge, Code: s.spec.Codes.TooLarge, Message: fmt.Sprintf(
-		"Request must be smaller than %d bytes for the %s operation", s.limit(m.op), cmp.Or(s.actionOf(m.op), m.name))}
+	message := fmt.Sprintf("Request must be smaller than %d bytes", s.limit(m.op))
+	if name := cmp.Or(s.actionOf(m.op), m.name); name != "" {
+		message += " for the " + name + " operation"
+	}
+	return &faas.Error{Kind: faas.TooLarge, Code: s.spec.Codes.TooLarge, Message: message}
 }
 
 func (s *Server) match(r *http.Request) (match, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return match{}, s.badRequest(s.spec.Codes.Syntax, "The query string cannot be parsed.")
+		return match{op: -1}, s.badRequest(s.spec.Codes.Syntax, "The query string cannot be parsed.")
 	}
 	switch s.spec.Protocol {
 	case RestJSON:
 		found, labels := s.routes.find(r.Method, r.URL.EscapedPath(), query)
 		if found == nil {
-			return match{}, s.unknownOp(r.Method + " " + r.URL.Path)
+			return match{op: -1}, s.unknownOp(r.Method + " " + r.URL.Path)
 		}
 		values, err := found.values(labels)
 		if err != nil {
-			return match{}, s.badRequest(s.spec.Codes.Syntax, "The path cannot be parsed.")
+			return match{op: -1}, s.badRequest(s.spec.Codes.Syntax, "The path cannot be parsed.")
 		}
 		return match{found.name, found.op, values, query}, nil
 	case AWSJSON:
 		name, ok := strings.CutPrefix(r.Header.Get("X-Amz-Target"), s.spec.Target+".")
 		if !ok || r.Method != http.MethodPost {
-			return match{}, s.unknownOp(r.Header.Get("X-Amz-Target"))
+			return match{op: -1}, s.unknownOp(r.Header.Get("X-Amz-Target"))
 		}
 		return s.named(name, query)
 	}
@@ -73,7 +76,7 @@ func (s *Server) match(r *http.Request) (match, error) {
 // formAction finds the operation of an awsQuery request by the parameters that name it.
 func (s *Server) formAction(form url.Values) (match, error) {
 	if v := form.Get("Version"); v != "" && v != s.spec.APIVersion {
-		return match{}, s.unknownOp(form.Get("Action") + " of version " + v)
+		return match{op: -1}, s.unknownOp(form.Get("Action") + " of version " + v)
 	}
 	return s.named(form.Get("Action"), form)
 }
@@ -81,7 +84,7 @@ func (s *Server) formAction(form url.Values) (match, error) {
 func (s *Server) named(name string, query url.Values) (match, error) {
 	i, ok := s.ops[name]
 	if !ok {
-		return match{}, s.unknownOp(name)
+		return match{op: -1}, s.unknownOp(name)
 	}
 	return match{name: name, op: i, query: query}, nil
 }

@@ -803,7 +803,7 @@ var spec = wire.Spec{
 		{Kind: wire.String}, // 125
 	},
 	Ops: []wire.Op{
-		{Name: "CreateRole", Input: 1, Output: 12, Wrapper: "CreateRoleResult"},
+		{Name: "CreateRole", Input: 1, Output: 12, Wrapper: "CreateRoleResult", Refused: []wire.Refusal{{Path: "PermissionsBoundary", Index: []int{4}}}},
 		{Name: "GetRole", Input: 22, Output: 23, Wrapper: "GetRoleResult"},
 		{Name: "ListRoles", Input: 24, Output: 28, Wrapper: "ListRolesResult"},
 		{Name: "UpdateRole", Input: 32, Output: 33, Wrapper: "UpdateRoleResult"},

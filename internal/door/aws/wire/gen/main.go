@@ -21,13 +21,15 @@ const (
 )
 
 func main() {
-	for _, s := range []model.Service{lambda(), iam(), sts(), logs()} {
+	for _, s := range services() {
 		if err := generate(s); err != nil {
 			fmt.Fprintf(os.Stderr, "gen: %v\n", err)
 			os.Exit(1)
 		}
 	}
 }
+
+func services() []model.Service { return []model.Service{lambda(), iam(), sts(), logs()} }
 
 func generate(s model.Service) error {
 	m, err := model.Load(filepath.Join(models, s.Path, "service-2.json.gz"))

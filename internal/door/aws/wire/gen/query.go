@@ -53,7 +53,9 @@ func iam() model.Service {
 			"GetUser",
 		},
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
-		Refused:  map[string][]string{},
+		Refused: map[string][]string{
+			"CreateRole": {"PermissionsBoundary"},
+		},
 		Codes:    queryCodes,
 		Statuses: queryStatuses(),
 	}

@@ -58,12 +58,28 @@ func Build(m *Model, s Service) (*Built, error) {
 	b.errors()
 	b.unbuilt()
 	b.refusals()
-	for _, name := range s.Lenient {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(b.index)), func(k string) bool { return strings.HasPrefix(k, name+"|") }) {
-			b.fail("lenient shape %s is not in use", name)
+	b.settings()
+	return b.out, errors.Join(b.errs...)
+}
+
+// settings finds what is said about operations and shapes that are not there.
+func (b *builder) settings() {
+	names := slices.Concat(slices.Collect(maps.Keys(b.s.Actions)), slices.Collect(maps.Keys(b.s.Limits)), slices.Collect(maps.Keys(b.s.Content)))
+	for _, name := range names {
+		if !slices.Contains(b.s.Ops, name) {
+			b.fail("settings of %s, which is not built", name)
 		}
 	}
-	return b.out, errors.Join(b.errs...)
+	inUse := map[string]bool{}
+	for key := range b.index {
+		name, _, _ := strings.Cut(key, "|")
+		inUse[name] = true
+	}
+	for _, name := range append(slices.Collect(maps.Keys(b.s.Most)), b.s.Lenient...) {
+		if !inUse[name] {
+			b.fail("constraint of shape %s, which is not in use", name)
+		}
+	}
 }
 
 func (b *builder) fail(format string, args ...any) {
