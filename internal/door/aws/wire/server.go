@@ -86,9 +86,6 @@ func New(spec *Spec, methods []Method, opts Options) *Server {
 	return s
 }
 
-// Name returns the service's signing name.
-func (s *Server) Name() string { return s.spec.Name }
-
 // Serve answers a request whose caller is authenticated already and known to Authorize by the context. The body has been read; it
 // is not copied, and must not change any more.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
