@@ -5,9 +5,15 @@ import (
 	"unsafe"
 )
 
+// What a forked child runs is nosplit throughout: the check at the beginning of every other function is where the Go
+// scheduler takes a goroutine off its thread, at the request of a monitor that the child does not have any more; the
+// child would wait for ever. And it writes no Go pointer, so that no write barrier of a garbage collection that was
+// under way in the spawner runs in it.
+
 // child is the first process of a sandbox. It never returns.
 //
 //go:norace
+//go:nosplit
 func child(h *Header, gate, far uintptr) {
 	syscall.RawSyscall(syscall.SYS_CLOSE, far, 0, 0)
 	syscall.RawSyscall(syscall.SYS_CLOSE, Control, 0, 0)
@@ -24,6 +30,7 @@ func child(h *Header, gate, far uintptr) {
 // run carries out the program's steps. It reports the first that fails and returns false then.
 //
 //go:norace
+//go:nosplit
 func run(h *Header) bool {
 	base := unsafe.Add(unsafe.Pointer(&program), unsafe.Sizeof(*h))
 	for pc := uint32(0); pc < h.Ops; {
@@ -56,6 +63,7 @@ func run(h *Header) bool {
 }
 
 //go:norace
+//go:nosplit
 func call(op *Op) (uintptr, syscall.Errno) {
 	a := &op.Args
 	for i := range a {
@@ -70,6 +78,7 @@ func call(op *Op) (uintptr, syscall.Errno) {
 // fork starts the main process; the caller goes on when that has executed its program or has ended.
 //
 //go:norace
+//go:nosplit
 func fork() (uintptr, syscall.Errno) {
 	forked = now()
 	clone = cloneArgs{flags: clonePidfd | cloneVfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
@@ -80,6 +89,7 @@ func fork() (uintptr, syscall.Errno) {
 // wait is the rest of a first process's life: the kernel kills all others when it exits.
 //
 //go:norace
+//go:nosplit
 func wait() {
 	for {
 		pid, _, errno := syscall.RawSyscall6(syscall.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), 0, 0, 0, 0)
@@ -99,20 +109,21 @@ func wait() {
 // report sends a Message with n descriptors from the registers that begin at first.
 //
 //go:norace
+//go:nosplit
 func report(kind, op uint32, value int64, first, n int) syscall.Errno {
 	message = Message{Kind: kind, Op: op, Value: value, Forked: forked, Now: now()}
-	vector.Base, vector.Len = (*byte)(unsafe.Pointer(&message)), uint64(unsafe.Sizeof(message))
-	header = syscall.Msghdr{Iov: &vector, Iovlen: 1}
+	outVector = ioVector{uintptr(unsafe.Pointer(&message)), unsafe.Sizeof(message)}
+	outHeader = messageHeader{iov: uintptr(unsafe.Pointer(&outVector)), iovlen: 1}
 	if n > 0 {
 		h := (*syscall.Cmsghdr)(unsafe.Pointer(&rights))
 		h.Level, h.Type, h.Len = syscall.SOL_SOCKET, syscall.SCM_RIGHTS, uint64(syscall.SizeofCmsghdr+4*n)
 		for i := range n {
 			*(*int32)(unsafe.Add(unsafe.Pointer(&rights), syscall.SizeofCmsghdr+4*i)) = int32(reg[first+i])
 		}
-		header.Control, header.Controllen = (*byte)(unsafe.Pointer(&rights)), h.Len
+		outHeader.control, outHeader.controllen = uintptr(unsafe.Pointer(&rights)), uintptr(h.Len)
 	}
 	for {
-		_, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, uintptr(reg[0]), uintptr(unsafe.Pointer(&header)), syscall.MSG_NOSIGNAL)
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SENDMSG, uintptr(reg[0]), uintptr(unsafe.Pointer(&outHeader)), syscall.MSG_NOSIGNAL)
 		if errno != syscall.EINTR {
 			return errno
 		}
@@ -120,6 +131,7 @@ func report(kind, op uint32, value int64, first, n int) syscall.Errno {
 }
 
 //go:norace
+//go:nosplit
 func now() int64 {
 	var t syscall.Timespec
 	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&t)), 0)

@@ -19,6 +19,19 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
+// ioVector and messageHeader are the kernel's iovec and msghdr without Go pointers.
+type ioVector struct{ base, length uintptr }
+
+type messageHeader struct {
+	name       uintptr
+	namelen    uint64
+	iov        uintptr
+	iovlen     uintptr
+	control    uintptr
+	controllen uintptr
+	flags      uint64
+}
+
 // All state is static: a forked child must not allocate, and addresses given to the kernel must not move.
 var (
 	program [MaxSize / 8]uint64
@@ -29,10 +42,14 @@ var (
 	vector  syscall.Iovec
 	rights  [(syscall.SizeofCmsghdr + 4*(MaxFDs+4)) / 8]uint64
 	message Message
-	forked  int64
-	main    uintptr
-	path    [64]byte
-	status  int32
+
+	outHeader messageHeader
+	outVector ioVector
+
+	forked int64
+	main   uintptr
+	path   [64]byte
+	status int32
 )
 
 // serve carries out programs until the daemon closes its end or dies.
@@ -193,6 +210,8 @@ func writeMap(pid uintptr, name string, text uint32) syscall.Errno {
 	return errno
 }
 
+//go:norace
+//go:nosplit
 func exit(code uintptr) {
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, code, 0, 0)
