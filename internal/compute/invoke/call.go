@@ -60,6 +60,9 @@ func (c *call) run(in *pool.Instance) error {
 	if c.inv.Tail {
 		in.Output.Tail(true)
 	}
+	if in.Cold != nil {
+		in.Output.Drain() // what the initialisation printed precedes the call
+	}
 	if in.InitErr != nil {
 		c.reportInit(in, start)
 	}
@@ -154,7 +157,6 @@ func exitOf(in *pool.Instance) sandbox.Exit {
 
 // reportInit logs an initialisation that went wrong before this call.
 func (c *call) reportInit(in *pool.Instance, at time.Time) {
-	in.Output.Drain()
 	c.print(in, at, lambda.InitReportLines(c.v, lambda.PhaseInit, initDuration(in.Cold), in.InitErr, at))
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -15,13 +16,13 @@ import (
 // API is the daemon's own service, behind the same signatures as all others. Its fields are what the rooms below offer.
 type API struct {
 	PS            func(faas.Scope) []admin.Instance
-	Cost          func(s faas.Scope, days int) (admin.Cost, error)
-	Doctor        func() admin.Doctor
-	Runtimes      func() []admin.Runtime
-	AddRuntime    func(path string) (admin.Runtime, error)
-	RemoveRuntime func(path string) error
+	Cost          func(ctx context.Context, s faas.Scope, days int) (admin.Cost, error)
+	Doctor        func(context.Context) (admin.Doctor, error)
+	Runtimes      func(context.Context) ([]admin.Runtime, error)
+	AddRuntime    func(ctx context.Context, path string) (admin.Runtime, error)
+	RemoveRuntime func(ctx context.Context, path string) error
 	Tail          func(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error
-	Receipt       func(s faas.Scope, id string) (admin.Receipt, bool)
+	Receipt       func(ctx context.Context, s faas.Scope, id string) (admin.Receipt, error)
 	Logger        *slog.Logger
 }
 
@@ -39,13 +40,15 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	case key == "GET "+admin.CostPath:
 		a.cost(w, r, caller.Scope)
 	case key == "GET "+admin.DoctorPath:
-		writeJSON(w, http.StatusOK, a.Doctor())
+		d, err := a.Doctor(r.Context())
+		a.answer(w, r, d, err)
 	case key == "GET "+admin.RuntimesPath:
-		writeJSON(w, http.StatusOK, admin.Runtimes{Runtimes: a.Runtimes()})
+		list, err := a.Runtimes(r.Context())
+		a.answer(w, r, admin.Runtimes{Runtimes: list}, err)
 	case key == "POST "+admin.RuntimesPath:
 		a.addRuntime(w, r, body)
 	case key == "DELETE "+admin.RuntimesPath:
-		if err := a.RemoveRuntime(r.URL.Query().Get("path")); err != nil {
+		if err := a.RemoveRuntime(r.Context(), r.URL.Query().Get("path")); err != nil {
 			a.Refuse(w, r, err)
 			return
 		}
@@ -53,7 +56,8 @@ func (a *API) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	case key == "GET "+admin.TailPath:
 		a.tail(w, r, caller.Scope)
 	case strings.HasPrefix(key, "GET "+admin.ReceiptsPath):
-		a.receipt(w, r, caller.Scope)
+		rec, err := a.Receipt(r.Context(), caller.Scope, strings.TrimPrefix(r.URL.Path, admin.ReceiptsPath))
+		a.answer(w, r, rec, err)
 	default:
 		a.Refuse(w, r, faas.Errorf(faas.NotFound, "there is no %s %s", r.Method, quote(r.URL.Path)))
 	}
@@ -69,12 +73,17 @@ func (a *API) cost(w http.ResponseWriter, r *http.Request, s faas.Scope) {
 		}
 		days = n
 	}
-	c, err := a.Cost(s, days)
+	c, err := a.Cost(r.Context(), s, days)
+	a.answer(w, r, c, err)
+}
+
+// answer writes v, or err when there is one.
+func (a *API) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
 	if err != nil {
 		a.Refuse(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, c)
+	writeJSON(w, http.StatusOK, v)
 }
 
 func (a *API) addRuntime(w http.ResponseWriter, r *http.Request, body []byte) {
@@ -85,22 +94,8 @@ func (a *API) addRuntime(w http.ResponseWriter, r *http.Request, body []byte) {
 		a.Refuse(w, r, faas.Errorf(faas.Invalid, "the body is not a request to add a runtime: %v", err))
 		return
 	}
-	rt, err := a.AddRuntime(in.Path)
-	if err != nil {
-		a.Refuse(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, rt)
-}
-
-func (a *API) receipt(w http.ResponseWriter, r *http.Request, s faas.Scope) {
-	id := strings.TrimPrefix(r.URL.Path, admin.ReceiptsPath)
-	rec, ok := a.Receipt(s, id)
-	if !ok {
-		a.Refuse(w, r, faas.Errorf(faas.NotFound, "there is no receipt for request %s (they are written within a second)", quote(id)))
-		return
-	}
-	writeJSON(w, http.StatusOK, rec)
+	rt, err := a.AddRuntime(r.Context(), in.Path)
+	a.answer(w, r, rt, err)
 }
 
 // tail streams log lines until the client leaves.

@@ -51,9 +51,9 @@ func CallerFrom(ctx context.Context) (Caller, bool) {
 type Config struct {
 	Services     map[string]Service // by signing name
 	Authenticate func(r *http.Request, body []byte) (context.Context, error)
-	Known        func(r *http.Request) error // refuses what no key could have signed, before its body is read
-	Open         map[string]http.Handler     // unsigned, by path prefix
-	Hosts        []string                    // names under which the platform is reached, beside localhost and loopback addresses
+	Known        func(keyID string) bool // a body is read only for a key that exists; Authenticate refuses the rest
+	Open         map[string]http.Handler // unsigned, by path prefix
+	Hosts        []string                // names under which the platform is reached, beside localhost and loopback addresses
 	Logger       *slog.Logger
 }
 
@@ -111,7 +111,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve authenticates a request and hands it to its service.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	name := signingName(r)
+	key, name := credential(r)
 	s, ok := g.cfg.Services[name]
 	switch {
 	case name == "":
@@ -122,14 +122,13 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusNotImplemented, "UnknownService", "The service "+quote(name)+" is not built.")
 		return
 	}
-	if err := g.cfg.Known(r); err != nil {
-		s.Refuse(w, r, err)
-		return
-	}
-	body, err := readBody(w, r, s.Limit(r))
-	if err != nil {
-		s.Refuse(w, r, err)
-		return
+	var body []byte
+	if g.cfg.Known(key) {
+		var err error
+		if body, err = readBody(w, r, s.Limit(r)); err != nil {
+			s.Refuse(w, r, err)
+			return
+		}
 	}
 	ctx, err := g.cfg.Authenticate(r, body)
 	if err != nil {
@@ -179,20 +178,20 @@ func (g *Gateway) knownHost(host string) bool {
 	return g.hosts[host] || strings.HasSuffix(host, ".localhost")
 }
 
-// signingName returns the service in the credential scope of a request's signature; empty without one.
-func signingName(r *http.Request) string {
-	credential := ""
+// credential returns the access key and the service that a request's signature names; empty without one.
+func credential(r *http.Request) (keyID, service string) {
+	var c string
 	if auth := r.Header.Get("Authorization"); auth != "" {
 		_, rest, _ := strings.Cut(auth, "Credential=")
-		credential, _, _ = strings.Cut(rest, ",")
+		c, _, _ = strings.Cut(rest, ",")
 	} else if strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
-		credential = r.URL.Query().Get("X-Amz-Credential")
+		c = r.URL.Query().Get("X-Amz-Credential")
 	}
-	parts := strings.Split(strings.TrimSpace(credential), "/")
+	parts := strings.Split(strings.TrimSpace(c), "/")
 	if len(parts) < 5 {
-		return ""
+		return "", ""
 	}
-	return parts[len(parts)-2]
+	return strings.Join(parts[:len(parts)-4], "/"), parts[len(parts)-2]
 }
 
 func writeError(w http.ResponseWriter, status int, code, message string) {

@@ -83,7 +83,12 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	}
 	n.Serve(sb, v)
 	log := n.OpenLog(v, stream)
-	out := newOutput(sb, log)
+	out, err := newOutput(sb, n.Now, log)
+	if err != nil {
+		_ = sb.Close()
+		log.Close()
+		return nil, fmt.Errorf("take over output: %w", err)
+	}
 	for _, line := range lambda.InitStartLines(v, runtime.Served(), now) {
 		out.Line(now, line)
 	}

@@ -13,27 +13,24 @@ const maxTail = 4 << 10
 
 // printed implements pool.Output: what comes out of the pipe and the platform's own lines, in one order, into the log.
 type printed struct {
-	out *output.Output
+	out *output.Reader
 	log Log
 
+	closed  sync.Once
 	mu      sync.Mutex
 	tailing bool
 	tail    []byte
 }
 
-func newOutput(sb sandbox.Sandbox, log Log) *printed {
+func newOutput(sb sandbox.Sandbox, now func() time.Time, log Log) (*printed, error) {
 	p := &printed{log: log}
-	p.out = output.New(sb.Output(), p.record)
-	return p
+	var err error
+	p.out, err = output.New(sb.Output(), now, p.Line)
+	return p, err
 }
 
-// record takes one record of the function's own output. It may block.
-func (p *printed) record(at time.Time, message []byte) { p.write(at, string(message)) }
-
-// Line implements pool.Output.
-func (p *printed) Line(at time.Time, line string) { p.write(at, line) }
-
-func (p *printed) write(at time.Time, message string) {
+// Line implements pool.Output. It may block.
+func (p *printed) Line(at time.Time, message string) {
 	p.mu.Lock()
 	if p.tailing {
 		p.tail = append(append(p.tail, message...), '\n')
@@ -59,6 +56,8 @@ func (p *printed) Tail(on bool) []byte {
 
 // Close implements pool.Output.
 func (p *printed) Close() {
-	p.out.Close()
-	p.log.Close()
+	p.closed.Do(func() {
+		_ = p.out.Close()
+		p.log.Close()
+	})
 }

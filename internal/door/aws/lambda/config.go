@@ -128,8 +128,8 @@ func checkEnv(env map[string]string) error {
 	return nil
 }
 
-// architecture is this machine's, in the service's words.
-func architecture() string {
+// Architecture is this machine's, in the service's words.
+func Architecture() string {
 	if runtime.GOARCH == "arm64" {
 		return "arm64"
 	}
@@ -137,10 +137,10 @@ func architecture() string {
 }
 
 func checkArchitectures(list []string) error {
-	if len(list) == 0 || len(list) == 1 && list[0] == architecture() {
+	if len(list) == 0 || len(list) == 1 && list[0] == Architecture() {
 		return nil
 	}
-	return refused("Architectures", strings.Join(list, ", "), architecture()+", which is this machine's")
+	return refused("Architectures", strings.Join(list, ", "), Architecture()+", which is this machine's")
 }
 
 // refused is the answer to a member that is not honoured here.

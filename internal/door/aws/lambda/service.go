@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -46,11 +45,11 @@ type Config struct {
 	// Serves says what serves a runtime identifier here, or why nothing does.
 	Serves func(runtime string) (string, error)
 	// AssumableRole refuses a role that does not exist or that functions may not assume.
-	AssumableRole func(ctx context.Context, account, arn string) error
+	AssumableRole func(account, arn string) error
 	// Caller says who is calling, for which account and region.
 	Caller func(ctx context.Context) (arn string, scope faas.Scope)
 	// Location makes a URL from which a package can be downloaded for ten minutes.
-	Location func(ctx context.Context, sha256 string) *url.URL
+	Location func(sha256 string) string
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -64,12 +63,41 @@ func New(cfg Config) *Service { return &Service{cfg: cfg} }
 var _ api.Service = (*Service)(nil)
 
 // Resource returns the ARN that an operation is about, for authorisation.
-func (s *Service) Resource(ctx context.Context, functionName string) string {
-	_, scope := s.cfg.Caller(ctx)
-	if id, _, err := parseName(scope, functionName, ""); err == nil {
-		return id.ARN()
+func (s *Service) Resource(ctx context.Context, _ string, input any) string {
+	name, qualifier := "", (*string)(nil)
+	switch in := input.(type) {
+	case *api.CreateFunctionInput:
+		name = in.FunctionName
+	case *api.GetFunctionInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.GetFunctionConfigurationInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.UpdateFunctionCodeInput:
+		name = in.FunctionName
+	case *api.UpdateFunctionConfigurationInput:
+		name = in.FunctionName
+	case *api.DeleteFunctionInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.InvokeInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.PublishVersionInput:
+		name = in.FunctionName
+	case *api.ListVersionsByFunctionInput:
+		name = in.FunctionName
+	case *api.ListTagsInput:
+		name = in.Resource
+	case *api.TagResourceInput:
+		name = in.Resource
+	case *api.UntagResourceInput:
+		name = in.Resource
+	default: // about no single function
+		return "*"
 	}
-	return "*"
+	id, q, err := s.name(ctx, name, qualifier)
+	if err != nil {
+		return "*" // the operation itself refuses the name
+	}
+	return invokedARN(id, q)
 }
 
 func (s *Service) name(ctx context.Context, name string, qualifier *string) (faas.FunctionID, string, error) {
@@ -91,7 +119,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 		MemoryMB:     faas.DefaultMemoryMB,
 		Timeout:      faas.DefaultTimeout,
 		TmpMB:        faas.DefaultTmpMB,
-		Architecture: architecture(),
+		Architecture: Architecture(),
 		Tracing:      "PassThrough",
 		Logging:      faas.Logging{Group: "/aws/lambda/" + id.Name, Format: "Text"},
 		State:        faas.Active,
@@ -147,7 +175,10 @@ func (s *Service) checkServed(ctx context.Context, v *faas.Version) error {
 	}
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, "runtime found", slog.String("function", v.ID.Name), slog.String("runtime", v.Runtime),
 		slog.String("served_by", served), slog.String("request_id", faas.RequestID(ctx)))
-	return s.cfg.AssumableRole(ctx, v.ID.Account, v.Role)
+	if err := s.cfg.AssumableRole(v.ID.Account, v.Role); err != nil {
+		return &faas.Error{Kind: faas.Invalid, Op: "check role", Message: "The role defined for the function cannot be assumed by Lambda. " + faas.Message(err) + "."}
+	}
+	return nil
 }
 
 // GetFunction implements api.Service.
@@ -158,7 +189,7 @@ func (s *Service) GetFunction(ctx context.Context, in *api.GetFunctionInput) (*a
 	}
 	out := &api.GetFunctionOutput{
 		Configuration: configuration(&rec.Version, qualifier != ""),
-		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(ctx, rec.Version.Code.SHA256).String())},
+		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(rec.Version.Code.SHA256))},
 	}
 	if latest, err := s.cfg.Functions.Get(rec.Version.ID.FunctionID, ""); err == nil && len(latest.Tags) > 0 {
 		out.Tags = latest.Tags
