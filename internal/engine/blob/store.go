@@ -166,6 +166,9 @@ func (s *Store) List(ctx context.Context) ([]Info, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, failed(err, "list blobs")
 		}
+		if !shard.IsDir() {
+			continue
+		}
 		files, err := os.ReadDir(filepath.Join(s.dir, shard.Name()))
 		if err != nil {
 			return nil, failed(err, "list blobs")

@@ -48,6 +48,7 @@ func BenchmarkGet(b *testing.B) {
 	s := openStore(b, e)
 	k := key("name-4711")
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, ok := s.Get(k); !ok {

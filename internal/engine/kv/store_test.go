@@ -352,7 +352,7 @@ func fill(tb testing.TB, e *engine.Engine, n, size int) {
 		tb.Fatal(err)
 	}
 	for i := range n {
-		if _, err := js.PublishAsync(fmt.Sprintf("kv.000000000000.us-east-1.function.name-%d", i*7919%n), value); err != nil {
+		if _, err := js.PublishAsync(fmt.Sprintf("kv.000000000000.us-east-1.function.name-%d", i*7919%n), value, jetstream.WithStallWait(time.Minute)); err != nil {
 			tb.Fatal(err)
 		}
 	}
