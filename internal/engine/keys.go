@@ -65,17 +65,19 @@ func loadKeys(dir string, checks map[string]string) (map[string][]byte, error) {
 	return keys, nil
 }
 
-// readKey reads one key, after checking that nobody else can.
+// readKey reads one key, after checking that nobody else can. A key that is not there is fs.ErrNotExist.
 func readKey(dir, name string) ([]byte, error) {
 	path := keyPath(dir, name)
 	for _, p := range []string{filepath.Dir(path), path} {
 		st, err := os.Stat(p)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("stat key: %w", err)
 		}
+		if err != nil {
+			return nil, explain(err, dir)
+		}
 		if mode := st.Mode().Perm(); mode&0o077 != 0 {
-			return nil, refuse("%s has mode %04o, so other users could reach the key; run chmod go-rwx on it, and renew the data if they did",
-				p, mode)
+			return nil, refuse("%s has mode %04o, so other users could reach the key; run chmod go-rwx on it", p, mode)
 		}
 	}
 	text, err := readLimited(path, 4*keyBytes)

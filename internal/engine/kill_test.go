@@ -126,7 +126,14 @@ func (s *stores) writeBlobs(ctx context.Context) error {
 func (s *stores) writeLog(ctx context.Context) error {
 	for {
 		value := fmt.Sprintf("%x", rand.Uint64())
-		seq, err := s.log.Append(ctx, s.log.Last(), journal.Record{Kind: 1, Data: []byte(value)}, journal.Record{Kind: 2, Data: []byte(value)})
+		recs := []journal.Record{{Kind: 1, Data: []byte(value)}, {Kind: 2, Data: []byte(value)}}
+		write := s.log.Submit
+		if rand.IntN(2) == 0 {
+			write = func(ctx context.Context, recs ...journal.Record) (journal.Seq, error) {
+				return s.log.Append(ctx, s.log.Last(), recs...)
+			}
+		}
+		seq, err := write(ctx, recs...)
 		if err != nil {
 			return err
 		}

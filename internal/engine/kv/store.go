@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,7 +24,8 @@ const (
 	subjectPrefix = "kv."
 	opHeader      = "Artesian-Op" // "delete" makes the message a delete marker
 	opDelete      = "delete"
-	headerRoom    = 4 << 10 // bytes of a message that its subject and headers may take
+	headerRoom    = 4 << 10          // bytes of a message that its subject and headers may take
+	visibleTime   = 15 * time.Second // within which the mirror must have a stored write
 )
 
 // Entry is one value. Value is shared between all readers: never modify it.
@@ -262,11 +264,13 @@ func (s *Store) write(ctx context.Context, key Key, value []byte, op string, exp
 	if err != nil {
 		return 0, named(err, key)
 	}
+	seen, cancel := context.WithTimeout(ctx, visibleTime)
+	defer cancel()
 	select {
 	case <-s.mirror.reached(seq):
 		return seq, nil
-	case <-ctx.Done():
-		return 0, &faas.Error{Kind: faas.Unavailable, Message: "the write was stored, but is not visible yet", Cause: ctx.Err()}
+	case <-seen.Done():
+		return 0, &faas.Error{Kind: faas.Unavailable, Message: "the write was stored, but is not visible yet", Cause: seen.Err()}
 	case <-s.closed:
 		return 0, faas.Errorf(faas.Unavailable, "the registry is closing")
 	}
