@@ -1,0 +1,55 @@
+// Command artesian is the daemon and its command line in one program.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"artesian/internal/app"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/door/cli"
+)
+
+var version = "dev" // set by the linker
+
+func main() {
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, release) // a second signal ends the process at once
+	p := cli.Program{Version: version, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Up: up}
+	os.Exit(p.Run(ctx, os.Args[1:]))
+}
+
+func up(ctx context.Context, o cli.UpOptions, ready func(cli.Ready)) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.Log)); err != nil {
+		return fmt.Errorf("--log: %w", err)
+	}
+	cfg := app.DefaultConfig(o.Data)
+	cfg.Listen, cfg.Account, cfg.Idle, cfg.Version = o.Listen, o.Account, o.Idle, version
+	cfg.Isolation, cfg.Nearest = sandbox.Level(o.Isolation), o.Runtimes == "nearest"
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	a, err := app.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	said := cli.Ready{Endpoint: a.Endpoint(), Data: a.Data(), Isolation: o.Isolation, Missing: []string{}}
+	for _, g := range a.Guarantees() {
+		if !g.Enforced {
+			said.Missing = append(said.Missing, g.Name+": "+g.How)
+		}
+	}
+	ready(said)
+	select {
+	case <-ctx.Done():
+	case err = <-a.Done():
+	}
+	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(err, a.Stop(stopping))
+}
