@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -215,4 +216,22 @@ func TestDateHeader(t *testing.T) {
 	if fail := a.timeFromHeader(r); fail != nil || a.timestamp != "20150830T123600Z" || !a.at.Equal(testNow) {
 		t.Error(fail, a)
 	}
+}
+
+// TestParallel shares one verifier among callers, for the race detector.
+func TestParallel(t *testing.T) {
+	v := New(lookup)
+	all := golden(t)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for _, vec := range all[i*20:] {
+				r, body := vec.request(t)
+				if _, err := v.Verify(r, body, vectorNow, JSON); err != nil {
+					t.Errorf("%s: %v", vec.Name, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
