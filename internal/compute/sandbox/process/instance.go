@@ -106,22 +106,20 @@ func (i *instance) openChannel() (*os.File, error) {
 func (i *instance) run(files []uintptr) error {
 	env := append(rewriteEnv(i.spec.Env, i.spec.Mounts), "TMPDIR="+i.tmp, i.mark)
 	isolated := time.Now()
-	r := request{argv: rewriteAll(i.spec.Argv, i.spec.Mounts), reply: make(chan reply, 1), attr: &syscall.ProcAttr{
+	r := request{argv: rewriteAll(i.spec.Argv, i.spec.Mounts), files: i.spec.Files, reply: make(chan reply, 1), attr: &syscall.ProcAttr{
 		Dir: rewrite(i.spec.Dir, i.spec.Mounts), Env: env, Files: files,
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true},
 	}}
 	i.maker.fork <- r
 	answer := <-r.reply
+	if answer.pid > 0 {
+		i.pid = answer.pid
+		go i.follow()
+	}
 	if answer.err != nil {
 		return fmt.Errorf("execute %s: %w", r.argv[0], answer.err)
 	}
-	i.pid = answer.pid
 	i.phases = sandbox.Phases{Sandbox: isolated.Sub(i.began), Exec: time.Since(isolated)}
-	go i.follow()
-	files64 := unix.Rlimit{Cur: uint64(i.spec.Files), Max: uint64(i.spec.Files)}
-	if err := unix.Prlimit(i.pid, unix.RLIMIT_NOFILE, &files64, nil); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("limit open files: %w", err)
-	}
 	return nil
 }
 

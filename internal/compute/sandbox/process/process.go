@@ -14,12 +14,15 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
@@ -50,6 +53,7 @@ type Maker struct {
 type request struct {
 	argv  []string
 	attr  *syscall.ProcAttr
+	files int
 	reply chan reply
 }
 
@@ -71,6 +75,10 @@ func New(c Config) (*Maker, error) {
 	_, _ = h.Write([]byte(dir))
 	m := &Maker{dir: dir, mark: fmt.Sprintf("%s%016x", markPrefix, h.Sum64()), log: c.Logger, fork: make(chan request),
 		done: make(chan struct{}), live: map[string]*instance{}}
+	// What this process itself has inherited without the close-on-exec flag must not reach a function.
+	if err := unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("close inherited descriptors: %w", err)
+	}
 	go m.forkAll()
 	return m, nil
 }
@@ -82,8 +90,23 @@ func (m *Maker) forkAll() {
 	runtime.LockOSThread()
 	for r := range m.fork {
 		pid, err := syscall.ForkExec(r.argv[0], r.argv, r.attr)
+		if err == nil {
+			err = limitFiles(pid, r.files)
+		}
 		r.reply <- reply{pid, err}
 	}
+}
+
+// limitFiles sets the limit of open files of a process that, traced by this thread, stops before its first instruction,
+// and lets it go.
+func limitFiles(pid, files int) error {
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(pid, &status, 0, nil); err != nil {
+		return fmt.Errorf("wait for first stop: %w", err)
+	}
+	limit := unix.Rlimit{Cur: uint64(files), Max: uint64(files)}
+	err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil)
+	return errors.Join(err, syscall.PtraceDetach(pid))
 }
 
 // Level implements sandbox.Maker.

@@ -54,7 +54,6 @@ var (
 
 // serve carries out programs until the daemon closes its end or dies.
 func serve() {
-	warmStack()
 	for {
 		size, fds := receive()
 		if size <= 0 {
@@ -65,14 +64,6 @@ func serve() {
 			syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(reg[i]), 0, 0)
 		}
 	}
-}
-
-// warmStack makes the stack as large as anything here needs: to grow it in a forked child would allocate.
-//
-//go:noinline
-func warmStack() byte {
-	var page [16 << 10]byte
-	return page[len(Name)]
 }
 
 // receive blocks outside the Go scheduler's sight of this thread, so that an idle spawner costs nothing.
@@ -210,6 +201,8 @@ func writeMap(pid uintptr, name string, text uint32) syscall.Errno {
 	return errno
 }
 
+//go:norace
+//go:nosplit
 //go:norace
 //go:nosplit
 func exit(code uintptr) {

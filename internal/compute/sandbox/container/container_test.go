@@ -1,0 +1,27 @@
+package container
+
+import (
+	"log/slog"
+	"testing"
+
+	"artesian/internal/compute/sandbox/sandboxtest"
+)
+
+// open makes a Maker, or skips with what is missing.
+func open(t testing.TB, nodeMemory int64) *Maker {
+	t.Helper()
+	m, err := New(Config{Dir: t.TempDir(), NodeMemory: nodeMemory, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("close maker: %v", err)
+		}
+	})
+	return m
+}
+
+func TestConformance(t *testing.T) {
+	sandboxtest.Conformance(t, open(t, 4<<30))
+}

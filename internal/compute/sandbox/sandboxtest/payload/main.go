@@ -1,0 +1,273 @@
+// Command payload is what the conformance suite runs inside a sandbox. Its first argument names what to do.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) < 2 {
+		fail(errors.New("what to do?"))
+	}
+	do, args := os.Args[1], os.Args[2:]
+	f, ok := map[string]func([]string) error{
+		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
+		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
+		"fds": fds, "orphan": orphan,
+	}[do]
+	if !ok {
+		fail(fmt.Errorf("%s is unknown", do))
+	}
+	if err := f(args); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Println("error:", err)
+	os.Exit(1)
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		fail(err)
+	}
+	return n
+}
+
+func exit(args []string) error { os.Exit(number(args[0])); return nil }
+
+func crash([]string) error {
+	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	return stay()
+}
+
+// say prints what the process sees of itself.
+func say(args []string) error {
+	dir, err := os.Getwd()
+	fmt.Printf("args=%s\ndir=%s\nenv=%s\n", strings.Join(args, ","), dir, strings.Join(os.Environ(), ","))
+	fmt.Fprintln(os.Stderr, "to stderr")
+	return err
+}
+
+// echo sends back what comes over the channel.
+func echo([]string) error {
+	c := os.NewFile(3, "channel")
+	_, err := io.Copy(c, onlyReader{c})
+	return err
+}
+
+type onlyReader struct{ io.Reader }
+
+// dial says what a server answers to "ping".
+func dial(args []string) error {
+	c, err := net.Dial("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(c, "ping")
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	fmt.Print(answer)
+	return err
+}
+
+// tick writes to the channel without end.
+func tick([]string) error {
+	c := os.NewFile(3, "channel")
+	for {
+		if _, err := c.Write([]byte{'.'}); err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func spin([]string) error {
+	fmt.Println("spinning")
+	for range runtime.NumCPU() {
+		go func() {
+			for {
+			}
+		}()
+	}
+	return stay()
+}
+
+// tree starts descendants that try to get away: by a session of their own, and by losing their parent.
+func tree(args []string) error {
+	depth := number(args[0])
+	if depth == 0 {
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+		fmt.Println("leaf")
+		for {
+		}
+	}
+	for range 2 {
+		if err := start("tree", strconv.Itoa(depth-1)).err; err != nil {
+			return err
+		}
+	}
+	if depth%2 == 0 {
+		return nil // its children are orphans now
+	}
+	return stay()
+}
+
+// orphan leaves a child behind and exits.
+func orphan([]string) error {
+	c := start("tree", "0")
+	fmt.Println("gone")
+	return c.err
+}
+
+type child struct {
+	p   *os.Process
+	err error
+}
+
+func start(args ...string) child {
+	self, err := os.Executable()
+	if err != nil {
+		return child{err: err}
+	}
+	p, err := os.StartProcess(self, append([]string{self}, args...), &os.ProcAttr{
+		Env: os.Environ(), Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true}})
+	return child{p, err}
+}
+
+// eat uses n MB of memory.
+func eat(args []string) error {
+	n := number(args[0])
+	var held [][]byte
+	for range n {
+		b, err := syscall.Mmap(-1, 0, 1<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		held = append(held, b)
+	}
+	fmt.Println("ate", len(held))
+	if len(args) > 1 {
+		return stay()
+	}
+	return nil
+}
+
+// eatChild has a child use more than there is, and stays.
+func eatChild(args []string) error {
+	c := start("eat", args[0])
+	if c.err != nil {
+		return c.err
+	}
+	_, err := c.p.Wait()
+	fmt.Println("child is gone")
+	if err != nil {
+		return err
+	}
+	return stay()
+}
+
+// threads starts processes until no more come.
+func threads([]string) error {
+	for n := 0; n < 10000; n++ {
+		if c := start("wait"); c.err != nil {
+			fmt.Println("refused", errors.Is(c.err, syscall.EAGAIN))
+			return nil
+		}
+	}
+	return errors.New("no limit met")
+}
+
+func wait([]string) error { return stay() }
+
+// stay never returns.
+func stay() error {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+// files opens files until no more open.
+func files([]string) error {
+	for n := 0; n < 1<<20; n++ {
+		if _, err := syscall.Open("/dev/null", syscall.O_RDONLY, 0); err != nil {
+			fmt.Println("refused", n, errors.Is(err, syscall.EMFILE))
+			return nil
+		}
+	}
+	return errors.New("no limit met")
+}
+
+// fill writes n MB to /tmp.
+func fill(args []string) error {
+	n := number(args[0])
+	f, err := os.Create(filepath.Join(os.TempDir(), "fill"))
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	for i := range block {
+		block[i] = byte(i * 7)
+	}
+	for done := range n {
+		if _, err := f.Write(block); err != nil {
+			fmt.Println("refused", done, errors.Is(err, syscall.ENOSPC))
+			return nil
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	fmt.Println("filled", n)
+	return nil
+}
+
+func read(args []string) error {
+	b, err := os.ReadFile(args[0])
+	fmt.Printf("%s", b)
+	return err
+}
+
+func write(args []string) error { return os.WriteFile(args[0], []byte("x"), 0o600) }
+
+// fds lists the open file descriptors, that of the listing itself apart.
+func fds([]string) error {
+	dir, err := syscall.Open("/proc/self/fd", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 8192)
+	n, err := syscall.ReadDirent(dir, buf)
+	if err != nil {
+		return err
+	}
+	_, _, names := syscall.ParseDirent(buf[:n], -1, nil)
+	for _, name := range names {
+		target, err := os.Readlink("/proc/self/fd/" + name)
+		if err == nil && name != strconv.Itoa(dir) && !ownRuntime(target) {
+			fmt.Println(name)
+		}
+	}
+	return nil
+}
+
+// ownRuntime reports files that the Go runtime of this program opens itself.
+func ownRuntime(target string) bool {
+	return strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
+}
