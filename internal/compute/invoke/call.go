@@ -100,7 +100,13 @@ func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
 		return nil
 	}
 	again := c.i.cfg.Now()
+	if c.inv.Tail {
+		c.tail.Log = in.Output.Tail(false) // it goes with the old sandbox
+	}
 	_, err := in.Relaunch(ctx)
+	if c.inv.Tail {
+		in.Output.Tail(true)
+	}
 	if err != nil {
 		in.Output.Drain()
 		at := c.i.cfg.Now()
@@ -186,7 +192,8 @@ func (c *call) settle(in *pool.Instance) {
 	at := c.i.cfg.Now()
 	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.fail, at))
 	if c.inv.Tail {
-		c.tail.Log = in.Output.Tail(false)
+		c.tail.Log = append(c.tail.Log, in.Output.Tail(false)...)
+		c.tail.Log = c.tail.Log[max(0, len(c.tail.Log)-pool.MaxTail):]
 	}
 }
 

@@ -29,13 +29,16 @@ type Running struct {
 	Stream  string // log stream of this instance
 }
 
+// MaxTail is how much of the log a caller may ask for, in bytes, as AWS Lambda returns it.
+const MaxTail = 4 << 10
+
 // Output is what the function prints, on its way to the log.
 type Output interface {
 	// Line appends a line of the platform's own, in order with what the function printed before.
 	Line(at time.Time, line string)
 	// Drain takes over what is already in the pipe, so that it precedes the next Line.
 	Drain()
-	// Tail starts and ends the collection of the last 4 KiB for one call.
+	// Tail starts and ends the collection of the last MaxTail bytes for one call.
 	Tail(on bool) []byte
 	// Close ends the output once all that was printed is taken over.
 	Close()

@@ -138,10 +138,14 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	s.Serve(w, r.WithContext(ctx), body)
 }
 
-// readBody reads a whole body of at most limit bytes. What declares more is refused unread.
+// maxDrain is how much of a body that is too large is read and thrown away, in bytes.
+const maxDrain = 128 << 20
+
+// readBody reads a whole body of at most limit bytes. What declares more is refused.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	tooLarge := faas.Errorf(faas.TooLarge, "Request must be smaller than %d bytes for the operation", limit)
 	if r.ContentLength > limit {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // else the client meets a closed connection before it reads the answer
 		return nil, tooLarge
 	}
 	if r.ContentLength == 0 {
@@ -157,6 +161,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
 		return nil, tooLarge
 	}
 	if err != nil {

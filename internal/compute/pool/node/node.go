@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -44,12 +43,11 @@ type Node struct {
 	Maker    sandbox.Maker
 	Code     Code
 	Runtimes Runtimes
-	OpenLog  func(v *faas.Version, stream string) Log
+	OpenLog  func(v *faas.Version, stream string) (Log, error)
 	Env      func(v *faas.Version) []string // what the platform adds to a function's environment
 	Listen   []string                       // host:port sockets on which the platform is reached from inside
 	Serve    func(sandbox.Sandbox, *faas.Version)
 	Now      func() time.Time
-	Logger   *slog.Logger
 }
 
 // Launch implements pool.Launcher.
@@ -82,7 +80,11 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		return nil, fmt.Errorf("start sandbox: %w", err)
 	}
 	n.Serve(sb, v)
-	log := n.OpenLog(v, stream)
+	log, err := n.OpenLog(v, stream)
+	if err != nil {
+		_ = sb.Close()
+		return nil, fmt.Errorf("open log: %w", err)
+	}
 	out, err := newOutput(sb, n.Now, log)
 	if err != nil {
 		_ = sb.Close()

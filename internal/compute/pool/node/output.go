@@ -5,11 +5,9 @@ import (
 	"time"
 
 	"artesian/internal/compute/lang/output"
+	"artesian/internal/compute/pool"
 	"artesian/internal/compute/sandbox"
 )
-
-// maxTail is how much of the log a caller may ask for, in bytes, as AWS Lambda returns it.
-const maxTail = 4 << 10
 
 // printed implements pool.Output: what comes out of the pipe and the platform's own lines, in one order, into the log.
 type printed struct {
@@ -34,7 +32,7 @@ func (p *printed) Line(at time.Time, message string) {
 	p.mu.Lock()
 	if p.tailing {
 		p.tail = append(append(p.tail, message...), '\n')
-		if over := len(p.tail) - maxTail; over > maxTail { // cut seldom
+		if over := len(p.tail) - pool.MaxTail; over > pool.MaxTail { // cut seldom
 			p.tail = append(p.tail[:0], p.tail[over:]...)
 		}
 	}
@@ -51,7 +49,7 @@ func (p *printed) Tail(on bool) []byte {
 	defer p.mu.Unlock()
 	t := p.tail
 	p.tailing, p.tail = on, nil
-	return t[max(0, len(t)-maxTail):]
+	return t[max(0, len(t)-pool.MaxTail):]
 }
 
 // Close implements pool.Output.

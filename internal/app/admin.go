@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"artesian/internal/account/meter"
+	"artesian/internal/account/price"
+	"artesian/internal/door/gateway"
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
+	"artesian/internal/observe/logs"
+)
+
+// adminAPI joins the rooms to the daemon's own API.
+func (a *App) adminAPI() *gateway.API {
+	return &gateway.API{
+		PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listRuntimes, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
+		Tail: a.tail, Receipt: a.receipt, Logger: a.cfg.Logger,
+	}
+}
+
+func (a *App) ps(s faas.Scope) []admin.Instance {
+	out := []admin.Instance{}
+	for _, i := range a.pool.List() {
+		if i.Version.Scope != s {
+			continue
+		}
+		in := admin.Instance{Function: i.Version.Name, Version: i.Version.Version, Instance: i.ID, Runtime: i.Runtime, Served: i.Served,
+			State: i.State, MemoryMB: i.MemoryMB, PeakMB: int(i.PeakMB), Calls: int64(i.Calls), Started: i.Started}
+		if !i.Idle.IsZero() {
+			in.IdleSince = &i.Idle
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+func (a *App) doctor(ctx context.Context) (admin.Doctor, error) {
+	runtimes, err := a.listRuntimes(ctx)
+	if err != nil {
+		return admin.Doctor{}, err
+	}
+	d := admin.Doctor{Version: a.cfg.Version, Endpoint: a.endpoint, Data: a.engine.Dir(), Isolation: string(a.maker.Level()),
+		Runtimes: runtimes, Paths: []admin.Path{{Name: "data", Path: a.engine.Dir()}}}
+	for _, g := range a.maker.Report() {
+		d.Guarantees = append(d.Guarantees, admin.Guarantee(g))
+	}
+	return d, nil
+}
+
+func (a *App) listRuntimes(ctx context.Context) ([]admin.Runtime, error) {
+	found, err := a.runtimes.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []admin.Runtime{}
+	for _, r := range found {
+		out = append(out, admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: r.Source == "added"})
+	}
+	return append(out, admin.Runtime{Name: "provided.al2023"}, admin.Runtime{Name: "provided.al2"}), nil
+}
+
+func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error) {
+	r, err := a.runtimes.Add(ctx, path)
+	return admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: true}, err
+}
+
+func (a *App) removeRuntime(ctx context.Context, path string) error {
+	return a.runtimes.Remove(ctx, path)
+}
+
+// tail pushes log events as they arrive, until the client leaves or the daemon stops.
+func (a *App) tail(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(a.closing, cancel)()
+	return a.logs.Tail(ctx, logs.GroupID{Scope: s, Name: group}, logs.TailQuery{Since: since}, func(events []logs.Event) error {
+		for _, e := range events {
+			if err := emit(admin.LogLine{Time: e.Time, Stream: e.Stream, Message: e.Message}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// cost sums a scope's usage of the last days by function and day, with what it costs here and at AWS's prices.
+func (a *App) cost(ctx context.Context, s faas.Scope, days int) (admin.Cost, error) {
+	today := meter.DayOf(time.Now())
+	rows, err := a.ledger.Sums(ctx, meter.Filter{Account: s.Account, Region: s.Region, From: today - meter.Day(days) + 1})
+	if err != nil {
+		return admin.Cost{}, err
+	}
+	out := admin.Cost{Currency: a.ours.Currency, Days: days, Rows: []admin.CostRow{}}
+	var total meter.Sum
+	for _, r := range rows {
+		row := a.costRow(&r.Sum)
+		row.Function, row.Day = r.Function, r.Day.String()
+		out.Rows = append(out.Rows, row)
+		total.Add(&r.Sum)
+	}
+	out.Total = a.costRow(&total)
+	return out, nil
+}
+
+func (a *App) costRow(s *meter.Sum) admin.CostRow {
+	return admin.CostRow{
+		Calls: s.Calls(), Cold: s.Cold, Errors: s.Errors(), GBSeconds: s.Used.GBSeconds(), CPUSeconds: s.Used.CPU.Seconds(),
+		Ours: a.ours.Cost(s.Used, price.Options{}).Total.String(), AWS: a.aws.Cost(s.Used, price.Options{}).Total.String(),
+	}
+}
+
+func (a *App) receipt(ctx context.Context, s faas.Scope, id string) (admin.Receipt, error) {
+	u, err := a.ledger.Receipt(ctx, id)
+	if err != nil {
+		return admin.Receipt{}, err
+	}
+	if u.Account != s.Account || u.Region != s.Region {
+		return admin.Receipt{}, faas.Errorf(faas.NotFound, "there is no receipt of the request %s in %s", id, s.Region)
+	}
+	return admin.Receipt{Usage: u, Currency: a.ours.Currency, Ours: a.ours.Invocation(&u).Total.String(), AWS: a.aws.Invocation(&u).Total.String()}, nil
+}

@@ -1,0 +1,202 @@
+// Package app is the composition root: one explicit list of what a daemon is made of. Things start top to bottom and
+// stop in reverse. It is the only package that knows concrete adapters.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"artesian/internal/account/identity"
+	"artesian/internal/account/meter"
+	"artesian/internal/account/price"
+	"artesian/internal/compute/artifact"
+	"artesian/internal/compute/invoke"
+	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/pool"
+	"artesian/internal/compute/registry"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/door/aws/lambda"
+	"artesian/internal/door/gateway"
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/engine"
+	"artesian/internal/engine/blob"
+	"artesian/internal/engine/kv"
+	"artesian/internal/observe/logs"
+)
+
+// bookFile is the price book, for its owner to edit.
+const bookFile = "prices.json"
+
+// How long a stop may take: running calls get drainTime to end, everything within stopTime.
+const (
+	drainTime = 7 * time.Second
+	stopTime  = 9 * time.Second
+)
+
+// App is a started daemon.
+type App struct {
+	cfg      Config
+	endpoint string
+
+	engine    *engine.Engine
+	store     *kv.Store
+	identity  *identity.Directory
+	blobs     *blob.Store
+	packages  *artifact.Store
+	ledger    *meter.Ledger
+	ours, aws *price.Tariff
+	logs      *logs.Store
+	runtimes  *host.Catalog
+	maker     sandbox.Maker
+	pool      *pool.Pool
+	functions *registry.Registry
+	invoker   *invoke.Invoker
+	download  *downloads
+	gateway   *gateway.Gateway
+	server    *http.Server
+	listener  net.Listener
+
+	ready   atomic.Bool
+	closing context.Context // ends when the daemon stops, for what would go on for ever
+	close   context.CancelFunc
+	stopped chan error // the server's end
+	stops   []func(context.Context) error
+}
+
+// Start brings a daemon up and returns once it serves. Its error is one sentence for people.
+func Start(ctx context.Context, cfg Config) (*App, error) {
+	a := &App{cfg: cfg, stopped: make(chan error, 1)}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if err := a.cfg.load(); err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context) error{
+		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.publish,
+	} {
+		if err := step(ctx); err != nil {
+			stopCtx, cancel := context.WithTimeout(context.Background(), stopTime)
+			defer cancel()
+			_ = a.Stop(stopCtx)
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Endpoint is the URL under which the daemon answers.
+func (a *App) Endpoint() string { return a.endpoint }
+
+// Data is the absolute path of the data directory.
+func (a *App) Data() string { return a.engine.Dir() }
+
+// Guarantees says what isolation is in force.
+func (a *App) Guarantees() []sandbox.Guarantee { return a.maker.Report() }
+
+// Done yields the error that ended the server by itself.
+func (a *App) Done() <-chan error { return a.stopped }
+
+// Stop drains and stops everything, in reverse order of its start, as far as ctx allows.
+func (a *App) Stop(ctx context.Context) error {
+	a.ready.Store(false)
+	var all []error
+	for i := len(a.stops) - 1; i >= 0; i-- {
+		if err := a.stops[i](ctx); err != nil {
+			all = append(all, err)
+		}
+	}
+	a.stops = nil
+	return errors.Join(all...)
+}
+
+func (a *App) onStop(f func(context.Context) error) { a.stops = append(a.stops, f) }
+
+// listen takes the port before anything is written, so that a port in use changes nothing.
+func (a *App) listen(ctx context.Context) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.Listen)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another program; choose another address with --listen HOST:PORT, port 0 takes a free one", a.cfg.Listen)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s may not be opened by this user; ports below 1024 need privileges", a.cfg.Listen)
+	case err != nil:
+		return fmt.Errorf("listen on %s: %w", a.cfg.Listen, err)
+	}
+	a.listener = l
+	a.endpoint = "http://" + l.Addr().String()
+	a.onStop(func(context.Context) error {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return nil
+}
+
+func (a *App) openEngine(ctx context.Context) (err error) {
+	if a.engine, err = engine.Open(ctx, engine.Config{Dir: a.cfg.Data, Logger: a.cfg.Logger}); err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error { return a.engine.Close() })
+	if a.store, err = kv.Open(ctx, a.engine); err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error { a.store.Close(); return nil })
+	if a.blobs, err = blob.New(a.engine); err != nil {
+		return err
+	}
+	if a.packages, err = artifact.Open(a.blobs, filepath.Join(a.engine.Dir(), "code"), time.Now); err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error { return a.packages.Close() })
+	return nil
+}
+
+func (a *App) openAccount(ctx context.Context) (err error) {
+	a.identity = identity.Open(a.store, time.Now, a.cfg.Logger)
+	a.onStop(func(context.Context) error { a.identity.Close(); return nil })
+	if _, err = a.identity.Bootstrap(ctx, a.cfg.Account, filepath.Join(a.engine.Dir(), admin.CredentialsFile)); err != nil {
+		return err
+	}
+	if a.ledger, err = meter.Open(ctx, a.engine, meter.Config{Logger: a.cfg.Logger}); err != nil {
+		return err
+	}
+	a.onStop(a.ledger.Close)
+	if a.ours, err = price.LoadBook(filepath.Join(a.engine.Dir(), bookFile), price.DefaultBook(runtime.NumCPU(), a.cfg.MemoryMB)); err != nil {
+		return err
+	}
+	a.aws, err = price.AWS(lambda.Architecture())
+	return err
+}
+
+func (a *App) openLogs(ctx context.Context) (err error) {
+	if a.logs, err = logs.Open(ctx, a.engine, a.store, logs.Config{Now: time.Now, Logger: a.cfg.Logger}); err != nil {
+		return err
+	}
+	a.onStop(a.logs.Close)
+	return nil
+}
+
+func (a *App) serve(context.Context) error {
+	a.server = gateway.NewServer(a.gateway, a.cfg.Logger)
+	go func() { a.stopped <- a.server.Serve(a.listener) }()
+	a.onStop(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, drainTime)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil {
+			return a.server.Close()
+		}
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"artesian/internal/compute/invoke"
+	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/pool"
+	"artesian/internal/compute/pool/node"
+	"artesian/internal/compute/registry"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container"
+	"artesian/internal/compute/sandbox/process"
+	"artesian/internal/door/gateway"
+	"artesian/internal/faas"
+	"artesian/internal/observe/logs"
+)
+
+// openCompute brings up what runs functions: runtimes, sandboxes, pool, registry, invoker.
+func (a *App) openCompute(ctx context.Context) error {
+	home, _ := os.UserHomeDir() // without one, there are no interpreters in it
+	a.runtimes = host.New(host.Config{
+		Dir: filepath.Join(a.engine.Dir(), "runtimes"), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
+	})
+	if err := a.openMaker(ctx); err != nil {
+		return err
+	}
+	n := &node.Node{
+		Maker: a.maker, Code: a.packages, Runtimes: a.runtimes, OpenLog: a.openLog, Env: a.functionEnv,
+		Listen: a.insideAddress(), Serve: a.serveInside, Now: time.Now,
+	}
+	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
+	a.onStop(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, drainTime)
+		defer cancel()
+		a.pool.Close(ctx)
+		return nil
+	})
+	a.functions = registry.Open(a.store, time.Now, func(v faas.VersionID) { a.pool.RetireFunction(v.FunctionID, v.Revision) })
+	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
+	a.invoker = invoke.New(invoke.Config{
+		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
+	})
+	return a.collect(ctx)
+}
+
+func (a *App) openMaker(ctx context.Context) (err error) {
+	dir := filepath.Join(a.engine.Dir(), "sandbox")
+	if a.cfg.Isolation == sandbox.Process {
+		a.maker, err = process.New(process.Config{Dir: dir, Logger: a.cfg.Logger})
+	} else {
+		a.maker, err = container.New(container.Config{Dir: dir, NodeMemory: int64(a.cfg.MemoryMB) << 20, Logger: a.cfg.Logger})
+	}
+	if err != nil {
+		return fmt.Errorf("isolation %q is not possible here: %w", a.cfg.Isolation, err)
+	}
+	a.onStop(func(context.Context) error { return a.maker.Close() })
+	return a.maker.Sweep(ctx)
+}
+
+// collect removes packages that no function refers to any more, now and once an hour, and looks for interpreters, both in
+// the background.
+func (a *App) collect(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := a.runtimes.Discover(ctx); err != nil && ctx.Err() == nil {
+			a.cfg.Logger.Warn("look for interpreters", "error", err)
+		}
+		tick := time.NewTicker(time.Hour)
+		defer tick.Stop()
+		for {
+			if err := a.removeUnused(ctx); err != nil && ctx.Err() == nil {
+				a.cfg.Logger.Warn("remove unused packages", "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	a.onStop(func(context.Context) error { cancel(); done.Wait(); return nil })
+	return nil
+}
+
+// openLog opens the log of one instance.
+func (a *App) openLog(v *faas.Version, stream string) (node.Log, error) {
+	return a.logs.Writer(logs.GroupID{Scope: v.ID.Scope, Name: v.Logging.Group}, stream)
+}
+
+// functionEnv is what the platform adds to every function's environment: where it is.
+func (a *App) functionEnv(*faas.Version) []string {
+	return []string{"AWS_ENDPOINT_URL=" + a.endpoint}
+}
+
+// insideAddress is where functions reach the platform: inside, at the same address as outside.
+func (a *App) insideAddress() []string {
+	if a.cfg.Isolation == sandbox.Process {
+		return nil // it shares the host's network
+	}
+	_, port, _ := net.SplitHostPort(a.listener.Addr().String())
+	return []string{net.JoinHostPort("127.0.0.1", port)}
+}
+
+// serveInside answers on the listener that stands in a sandbox's own network. It ends with the sandbox.
+func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
+	for _, l := range sb.Listeners()[:len(a.insideAddress())] {
+		s := gateway.NewServer(a.gateway, a.cfg.Logger)
+		s.MaxHeaderBytes = 64 << 10
+		go func() {
+			<-sb.Done()
+			_ = s.Close()
+		}()
+		go func() {
+			if err := s.Serve(l); err != nil && err != http.ErrServerClosed {
+				a.cfg.Logger.Debug("serve inside sandbox", "error", err)
+			}
+		}()
+	}
+}
+
+// removeUnused removes packages that no function or version refers to. One that was uploaded a moment ago is left alone.
+func (a *App) removeUnused(ctx context.Context) error {
+	stored, err := a.blobs.List(ctx)
+	if err != nil {
+		return err
+	}
+	used := a.functions.References()
+	for _, b := range stored {
+		if used[b.SHA256] {
+			continue
+		}
+		if err := a.packages.Remove(ctx, b.SHA256); err != nil && faas.KindOf(err) != faas.Conflict {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"artesian/internal/account/identity"
+	"artesian/internal/door/aws/iam"
+	iamapi "artesian/internal/door/aws/iam/api"
+	"artesian/internal/door/aws/lambda"
+	lambdaapi "artesian/internal/door/aws/lambda/api"
+	"artesian/internal/door/aws/sigv4"
+	"artesian/internal/door/aws/sts"
+	stsapi "artesian/internal/door/aws/sts/api"
+	"artesian/internal/door/aws/wire"
+	"artesian/internal/door/gateway"
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
+)
+
+// openDoors puts the services behind the gateway.
+func (a *App) openDoors(context.Context) error {
+	a.closing, a.close = context.WithCancel(context.Background())
+	a.onStop(func(context.Context) error { a.close(); return nil })
+	functions := lambda.New(lambda.Config{
+		Functions:     a.functions,
+		Packages:      a.packages,
+		Invoker:       a.invoker,
+		Serves:        a.serves,
+		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
+		Caller:        caller,
+		Location:      func(sha string) string { return a.download.URL(sha) },
+		Now:           time.Now,
+		Logger:        a.cfg.Logger,
+	})
+	options := func(resource func(context.Context, string, any) string) wire.Options {
+		return wire.Options{Authorize: a.authorize, Resource: resource, Log: a.cfg.Logger}
+	}
+	a.download = newDownloads(a.blobs, a.endpoint, time.Now)
+	roles := iam.New(a.identity)
+	verifier := sigv4.New(a.identity.Secret)
+	a.gateway = gateway.New(gateway.Config{
+		Services: map[string]gateway.Service{
+			"lambda":      lambdaapi.New(functions, options(functions.Resource)),
+			"iam":         iamapi.New(roles, options(roles.Resource)),
+			"sts":         stsapi.New(sts.New(), options(nil)),
+			admin.Service: a.adminAPI(),
+		},
+		Known:        func(id string) bool { _, _, ok := a.identity.Secret(id); return ok },
+		Authenticate: func(r *http.Request, body []byte) (context.Context, error) { return authenticate(verifier, r, body) },
+		Open: map[string]http.Handler{
+			admin.HealthPath: http.HandlerFunc(a.health),
+			downloadPath:     a.download,
+		},
+		Hosts:  a.hosts(),
+		Logger: a.cfg.Logger,
+	})
+	return nil
+}
+
+// authenticate finds out who signed a request.
+func authenticate(v *sigv4.Verifier, r *http.Request, body []byte) (context.Context, error) {
+	scope, _ := sigv4.ScopeOf(r)
+	dialect := sigv4.JSON
+	if scope.Service == "iam" || scope.Service == "sts" {
+		dialect = sigv4.Query
+	}
+	who, err := v.Verify(r, body, time.Now(), dialect)
+	if err != nil {
+		return nil, err
+	}
+	if !faas.ValidRegion(who.Region) {
+		return nil, &faas.Error{Kind: faas.Invalid, Code: "InvalidRegion", Message: "The credential scope names no region: " + who.Region}
+	}
+	ctx := identity.NewContext(r.Context(), who.Principal)
+	return gateway.WithCaller(ctx, gateway.Caller{Scope: faas.Scope{Account: who.Account, Region: who.Region}, ARN: who.ARN}), nil
+}
+
+func caller(ctx context.Context) (string, faas.Scope) {
+	c, _ := gateway.CallerFrom(ctx)
+	return c.ARN, c.Scope
+}
+
+// authorize is the one seam that every operation passes.
+func (a *App) authorize(ctx context.Context, c wire.Call) error {
+	p, ok := identity.FromContext(ctx)
+	if !ok {
+		return faas.Errorf(faas.Unauthenticated, "The caller is not known.")
+	}
+	return identity.Allow(ctx, identity.Request{Principal: p, Action: c.Action, Resource: c.Resource})
+}
+
+func (a *App) serves(runtime string) (string, error) {
+	rt, err := a.runtimes.Resolve(runtime)
+	if err != nil {
+		return "", err
+	}
+	return rt.Served(), nil
+}
+
+// hosts are the names under which the platform is reached, beside loopback.
+func (a *App) hosts() []string {
+	hosts := append([]string(nil), a.cfg.Hosts...)
+	h, _, _ := net.SplitHostPort(a.cfg.Listen)
+	return append(hosts, h)
+}
+
+func (a *App) health(w http.ResponseWriter, _ *http.Request) {
+	h, status := admin.Health{Status: "ready", Version: a.cfg.Version}, http.StatusOK
+	if !a.ready.Load() {
+		h.Status, status = "starting", http.StatusServiceUnavailable
+		if a.closing.Err() != nil {
+			h.Status = "stopping"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(h) // the client left
+}
+
+// publish tells other commands where the daemon is, once everything is ready.
+func (a *App) publish(context.Context) error {
+	path := filepath.Join(a.engine.Dir(), admin.DaemonFile)
+	b, err := json.Marshal(admin.Daemon{Endpoint: a.endpoint, PID: os.Getpid()})
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	a.onStop(func(context.Context) error {
+		a.ready.Store(false)
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+	a.ready.Store(true)
+	return nil
+}
