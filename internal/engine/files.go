@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -116,16 +115,6 @@ func writeDurably(path string, b []byte) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(path))
-}
-
-// syncTree makes the directories below dir durable. JetStream syncs its files, not the directories above them.
-func syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		return SyncDir(path)
-	})
 }
 
 // readLimited reads a small file whole.

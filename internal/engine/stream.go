@@ -2,8 +2,11 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -50,31 +53,55 @@ func (e *Engine) CheckSpace(need int64) error {
 	return nil
 }
 
+// configTag is the metadata under which a stream remembers what it was configured with.
+const configTag = "artesian-config"
+
 // Stream opens a stream, or makes it when it was never there; an existing one gets cfg's limits. A stream whose messages
 // are on disk but which the server could not recover is refused rather than made anew over them.
 func (e *Engine) Stream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("encode stream configuration: %w", err)
+	}
+	tag := fmt.Sprintf("%x", sha256.Sum256(text))
+	cfg.Metadata = maps.Clone(cfg.Metadata)
+	if cfg.Metadata == nil {
+		cfg.Metadata = map[string]string{}
+	}
+	cfg.Metadata[configTag] = tag
 	st, err := e.js.Stream(ctx, cfg.Name)
-	if err == nil {
-		if st, err = e.js.UpdateStream(ctx, cfg); err != nil {
-			return nil, fmt.Errorf("configure stream %s: %w", cfg.Name, err)
-		}
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return e.makeStream(ctx, cfg)
+	case err != nil:
+		return nil, fmt.Errorf("find stream %s: %w", cfg.Name, err)
+	case st.CachedInfo().Config.Metadata[configTag] == tag: // an update would be written and synced
 		return st, nil
 	}
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, fmt.Errorf("find stream %s: %w", cfg.Name, err)
+	if st, err = e.js.UpdateStream(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("configure stream %s: %w", cfg.Name, err)
 	}
-	dir := filepath.Join(e.dir, storeDir, "jetstream", "$G", "streams", cfg.Name)
+	return st, nil
+}
+
+func (e *Engine) makeStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	streams := filepath.Join(e.dir, storeDir, "jetstream", "$G", "streams")
+	dir := filepath.Join(streams, cfg.Name)
 	if blocks, _ := filepath.Glob(filepath.Join(dir, "msgs", "*.blk")); len(blocks) > 0 {
 		return nil, refuse("the stream in %s is damaged and could not be recovered; restore it from a backup", dir)
 	}
 	if err := e.CheckSpace(0); err != nil {
 		return nil, err
 	}
-	if st, err = e.js.CreateStream(ctx, cfg); err != nil {
+	st, err := e.js.CreateStream(ctx, cfg)
+	if err != nil {
 		return nil, fmt.Errorf("make stream %s: %w", cfg.Name, err)
 	}
-	if err := syncTree(filepath.Join(e.dir, storeDir)); err != nil {
-		return nil, explain(err, e.dir)
+	// The server syncs its files, and the directories that they are in, but not those above.
+	for d := dir; d != e.dir; d = filepath.Dir(d) {
+		if err := SyncDir(d); err != nil {
+			return nil, explain(err, e.dir)
+		}
 	}
 	return st, nil
 }
