@@ -125,4 +125,3 @@ func TestLostAcknowledgement(t *testing.T) {
 		t.Errorf("the caller left: %v", err)
 	}
 }
-
