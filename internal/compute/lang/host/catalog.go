@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/lang/python"
 	"artesian/internal/faas"
 )
@@ -31,7 +33,7 @@ type Info struct {
 	Name    string `json:"name"`    // the runtime identifier that it serves best: python3.11
 	Version string `json:"version"` // 3.11.7
 	Path    string `json:"path"`
-	Source  string `json:"source"` // found or added
+	Source  string `json:"source"` // found, added, or built in: no interpreter is needed
 }
 
 // Catalog knows the interpreters here. They are looked for once, in the background or when first asked for, and what an
@@ -39,9 +41,18 @@ type Info struct {
 type Catalog struct {
 	cfg Config
 
-	mu    sync.Mutex // guards what follows; held while interpreters are asked
-	ready bool
-	found []entry
+	mu     sync.Mutex // guards what follows; held while interpreters are asked
+	ready  bool
+	found  []entry
+	custom map[string]*lambda.Custom // by identifier
+}
+
+// ground is what we put into the data directory for sandboxes, and the system that they stand on.
+type ground struct {
+	bootstrap string  // folder
+	empty     string  // folder that hides packages which happen to be installed on the host
+	tools     string  // folder
+	load      *loader // of the tools
 }
 
 // entry is one interpreter that can serve.
@@ -76,7 +87,7 @@ func (c *Catalog) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	runtimeDir, empty, err := c.install()
+	g, err := c.install()
 	if err != nil {
 		return err
 	}
@@ -102,15 +113,22 @@ func (c *Catalog) discover(ctx context.Context) error {
 		if i < len(added) {
 			source = "added"
 		}
-		c.admit(ctx, a, source, runtimeDir, empty)
+		c.admit(ctx, a, source, g)
 	}
 	c.writeMemory(answers)
+	mounts := customPlan(g)
+	c.custom = make(map[string]*lambda.Custom)
+	for _, id := range identifiers {
+		if strings.HasPrefix(id, provided) {
+			c.custom[id] = lambda.NewCustom(id, mounts)
+		}
+	}
 	c.ready = true
 	return nil
 }
 
 // admit adds an interpreter that answered, or logs why it can't serve.
-func (c *Catalog) admit(ctx context.Context, a memory, source, runtimeDir, empty string) {
+func (c *Catalog) admit(ctx context.Context, a memory, source string, g ground) {
 	if a.Facts == nil {
 		level := slog.LevelDebug
 		if source == "added" {
@@ -119,7 +137,7 @@ func (c *Catalog) admit(ctx context.Context, a memory, source, runtimeDir, empty
 		c.cfg.Logger.Log(ctx, level, "interpreter is of no use", "path", a.Path, "reason", a.Reason)
 		return
 	}
-	e, err := newEntry(ctx, a.Facts, source, runtimeDir, empty)
+	e, err := newEntry(ctx, a.Facts, source, g)
 	if err != nil {
 		c.cfg.Logger.Warn("interpreter is of no use", "path", a.Path, "reason", err)
 		return
@@ -129,27 +147,28 @@ func (c *Catalog) admit(ctx context.Context, a memory, source, runtimeDir, empty
 	}
 }
 
-func newEntry(ctx context.Context, f *facts, source, runtimeDir, empty string) (entry, error) {
-	in, err := pythonPlan(f, runtimeDir, empty)
+func newEntry(ctx context.Context, f *facts, source string, g ground) (entry, error) {
+	in, err := pythonPlan(f, g)
 	if err != nil {
 		return entry{}, err
 	}
-	if in.Bootstrap, err = python.Compile(ctx, f.Executable, runtimeDir, f.Tag); err != nil {
+	if in.Bootstrap, err = python.Compile(ctx, f.Executable, g.bootstrap, f.Tag); err != nil {
 		return entry{}, err
 	}
 	return entry{minor: f.Version[1], source: source, facts: *f, interpreter: in}, nil
 }
 
-// install writes what sandboxes need from us and returns the bootstrap's folder and an empty one.
-func (c *Catalog) install() (runtimeDir, empty string, err error) {
-	if runtimeDir, err = python.Install(c.cfg.Dir); err != nil {
-		return "", "", err
+// install writes what sandboxes need from us.
+func (c *Catalog) install() (g ground, err error) {
+	if g.bootstrap, err = python.Install(c.cfg.Dir); err != nil {
+		return g, err
 	}
-	empty = filepath.Join(c.cfg.Dir, "empty")
-	if err = os.MkdirAll(empty, 0o755); err != nil {
-		return "", "", fmt.Errorf("create folder: %w", err)
+	g.empty = filepath.Join(c.cfg.Dir, "empty")
+	if err = os.MkdirAll(g.empty, 0o755); err != nil {
+		return g, fmt.Errorf("create folder: %w", err)
 	}
-	return runtimeDir, empty, nil
+	g.tools, g.load, err = installTools(c.cfg.Dir)
+	return g, err
 }
 
 // List returns what is here, newest first.
@@ -163,7 +182,7 @@ func (c *Catalog) List(ctx context.Context) ([]Info, error) {
 	for _, e := range c.ranked() {
 		out = append(out, e.info())
 	}
-	return out, nil
+	return append(out, Info{Name: provided, Source: "built in"}), nil
 }
 
 func (e *entry) info() Info {
@@ -183,14 +202,20 @@ func (c *Catalog) ranked() []entry {
 // Resolve returns what serves a runtime identifier: the same version of its language, else the next newer one, else, if
 // the configuration allows it, the next older one. Otherwise the error, of kind Invalid, says what is here.
 func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
-	minor, err := parse(runtime)
-	if err != nil {
+	if err := known(runtime); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.discover(context.Background()); err != nil {
 		return nil, err
+	}
+	if own := c.custom[runtime]; own != nil {
+		return own, nil
+	}
+	minor, err := strconv.Atoi(strings.TrimPrefix(runtime, "python3."))
+	if err != nil {
+		return nil, fmt.Errorf("read runtime %s: %w", runtime, err)
 	}
 	all := c.ranked()
 	e := choose(all, minor, c.cfg.Nearest)

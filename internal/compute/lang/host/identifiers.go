@@ -3,7 +3,6 @@ package host
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"artesian/internal/faas"
@@ -17,20 +16,19 @@ var identifiers = [...]string{
 }
 
 // others are the families of identifiers that Lambda knows and this platform doesn't run yet.
-var others = regexp.MustCompile(`^(nodejs|java|ruby|dotnet|dotnetcore|go|python)[0-9]*(\.[0-9x]+)?(\.x|\.al2|-edge)?$`)
+var others = regexp.MustCompile(`^(nodejs|java|ruby|dotnet|dotnetcore|go)[0-9]*(\.[0-9x]+)?(\.x|\.al2|-edge)?$`)
 
-// parse returns the minor version that a Python identifier asks for.
-func parse(runtime string) (minor int, err error) {
-	if !slices.Contains(identifiers[:], runtime) {
-		if others.MatchString(runtime) && !strings.HasPrefix(runtime, "python") {
-			return 0, faas.Errorf(faas.Unsupported, "runtime %s is not served here; these are: %s", runtime, strings.Join(identifiers[:], ", "))
-		}
-		return 0, faas.Errorf(faas.Invalid, "Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s]",
-			runtime, strings.Join(identifiers[:], ", "))
+// provided begins the identifiers of runtimes that a function brings itself.
+const provided = "provided"
+
+// known refuses what is no identifier, in the words of Lambda's API, and what isn't served here.
+func known(runtime string) error {
+	switch {
+	case slices.Contains(identifiers[:], runtime):
+		return nil
+	case others.MatchString(runtime):
+		return faas.Errorf(faas.Unsupported, "runtime %s is not served here; these are: %s", runtime, strings.Join(identifiers[:], ", "))
 	}
-	minor, err = strconv.Atoi(strings.TrimPrefix(runtime, "python3."))
-	if err != nil {
-		return 0, faas.Errorf(faas.Unsupported, "runtime %s is not served here", runtime)
-	}
-	return minor, nil
+	return faas.Errorf(faas.Invalid, "Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s]",
+		runtime, strings.Join(identifiers[:], ", "))
 }

@@ -90,11 +90,11 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 	if err != nil {
 		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
 	}
-	runtimeDir, empty, err := c.install()
+	g, err := c.install()
 	if err != nil {
 		return Info{}, err
 	}
-	e, err := newEntry(ctx, f, "added", runtimeDir, empty)
+	e, err := newEntry(ctx, f, "added", g)
 	if err != nil {
 		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
 	}

@@ -13,9 +13,8 @@ import (
 )
 
 // pythonPlan says how the described interpreter is shown inside: itself and its library below /var/lang, the system's
-// libraries, certificates, time zones and locale where they are looked for, and nothing else of the host. empty is a
-// folder that hides the packages which happen to be installed on the host.
-func pythonPlan(f *facts, runtimeDir, empty string) (python.Interpreter, error) {
+// libraries, certificates, time zones and locale where they are looked for, the tools, and nothing else of the host.
+func pythonPlan(f *facts, g ground) (python.Interpreter, error) {
 	in := python.Interpreter{Version: version(f), Path: f.Executable}
 	load, err := systemLoader(f.Executable)
 	if err != nil {
@@ -39,15 +38,20 @@ func pythonPlan(f *facts, runtimeDir, empty string) (python.Interpreter, error) 
 		}
 	}
 	for _, dir := range f.Packages {
-		m = append(m, sandbox.Mount{Source: empty, Target: library + strings.TrimPrefix(dir, f.Stdlib)})
+		m = append(m, sandbox.Mount{Source: g.empty, Target: library + strings.TrimPrefix(dir, f.Stdlib)})
 	}
 	libraries := load.closure(files, filepath.Join(f.Prefix, "lib"))
 	for _, name := range sorted(libraries) {
 		m = append(m, sandbox.Mount{Source: libraries[name], Target: lambda.LangDir + "/lib/" + name})
 	}
 	m = append(m, system(f.CAFile)...)
-	in.Mounts = append(m, sandbox.Mount{Source: runtimeDir, Target: lambda.RuntimeDir})
+	in.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"}, sandbox.Mount{Source: g.bootstrap, Target: lambda.RuntimeDir})
 	return in, nil
+}
+
+// customPlan is the file system of a function that brings its own program: Lambda's system without any language.
+func customPlan(g ground) []sandbox.Mount {
+	return append(append(g.load.mounts(), system("")...), sandbox.Mount{Source: g.tools, Target: "/usr/bin"})
 }
 
 // mounts shows the system's libraries at their real place, and the loader where programs name it.
@@ -56,8 +60,16 @@ func (l *loader) mounts() []sandbox.Mount {
 	for _, dir := range l.Dirs {
 		m = append(m, sandbox.Mount{Source: dir, Target: dir})
 	}
-	if real, err := filepath.EvalSymlinks(l.Interp); err == nil && real != l.Interp {
-		m = append(m, sandbox.Mount{Source: real, Target: l.Interp})
+	real, err := filepath.EvalSymlinks(l.Interp)
+	if err != nil || real == l.Interp {
+		return m // a static program, or it is in one of the folders
+	}
+	target := l.Interp
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(target)); err == nil && dir == "/usr"+filepath.Dir(target) {
+		target = "/usr" + target // where /lib64 leads to
+	}
+	if target != real {
+		m = append(m, sandbox.Mount{Source: real, Target: target})
 	}
 	return m
 }

@@ -72,9 +72,14 @@ func PlatformFailure(id string) *lang.Failure {
 	return ofRequest(id, ErrorPlatform, "the platform could not run the function")
 }
 
-// EntrypointFailure is the answer when a runtime's program can't be executed.
-func EntrypointFailure(id, reason string) *lang.Failure {
-	return ofRequest(id, ErrorEntrypoint, "%s", reason)
+// OfRequest completes a failure of the initialisation, which knew no request: what the platform found out (a bootstrap
+// that can't be executed) names request id, as in all other failures of the platform's. Others are returned as they are.
+func OfRequest(id string, f *lang.Failure) *lang.Failure {
+	var d document
+	if f.Type != ErrorEntrypoint || json.Unmarshal(f.Document, &d) != nil {
+		return f
+	}
+	return ofRequest(id, f.Type, "%s", d.Message)
 }
 
 // TooLargeFailure is the answer in place of one beyond faas.MaxResponseBytes.

@@ -2,6 +2,8 @@
 package python
 
 import (
+	"strings"
+
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/framed"
 	"artesian/internal/compute/lang/lambda"
@@ -27,9 +29,13 @@ type Runtime struct {
 // New returns the runtime that serves identifier id, such as python3.11, by interpreter in.
 func New(id string, in Interpreter) *Runtime { return &Runtime{id: id, interpreter: in} }
 
-// Served implements lang.Runtime.
+// Served implements lang.Runtime. When another version than the one asked for serves, it says so.
 func (r *Runtime) Served() string {
-	return "python " + r.interpreter.Version + " (" + r.interpreter.Path + ")"
+	s := "python " + r.interpreter.Version + " (" + r.interpreter.Path + ")"
+	if !strings.HasPrefix("python"+r.interpreter.Version, r.id+".") {
+		s += " in place of " + r.id
+	}
+	return s
 }
 
 // Prepare implements lang.Runtime.

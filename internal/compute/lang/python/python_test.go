@@ -3,7 +3,7 @@ package python_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +13,7 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/lang/langtest"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
@@ -29,19 +30,21 @@ type function struct {
 func start(t testing.TB, runtime, code string, change ...func(*faas.Version)) *function {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(code), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	v := faas.Version{Handler: "app.handler", Runtime: runtime, MemoryMB: 128, Logging: faas.Logging{Group: "/aws/lambda/f"}}
-	v.ID = faas.VersionID{FunctionID: faas.FunctionID{Scope: faas.Scope{Account: "000000000000", Region: "us-east-1"}, Name: "f"}, Version: "$LATEST"}
+	write(t, dir, code)
+	v := version("app.handler")
 	for _, f := range change {
 		f(&v)
 	}
-	r, err := catalog(t).Resolve(runtime)
+	r, err := shared.Resolve(runtime)
 	if err != nil {
 		t.Skipf("no interpreter for %s: %v", runtime, err)
 	}
-	var spec sandbox.Spec
+	return launch(t, r, sandbox.Spec{}, v, dir)
+}
+
+// launch starts v, whose code is in dir, beside what spec has already.
+func launch(t testing.TB, r lang.Runtime, spec sandbox.Spec, v faas.Version, dir string) *function {
+	t.Helper()
 	r.Prepare(&spec, v, dir, "2026/01/01/[$LATEST]0")
 	f := &function{t: t, sb: langtest.Start(t, spec), output: make(chan string, 1)}
 	go func() {
@@ -49,11 +52,22 @@ func start(t testing.TB, runtime, code string, change ...func(*faas.Version)) *f
 		f.output <- string(all)
 	}()
 	f.session = r.Attach(f.sb, v)
+	t.Cleanup(func() { _ = f.session.Close() })
 	return f
 }
 
-func catalog(t testing.TB) *host.Catalog {
-	return host.New(host.Config{Dir: t.TempDir(), Path: os.Getenv("PATH"), Home: os.Getenv("HOME")})
+// shared is the catalog of all tests: an interpreter is asked once.
+var shared *host.Catalog
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "artesian-python-test-")
+	if err != nil {
+		panic(err)
+	}
+	shared = host.New(host.Config{Dir: dir, Path: os.Getenv("PATH"), Home: os.Getenv("HOME")})
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 func bounded(t testing.TB) context.Context {
@@ -72,6 +86,10 @@ func (f *function) call(event string) (string, *lang.Failure) {
 	var out bytes.Buffer
 	c := lang.Call{RequestID: "11111111-2222-4333-8444-555555555555", FunctionARN: "arn:f", Payload: []byte(event),
 		Deadline: time.Now().Add(time.Minute), Trace: "Root=1-2-3"}
+	if event == "context" {
+		c.Payload, c.Identity = []byte("1"), []byte(`{"cognitoIdentityId":"id"}`)
+		c.ClientContext = []byte(`{"custom": {"k": 1}, "client": {"app_title": "app"}}`)
+	}
 	failure, err := f.session.Invoke(bounded(f.t), c, &out)
 	if err != nil {
 		f.t.Fatalf("invoke: %v\n%s", err, f.end())
@@ -84,35 +102,235 @@ func (f *function) end() string {
 	return <-f.output
 }
 
-func TestAnswers(t *testing.T) {
-	f := start(t, "python3.9", "def handler(event, context):\n    return {'got': event, 'id': context.aws_request_id}\n")
+// outcome is what one call must come to.
+type outcome struct {
+	event, out, kind string
+}
+
+// TestCalls runs functions that go to the limits of what they may do and stay callable.
+func TestCalls(t *testing.T) {
+	for _, c := range []struct {
+		name, code string
+		calls      []outcome
+		printed    string // somewhere in the output
+	}{
+		{"threads", `
+import threading
+def handler(e, c):
+    out = []
+    t = threading.Thread(target=lambda: out.append(e))
+    t.start(); t.join()
+    return out
+`, []outcome{{`1`, `[1]`, ""}, {`2`, `[2]`, ""}}, ""},
+		{"a forked child returns from the handler", `
+import os
+def handler(e, c):
+    pid = os.fork()
+    if pid: os.waitpid(pid, 0)
+    else: print("child of", e)
+    return "parent" if pid else "child"
+`, []outcome{{`1`, `"parent"`, ""}, {`2`, `"parent"`, ""}}, "child of 2"},
+		{"a forked child uses the channel", `
+import os
+def handler(e, c):
+    pid = os.fork()
+    if not pid:
+        try: os.write(3, b"A\0\0\0\5\0\0\0\1x")
+        finally: os._exit(0)
+    os.waitpid(pid, 0)
+    return e
+`, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
+		{"a program it executes doesn't have the channel", `
+import subprocess, sys
+def handler(e, c): return subprocess.run([sys.executable, "-c", "import os; os.fstat(3)"], close_fds=False, stderr=subprocess.DEVNULL).returncode
+`, []outcome{{`1`, `1`, ""}}, ""},
+		{"multiprocessing", `
+import multiprocessing
+def double(x, pipe): pipe.send(2 * x)
+def handler(e, c):
+    here, there = multiprocessing.Pipe()
+    p = multiprocessing.get_context("fork").Process(target=double, args=(e, there))
+    p.start(); p.join()
+    return here.recv()
+`, []outcome{{`21`, `42`, ""}}, ""},
+		{"exit and quit are there", `
+def handler(e, c): return [callable(exit), callable(quit)]
+`, []outcome{{`1`, `[true, true]`, ""}}, ""},
+		{"its own output is closed", `
+import sys
+def handler(e, c):
+    sys.stdout.close()
+    return e
+`, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
+		{"asyncio", `
+import asyncio
+async def work(e): await asyncio.sleep(0); return e
+def handler(e, c): return asyncio.run(work(e))
+`, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
+		{"error in an error", `
+class Bad(Exception):
+    def __init__(self): self.x = "long " * 3
+    def __str__(self): return self.x
+def handler(e, c): raise Bad()
+`, []outcome{{`1`, `{"errorMessage": "long long long ", "errorType": "Bad"`, "Bad"}}, "[ERROR] Bad: long long long"},
+		{"client context", `
+def handler(e, c): return [c.client_context.custom, c.client_context.client.app_title, c.identity.cognito_identity_id]
+`, []outcome{{`context`, `[{"k": 1}, "app", "id"]`, ""}}, ""},
+		{"answer too large", `
+def handler(e, c): return "x" * e
+`, []outcome{{`6291555`, "", "Function.ResponseSizeTooLarge"}, {`1`, `"x"`, ""}}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := start(t, "python3.9", c.code)
+			if err := f.init(); err != nil {
+				t.Fatal(err, f.end())
+			}
+			for _, o := range c.calls {
+				out, failure := f.call(o.event)
+				kind := ""
+				if failure != nil {
+					kind = failure.Type
+				}
+				if !strings.HasPrefix(out, o.out) || kind != o.kind {
+					t.Errorf("event %s: %s %.300s, want %s %s", o.event, kind, out, o.kind, o.out)
+				}
+			}
+			if all := f.end(); !strings.Contains(all, c.printed) {
+				t.Errorf("output: %q", all)
+			}
+		})
+	}
+}
+
+// TestLargeEventsAndAnswers: six megabytes in and out, byte for byte.
+func TestLargeEventsAndAnswers(t *testing.T) {
+	f := start(t, "python3.9", "def handler(e, c): return e\n")
 	if err := f.init(); err != nil {
 		t.Fatal(err, f.end())
 	}
-	for range 3 {
-		got, failure := f.call(`{"name": "Ada"}`)
-		if failure != nil || got != `{"got": {"name": "Ada"}, "id": "11111111-2222-4333-8444-555555555555"}` {
-			t.Fatal(got, failure)
+	for _, n := range []int{1, 4080, 4096, 8190, 65536, 70000, faas.MaxRequestBytes - 2} {
+		event := `"` + strings.Repeat("x", n) + `"`
+		if out, failure := f.call(event); out != event || failure != nil {
+			t.Fatalf("%d bytes came back as %d, %v", len(event), len(out), failure)
 		}
 	}
-	f.end()
 }
 
-func TestFailureDocuments(t *testing.T) {
-	f := start(t, "python3.9", "import nothing_such\ndef handler(event, context): pass\n")
-	err := f.init()
-	failure, ok := err.(*lang.Failure)
-	if !ok || failure.Type != "Runtime.ImportModuleError" {
+// TestBreaking is what ends a session: each is reported for what it is, and none hangs.
+func TestBreaking(t *testing.T) {
+	for _, c := range []struct {
+		name, code string
+		exit       string // what ExitFailure says of it; else a ProtocolError with this text
+		protocol   string
+	}{
+		{"sys.exit", "import sys\ndef handler(e, c): sys.exit(3)\n", "exit status 3", ""},
+		{"sys.exit(0)", "import sys\ndef handler(e, c): sys.exit()\n", "without providing a reason", ""},
+		{"os._exit", "import os\ndef handler(e, c): os._exit(4)\n", "exit status 4", ""},
+		{"segmentation fault", "import os\ndef handler(e, c): os.kill(os.getpid(), 11)\n", "signal: segmentation fault", ""},
+		{"SIGTERM", "import os\ndef handler(e, c): os.kill(os.getpid(), 15)\n", "signal: terminated", ""},
+		{"KeyboardInterrupt", "def handler(e, c): raise KeyboardInterrupt\n", "signal: interrupt", ""},
+		{"garbage on the channel", "import os\ndef handler(e, c): os.write(3, b'garbage, garbage')\n", "", "frame"},
+		{"a huge frame", "import os\ndef handler(e, c): os.write(3, b'A\\xff\\xff\\xff\\xff\\0\\0\\0\\1')\n", "", "4294967295 bytes"},
+		{"an answer to another call", "import os\ndef handler(e, c): os.write(3, b'A\\0\\0\\0\\5\\0\\0\\0\\7x')\n", "", "call 7 during call 1"},
+		{"a wrong error", "import os\ndef handler(e, c): os.write(3, b'E\\0\\0\\0\\6\\0\\0\\0\\1\\xff\\xff')\n", "", "an error type of 65535 bytes"},
+		{"closing the channel", "import os, time\ndef handler(e, c):\n  os.close(3)\n  time.sleep(60)\n", "", "closed the runtime's channel"},
+		{"shutting the channel down", "import socket, time\ndef handler(e, c):\n  socket.socket(fileno=3).shutdown(2)\n  time.sleep(60)\n", "", "closed the runtime's channel"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t, "python3.9", c.code)
+			if err := f.init(); err != nil {
+				t.Fatal(err, f.end())
+			}
+			var out bytes.Buffer
+			_, err := f.session.Invoke(bounded(t), lang.Call{RequestID: "r", Payload: []byte("1")}, &out)
+			var protocol *lang.ProtocolError
+			switch {
+			case c.exit != "":
+				if !errors.Is(err, lang.ErrExited) {
+					t.Fatal(err)
+				}
+				if doc := string(lambda.ExitFailure("r", f.sb.Exit()).Document); !strings.Contains(doc, c.exit) {
+					t.Error(doc)
+				}
+			case !errors.As(err, &protocol) || !strings.Contains(protocol.Reason, c.protocol):
+				t.Error(err)
+			}
+			if _, err := f.session.Invoke(bounded(t), lang.Call{}, &out); err == nil {
+				t.Error("the session goes on")
+			}
+		})
+	}
+}
+
+// TestAnsweringTwice: the second answer is noticed at the next call, whose answer it can't be.
+func TestAnsweringTwice(t *testing.T) {
+	f := start(t, "python3.9", "import os\ndef handler(e, c):\n  os.write(3, b'A\\0\\0\\0\\5\\0\\0\\0\\1x')\n  return 'y'\n")
+	if err := f.init(); err != nil {
 		t.Fatal(err, f.end())
 	}
-	var doc struct{ ErrorMessage, ErrorType string }
-	if err := json.Unmarshal(failure.Document, &doc); err != nil {
+	if out, failure := f.call("1"); out != "x" || failure != nil {
+		t.Fatal(out, failure)
+	}
+	var out bytes.Buffer
+	_, err := f.session.Invoke(bounded(t), lang.Call{RequestID: "2", Payload: []byte("2")}, &out)
+	var protocol *lang.ProtocolError
+	if !errors.As(err, &protocol) || out.Len() > 0 {
+		t.Fatal(err, out.String())
+	}
+}
+
+func TestTimeIsUp(t *testing.T) {
+	f := start(t, "python3.9", "import time\ndef handler(e, c): time.sleep(60)\n")
+	if err := f.init(); err != nil {
+		t.Fatal(err, f.end())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := f.session.Invoke(ctx, lang.Call{RequestID: "1", Payload: []byte("2")}, io.Discard)
+	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	if doc.ErrorMessage != "Unable to import module 'app': No module named 'nothing_such'" {
-		t.Fatal(doc)
+}
+
+func TestInitGoesOnAfterItsContext(t *testing.T) {
+	goFile := filepath.Join(t.TempDir(), "go")
+	f := start(t, "python3.9", "import os, time\nwhile not os.path.exists(os.environ['GO']): time.sleep(0.005)\ndef handler(e, c): return e\n",
+		func(v *faas.Version) { v.Env = map[string]string{"GO": goFile} })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := f.session.Init(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
 	}
-	if out := f.end(); !strings.Contains(out, "[ERROR] Runtime.ImportModuleError: Unable to import module") {
+	if err := os.WriteFile(goFile, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	phases, err := f.session.Init(bounded(t))
+	if err != nil || phases.Runtime <= 0 || phases.Init < 20*time.Millisecond-phases.Runtime {
+		t.Fatal(phases, err)
+	}
+	if out, _ := f.call("1"); out != "1" {
 		t.Fatal(out)
 	}
 }
+
+// TestCallerStopsListening: the answer is dropped, and the session goes on.
+func TestCallerStopsListening(t *testing.T) {
+	f := start(t, "python3.9", "def handler(e, c): return 'x' * e\n")
+	if err := f.init(); err != nil {
+		t.Fatal(err, f.end())
+	}
+	_, err := f.session.Invoke(bounded(t), lang.Call{RequestID: "1", Payload: []byte("1000000")}, refusing{})
+	if !errors.Is(err, errRefused) {
+		t.Fatal(err)
+	}
+	if out, failure := f.call("3"); out != `"xxx"` || failure != nil {
+		t.Fatal(out, failure)
+	}
+}
+
+var errRefused = errors.New("refused")
+
+type refusing struct{}
+
+func (refusing) Write([]byte) (int, error) { return 0, errRefused }

@@ -178,7 +178,7 @@ def _too_large():
     return kind.encode(), dumps({"errorMessage": message, "errorType": kind}).encode()
 
 
-# --- errors -------------------------------------------------------------------------------------------------------
+# --- logs and errors; what only some functions need is in modules of its own -------------------------------------------
 
 
 def error_document(message, kind, trace, request=None):
@@ -191,34 +191,16 @@ def error_document(message, kind, trace, request=None):
 
 
 def describe(request=None):
-    """The document of the exception being handled, its frames from the function's first on."""
-    import traceback
+    """The document of the exception being handled."""
+    import _artesian_errors
 
-    kind, value, tb = sys.exc_info()
-    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(tb)]
-    first = next((i for i, f in enumerate(frames) if "/bootstrap.py" not in f[0]), 0)
-    return error_document(str(value), kind.__name__, traceback.format_list(frames[first:]), request)
+    return error_document(*_artesian_errors.describe(), request)
 
 
 def log_error(document):
-    """Logs an error as one event: the text form indents by no-break spaces, which no log viewer strips."""
-    if LOG_JSON:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_record(40, dumps(dict({"timestamp": stamp, "level": "ERROR"}, **document)))
-        return
-    kind, message = document["errorType"], document["errorMessage"]
-    head = "[ERROR]" + (" " + kind if kind else "")
-    if message:
-        head += (": " if kind else " ") + message
-    lines = [head, "Traceback (most recent call last):"]
-    for entry in document["stackTrace"]:
-        for line in entry.splitlines() or [""]:
-            bare = line.lstrip(" ")
-            lines.append("\u00a0" * (len(line) - len(bare)) + bare)
-    write_record(40, "\n".join(lines))
+    import _artesian_errors
 
-
-# --- logs ---------------------------------------------------------------------------------------------------------
+    write_record(40, _artesian_errors.text(document, dumps if LOG_JSON else None))
 
 
 def write_record(level, text):
@@ -234,73 +216,15 @@ def write_record(level, text):
             rest = rest[os.write(1, rest):]
 
 
+def current_request():
+    return request_id or ""
+
+
 def setup_logging(logging):
     """Gives the root logger Lambda's handler, as soon as the function's code imports logging and not before."""
-    level_name = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
-    level_name = "DEBUG" if level_name == "TRACE" else level_name
-    logging.Formatter.converter = time.gmtime
+    import _artesian_logging
 
-    class LambdaLoggerHandler(logging.Handler):
-        def emit(self, record):
-            try:
-                text = self.format(record)
-                write_record(min(50, max(0, record.levelno)) // 10 * 10, text[:-1] if text.endswith("\n") else text)
-            except Exception:
-                self.handleError(record)
-
-    class LambdaLoggerFilter(logging.Filter):
-        def filter(self, record):
-            record.aws_request_id = request_id or ""
-            record.tenant_id = None
-            return True
-
-    handler = LambdaLoggerHandler()
-    if LOG_JSON:
-        handler.setFormatter(_json_formatter(logging))
-    else:
-        line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
-        handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
-    handler.addFilter(LambdaLoggerFilter())
-    root = logging.getLogger()
-    if level_name in logging._nameToLevel:
-        root.setLevel(level_name)
-    root.addHandler(handler)
-
-
-RECORD_FIELDS = frozenset(
-    "name msg args levelname levelno pathname filename module exc_info exc_text stack_info lineno funcName created msecs"
-    " relativeCreated thread threadName processName process taskName aws_request_id tenant_id".split()
-)
-
-
-def _json_formatter(logging):
-    import json
-    import traceback
-
-    encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-
-    class JsonFormatter(logging.Formatter):
-        def format(self, record):
-            level = min(50, max(0, record.levelno)) // 10 * 10
-            error = record.exc_info or None
-            whole = isinstance(record.msg, dict) and not record.args
-            fields = {
-                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
-                "level": logging.getLevelName(level),
-                "message": record.msg if whole else record.getMessage(),
-                "logger": record.name,
-                "stackTrace": traceback.format_tb(error[2]) if error else None,
-                "errorType": error[0].__name__ if error and error[0] else None,
-                "errorMessage": str(error[1]) if error else None,
-                "requestId": record.aws_request_id,
-                "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if error else None,
-            }
-            for name, value in record.__dict__.items():
-                if name not in RECORD_FIELDS and name not in fields:
-                    fields[name] = value
-            return encode({k: v for k, v in fields.items() if v is not None})
-
-    return JsonFormatter()
+    _artesian_logging.setup(logging, LOG_JSON, current_request, write_record)
 
 
 class LoggingHook:

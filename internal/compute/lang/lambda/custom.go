@@ -1,0 +1,70 @@
+package lambda
+
+import (
+	"fmt"
+	"hash/fnv"
+	"sync"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// Custom is a lang.Runtime for functions that bring their own: a program named bootstrap that speaks the Runtime API.
+type Custom struct {
+	id      string
+	mounts  []sandbox.Mount
+	entries sync.Map // hash of a package → entry; what was found out about its bootstrap
+}
+
+// NewCustom returns the runtime for identifier id, such as provided.al2023. mounts is the file system that a bootstrap
+// finds besides its own code. It has a /usr/bin/false.
+func NewCustom(id string, mounts []sandbox.Mount) *Custom { return &Custom{id: id, mounts: mounts} }
+
+// Served implements lang.Runtime.
+func (c *Custom) Served() string { return c.id + " (the function's own bootstrap)" }
+
+// Prepare implements lang.Runtime. The Runtime API gets the last of the listeners. A bootstrap that can't be executed is
+// looked at once per package and not executed: the session reports why.
+func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
+	spec.Mounts = append(spec.Mounts, c.mounts...)
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: TaskRoot})
+	api := apiAddress(spec.ID)
+	spec.Listen = append(spec.Listen, api)
+	spec.Argv = []string{"/usr/bin/false"}
+	if e := c.entry(v.Code.SHA256, spec.Mounts); e.problem == "" {
+		spec.Argv = []string{e.path}
+	}
+	spec.Env = Env(spec.Env, v, stream, "AWS_LAMBDA_RUNTIME_API="+api)
+	spec.Dir = TaskRoot
+}
+
+// apiAddress is where sandbox id finds the Runtime API. All of 127.0.0.0/8 is the loopback device; an address of each
+// sandbox's own keeps apart those that share a network namespace with the host, at level process.
+func apiAddress(id string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id)) // a hash takes everything
+	n := h.Sum32()
+	return fmt.Sprintf("127.%d.%d.%d:9001", 1+n%254, n>>8&0xff, 1+(n>>16&0xff)%254)
+}
+
+func (c *Custom) entry(hash string, mounts []sandbox.Mount) entry {
+	if e, ok := c.entries.Load(hash); ok && hash != "" {
+		return e.(entry)
+	}
+	e := findEntry(view(mounts))
+	c.entries.Store(hash, e)
+	return e
+}
+
+// Attach implements lang.Runtime.
+func (c *Custom) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
+	listeners := sb.Listeners()
+	s := NewSession(sb, listeners[len(listeners)-1])
+	if e, ok := c.entries.Load(v.Code.SHA256); ok && e.(entry).problem != "" {
+		s.mu.Lock()
+		s.initErr = failure(ErrorEntrypoint, e.(entry).problem)
+		s.mu.Unlock()
+	}
+	return s
+}
