@@ -82,6 +82,12 @@ func (m *Maker) open(nodeMemory int64) error {
 	if m.tree, err = cgroup.Open(treeName(m.dir), nodeMemory); err != nil {
 		return err
 	}
+	if m.filter, err = functionFilter(); err != nil {
+		return err
+	}
+	if m.guard, err = guardFilter(); err != nil {
+		return err
+	}
 	m.spawner, err = startSpawner(m.dir)
 	return err
 }
