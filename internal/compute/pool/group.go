@@ -21,7 +21,8 @@ type group struct {
 	busy     map[*Instance]struct{}
 	waiters  []*waiter
 	starting int
-	failures int // starts in a row
+	placing  []*placing // those of starting that have no memory yet
+	failures int        // starts in a row
 	before   time.Time
 	draining bool // replaced or closing: nothing rests here
 	gone     bool // draining and empty: no longer the pool's
@@ -38,6 +39,15 @@ type waiter struct {
 	group  *group
 	result chan result
 }
+
+// placing is a start that waits for memory; it is withdrawn when nobody needs it any more.
+type placing struct {
+	cancel   context.CancelFunc
+	withdrew bool
+}
+
+// errWithdrawn means that a start was given up because its caller was served otherwise.
+var errWithdrawn = errors.New("start withdrawn")
 
 type result struct {
 	in  *Instance
@@ -90,6 +100,7 @@ func (w *waiter) wait(ctx context.Context) (*Instance, error) {
 	w.group.mu.Lock()
 	if i := slices.Index(w.group.waiters, w); i >= 0 {
 		w.group.waiters = slices.Delete(w.group.waiters, i, i+1)
+		w.group.withdraw()
 		w.group.mu.Unlock()
 		return nil, ctx.Err()
 	}
@@ -140,6 +151,12 @@ func (g *group) start() {
 	in, err := g.launch()
 	g.mu.Lock()
 	g.starting--
+	if errors.Is(err, errWithdrawn) {
+		g.decide(time.Now())
+		g.settle()
+		g.mu.Unlock()
+		return
+	}
 	if err != nil {
 		g.failures++
 		g.before = time.Now().Add(backoff(g.failures))
@@ -161,14 +178,11 @@ func (g *group) start() {
 func (g *group) launch() (*Instance, error) {
 	p, v := g.pool, g.version
 	begin := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.PlaceWait)
-	err := p.memory.take(ctx, v.MemoryMB, p.reclaim)
-	cancel()
-	if err != nil {
+	if err := g.place(); err != nil {
 		return nil, err
 	}
 	placed := time.Now()
-	ctx, cancel = context.WithTimeout(context.Background(), faas.MaxInit)
+	ctx, cancel := context.WithTimeout(context.Background(), faas.MaxInit)
 	defer cancel()
 	r, err := p.launcher.Launch(ctx, v)
 	if err != nil {
@@ -187,6 +201,36 @@ func (g *group) launch() (*Instance, error) {
 		in.InitErr = err
 	}
 	return in, nil
+}
+
+// place takes the memory for one instance, as long as somebody waits for it.
+func (g *group) place() error {
+	ctx, cancel := context.WithTimeout(context.Background(), g.pool.cfg.PlaceWait)
+	defer cancel()
+	pl := &placing{cancel: cancel}
+	g.mu.Lock()
+	g.placing = append(g.placing, pl)
+	g.mu.Unlock()
+	err := g.pool.memory.take(ctx, g.version.MemoryMB, g.pool.reclaim)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.placing, pl); i >= 0 {
+		g.placing = slices.Delete(g.placing, i, i+1)
+	}
+	if err != nil && pl.withdrew {
+		return errWithdrawn
+	}
+	return err
+}
+
+// withdraw gives up starts without memory that nobody waits for. The caller holds the lock.
+func (g *group) withdraw() {
+	for excess := g.starting - len(g.waiters); excess > 0 && len(g.placing) > 0; excess-- {
+		last := g.placing[len(g.placing)-1]
+		g.placing = g.placing[:len(g.placing)-1]
+		last.withdrew = true
+		last.cancel()
+	}
 }
 
 // deliver hands a result to the oldest waiter and reports whether there was one. The caller holds the lock.
@@ -219,6 +263,7 @@ func (g *group) release(in *Instance) {
 	if !dead && len(g.waiters) > 0 {
 		g.lend(in)
 		g.deliver(result{in: in})
+		g.withdraw()
 		g.mu.Unlock()
 		return
 	}

@@ -374,6 +374,34 @@ func TestMemoryIsNeverExceeded(t *testing.T) {
 	})
 }
 
+// TestServedCallersWithdrawTheirStarts has more callers than memory: those that fall idle serve the rest, and no instance
+// is stopped to make room for one that nobody needs.
+func TestServedCallersWithdrawTheirStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &fakeNode{delay: 10 * time.Millisecond}
+		p := New(n, Config{MemoryMB: 512, KeepAlive: time.Hour})
+		v := version("f", 128)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 50 {
+					if err := p.With(t.Context(), v, hold(20*time.Millisecond)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if all, _ := n.count(); all != 4 {
+			t.Fatalf("%d instances were started where 4 fit and served all", all)
+		}
+		closeAll(t, p)
+		if p.memory.used != 0 {
+			t.Fatalf("%d MB still counted", p.memory.used)
+		}
+	})
+}
+
 func TestCloseWaitsThenKills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &fakeNode{}
