@@ -544,13 +544,13 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "message", Shape: 85}}}, // 96 ValidationException
 	},
 	Ops: []wire.Op{
-		{Name: "CreateLogGroup", Input: 1},
+		{Name: "CreateLogGroup", Input: 1, Refused: []wire.Refusal{{Path: "kmsKeyId", Index: []int{1}}, {Path: "deletionProtectionEnabled", Index: []int{0}}}},
 		{Name: "DeleteLogGroup", Input: 9},
-		{Name: "DescribeLogGroups", Input: 10, Output: 19},
+		{Name: "DescribeLogGroups", Input: 10, Output: 19, Refused: []wire.Refusal{{Path: "accountIdentifiers", Index: []int{0}}, {Path: "includeLinkedAccounts", Index: []int{1}}}},
 		{Name: "CreateLogStream", Input: 32},
 		{Name: "DeleteLogStream", Input: 34},
 		{Name: "DescribeLogStreams", Input: 35, Output: 38},
-		{Name: "PutLogEvents", Input: 42, Output: 53},
+		{Name: "PutLogEvents", Limit: 8388608, Input: 42, Output: 53},
 		{Name: "GetLogEvents", Input: 58, Output: 62},
 		{Name: "FilterLogEvents", Input: 65, Output: 69},
 		{Name: "PutRetentionPolicy", Input: 76},

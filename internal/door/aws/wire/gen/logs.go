@@ -15,8 +15,13 @@ func logs() model.Service {
 			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "PutRetentionPolicy", "DeleteRetentionPolicy",
 			"TagResource", "UntagResource", "ListTagsForResource",
 		},
+		// A batch of 1 MiB may take several times that in JSON, and each of its 10,000 events brings its own braces.
+		Limits: map[string]int64{"PutLogEvents": 8 << 20},
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
-		Refused: map[string][]string{},
+		Refused: map[string][]string{
+			"CreateLogGroup":    {"kmsKeyId", "deletionProtectionEnabled"},
+			"DescribeLogGroups": {"accountIdentifiers", "includeLinkedAccounts"},
+		},
 		Errors: []string{"InvalidParameterException", "ResourceNotFoundException", "ResourceAlreadyExistsException",
 			"LimitExceededException", "ServiceUnavailableException", "OperationAbortedException"},
 		Codes: wire.Codes{
