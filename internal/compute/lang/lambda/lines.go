@@ -204,6 +204,43 @@ type metrics struct {
 	Init     float64 `json:"initDurationMs,omitempty"`
 }
 
+// Wanted reports whether a function's log keeps a message of its own. With the JSON format, Lambda filters by the key
+// "level" of messages that are JSON objects; what has none counts as INFO. In text everything is kept.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+func Wanted(v *faas.Version, message string) bool {
+	if !isJSON(v) {
+		return true
+	}
+	least := levelNumber(v.Logging.ApplicationLevel)
+	if least <= levelNumber("TRACE") {
+		return true
+	}
+	var m struct {
+		Level string `json:"level"`
+	}
+	if strings.HasPrefix(message, "{") {
+		_ = json.Unmarshal([]byte(message), &m) // what can't be read has no level
+	}
+	return levelNumber(m.Level) >= least
+}
+
+// levelNumber orders the names of levels; an unknown one is INFO.
+func levelNumber(name string) int {
+	switch strings.ToUpper(name) {
+	case "TRACE":
+		return 0
+	case "DEBUG":
+		return 1
+	case "WARN", "WARNING":
+		return 3
+	case "ERROR":
+		return 4
+	case "FATAL", "CRITICAL":
+		return 5
+	}
+	return 2
+}
+
 func isJSON(v *faas.Version) bool { return v.Logging.Format == "JSON" }
 
 // ms2 is a duration in milliseconds with two digits after the point, as in text lines.
