@@ -51,7 +51,8 @@ type Page struct {
 
 // Filter returns events of a group, oldest arrival first: pages follow the order of arrival, and within a page events are
 // in the order in which they happened. A page holds at most q.Limit events or MaxBatchBytes, and may be empty with a Token
-// when much was passed over. NotFound: there is no such group. Invalid: not a token.
+// when much was passed over. NotFound: there is no such group, or there are no events and a named stream does not exist.
+// Invalid: not a token.
 func (s *Store) Filter(ctx context.Context, id GroupID, q Query) (Page, error) {
 	s.settled(ctx, id)
 	k, err := s.book.find(id)
@@ -81,7 +82,21 @@ func (s *Store) Filter(ctx context.Context, id GroupID, q Query) (Page, error) {
 			return Page{}, err
 		}
 	}
-	return s.filter(ctx, r, spans, start, q.Limit)
+	page, err := s.filter(ctx, r, spans, start, q.Limit)
+	if err == nil && len(page.Events) == 0 && page.Token == "" && q.Token == "" {
+		err = s.exist(ctx, k, q.Streams)
+	}
+	return page, err
+}
+
+// exist returns NotFound when one of the streams does not.
+func (s *Store) exist(ctx context.Context, k *known, streams []string) error {
+	for _, name := range streams {
+		if _, err := s.findStream(ctx, k, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Store) filter(ctx context.Context, r *reader, spans []span, start position, limit int) (Page, error) {
