@@ -16,6 +16,8 @@ import (
 	iamapi "artesian/internal/door/aws/iam/api"
 	"artesian/internal/door/aws/lambda"
 	lambdaapi "artesian/internal/door/aws/lambda/api"
+	logsdoor "artesian/internal/door/aws/logs"
+	logsapi "artesian/internal/door/aws/logs/api"
 	"artesian/internal/door/aws/sigv4"
 	"artesian/internal/door/aws/sts"
 	stsapi "artesian/internal/door/aws/sts/api"
@@ -45,11 +47,13 @@ func (a *App) openDoors(context.Context) error {
 	}
 	a.download = newDownloads(a.blobs, a.endpoint, time.Now)
 	roles := iam.New(a.identity)
+	output := logsdoor.New(a.logs, func(ctx context.Context) faas.Scope { _, scope := caller(ctx); return scope }, time.Now)
 	verifier := sigv4.New(a.identity.Secret)
 	a.gateway = gateway.New(gateway.Config{
 		Services: map[string]gateway.Service{
 			"lambda":      lambdaapi.New(functions, options(functions.Resource)),
 			"iam":         iamapi.New(roles, options(roles.Resource)),
+			"logs":        logsapi.New(output, options(output.Resource)),
 			"sts":         stsapi.New(sts.New(), options(nil)),
 			admin.Service: a.adminAPI(),
 		},
