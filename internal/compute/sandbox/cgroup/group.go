@@ -149,7 +149,7 @@ func (g *Group) Kill() error {
 		err := write(filepath.Join(g.tree.unified, g.id), "cgroup.kill", "1")
 		return optional(err)
 	}
-	pids, err := g.processes()
+	pids, err := g.Processes()
 	if err != nil {
 		return optional(err)
 	}
@@ -159,7 +159,8 @@ func (g *Group) Kill() error {
 	return optional(g.Thaw()) // a process frozen by v1 dies when it thaws
 }
 
-func (g *Group) processes() ([]int, error) {
+// Processes lists the ids of the processes in the group.
+func (g *Group) Processes() ([]int, error) {
 	b, err := os.ReadFile(filepath.Join(g.path(g.tree.memory), "cgroup.procs"))
 	if err != nil {
 		return nil, err

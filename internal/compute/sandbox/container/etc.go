@@ -28,7 +28,7 @@ type limit struct {
 func limits(s sandbox.Spec) []limit {
 	return []limit{
 		{"open files", unix.RLIMIT_NOFILE, uint64(s.Files)},
-		{"core size", unix.RLIMIT_CORE, 0},
+		{"core size", unix.RLIMIT_CORE, 1}, // 0 would still feed a core to the host's handler, core(5)
 		{"locked memory", unix.RLIMIT_MEMLOCK, 64 << 10},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
 		{"nice", unix.RLIMIT_NICE, 0},

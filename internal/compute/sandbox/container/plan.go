@@ -202,8 +202,8 @@ func planMounts(p *program, s sandbox.Spec, l layout, f slots) {
 
 // Files of /proc that tell about the host or reach beyond the sandbox: hidden, or shown but not writable.
 var (
-	hiddenProc   = []string{"kcore", "keys", "key-users", "timer_list", "sched_debug", "latency_stats", "kmsg", "kallsyms", "sysrq-trigger", "config.gz", "kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "iomem", "ioports"}
-	readOnlyProc = []string{"sys", "fs", "irq", "bus"}
+	hiddenProc   = []string{"kcore", "keys", "key-users", "timer_list", "sched_debug", "latency_stats", "kmsg", "kallsyms", "config.gz", "kpagecount", "kpageflags", "kpagecgroup", "vmallocinfo", "slabinfo", "iomem", "ioports", "cmdline"}
+	readOnlyProc = []string{"sys", "fs", "irq", "bus", "sysrq-trigger"}
 	emptyProc    = []string{"acpi", "scsi", "asound", "driver"}
 )
 

@@ -1,0 +1,273 @@
+package container
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/sandboxtest"
+)
+
+// defended is what every attack must meet, exactly. Alternatives stand beside each other where kernels differ in whether
+// they have the thing at all.
+var defended = map[string][]string{
+	// Files.
+	"read /etc/shadow":                 {"ENOENT"},
+	"read a host file":                 {"ENOENT"},
+	"read a host file through ..":      {"ENOENT"},
+	"read a host file through root":    {"ENOENT"},
+	"read a host file through cwd":     {"ENOENT"},
+	"read a host file through /proc/1": {"ENOENT"},
+	"read a host file through /tmp":    {"ENOENT"},
+	"read another function's code":     {"ENOENT"},
+	"list the root":                    {"list: dev etc home proc run tmp var"},
+	"list /tmp":                        {"list:"},
+	"list /home":                       {"list: sbx_user1051"},
+	"list /sys":                        {"ENOENT"},
+	"list /dev":                        {"list: fd full null random shm stderr stdin stdout urandom zero"},
+	"write the root":                   {"EROFS"},
+	"write /etc/hosts":                 {"EACCES"},
+	"write the code":                   {"EACCES", "EROFS"},
+	"create beside the code":           {"EROFS"},
+	"change the code's mode":           {"EROFS"},
+	"remove the code":                  {"EROFS"},
+	"write code through a mapping":     {"EIO"},
+	"write code through memory":        {"a private copy changed", "EIO"},
+	"create in /dev":                   {"EROFS"},
+	"open /dev/mem":                    {"ENOENT"},
+	"open /dev/kmsg":                   {"ENOENT"},
+	"open /dev/loop0":                  {"ENOENT"},
+	"open /dev/kvm":                    {"ENOENT"},
+	"open /dev/net/tun":                {"ENOENT"},
+	"open /dev/fuse":                   {"ENOENT"},
+	"open /dev/ptmx":                   {"ENOENT"},
+	"make a device":                    {"EPERM"},
+	"make a block device":              {"EPERM"},
+	"open by handle":                   {"EPERM"},
+	"get a handle":                     {"EPERM"},
+	"run a set-uid program":            {"uid 993 993 gid 990 990"},
+	"make a set-uid program":           {"uid 993 993 gid 990 990"},
+	"give a file away":                 {"EPERM"},
+	"mount":                            {"EPERM"},
+	"mount proc":                       {"EPERM"},
+	"mount a control group":            {"EPERM"},
+	"bind a mount":                     {"EPERM"},
+	"remount the root writable":        {"EPERM"},
+	"remount /proc/sys writable":       {"EPERM"},
+	"unmount /proc/sys":                {"EPERM"},
+	"unmount /dev":                     {"EPERM"},
+	"change root":                      {"EPERM"},
+	"pivot root":                       {"EPERM"},
+	"open a file system":               {"EPERM"},
+	"clone a mount":                    {"EPERM"},
+	"move a mount":                     {"EPERM"},
+	"set a mount's attributes":         {"EPERM"},
+	"read /proc/kcore":                 {"ENOENT", "empty"},
+	"read /proc/kallsyms":              {"ENOENT", "empty"},
+	"read /proc/keys":                  {"ENOENT", "empty"},
+	"read /proc/cmdline":               {"empty"},
+	"read /proc/timer_list":            {"ENOENT", "empty"},
+	"write core_pattern":               {"EACCES", "EROFS"},
+	"write a sysctl":                   {"EACCES", "EROFS"},
+	"write a network sysctl":           {"EACCES", "EROFS"},
+	"write ping_group_range":           {"EACCES", "EROFS"},
+	"trigger sysrq":                    {"EACCES", "EROFS", "ENOENT"},
+	"write irq affinity":               {"EACCES", "EROFS"},
+	"join a control group":             {"ENOENT"},
+	"see the control group's path":     {"hidden"},
+	// Processes.
+	"who am i":                     {"uid 993 993 gid 990 990"},
+	"capabilities":                 {"Groups= NoNewPrivs=1 Seccomp=2"},
+	"descriptors":                  {"0 1 2"},
+	"see processes":                {"others: []"},
+	"read the daemon's memory":     {"ENOENT"},
+	"read the daemon's environ":    {"ENOENT"},
+	"read a victim's environ":      {"ENOENT"},
+	"read process 1's environ":     {"ENOENT"},
+	"read process 1's memory":      {"ENOENT"},
+	"read process 1's maps":        {"ENOENT"},
+	"open process 1's descriptors": {"ENOENT"},
+	"open process 1's namespaces":  {"ENOENT"},
+	"run process 1's program":      {"ENOENT"},
+	"kill process 1":               {"EPERM"},
+	"kill the daemon":              {"ESRCH"},
+	"kill a victim":                {"ESRCH"},
+	"trace myself":                 {"EPERM"},
+	"trace process 1":              {"EPERM"},
+	"trace the daemon":             {"EPERM"},
+	"read memory of process 1":     {"EPERM"},
+	"write memory of the daemon":   {"EPERM"},
+	"steal a descriptor":           {"EPERM"},
+	"compare processes":            {"EPERM"},
+	"lower the oom score":          {"EACCES"},
+	"raise the priority":           {"EACCES"},
+	"run in real time":             {"EPERM"},
+	"raise the open files":         {"EPERM"},
+	"raise the locked memory":      {"EPERM"},
+	"raise the core size":          {"EPERM"},
+	"insert terminal input":        {"EPERM"},
+	// Network.
+	"connect to the host's loopback": {"ECONNREFUSED"},
+	"connect to the daemon's socket": {"ECONNREFUSED"},
+	"connect to the internet":        {"ENETUNREACH"},
+	"connect over IPv6":              {"ENETUNREACH", "EADDRNOTAVAIL"},
+	"see interfaces":                 {"lo"},
+	"open a raw socket":              {"EPERM"},
+	"open a ping socket":             {"EACCES"},
+	"open a packet socket":           {"EPERM"},
+	"open a vsock socket":            {"EPERM"},
+	"open an audit socket":           {"EPERM"},
+	"open a netfilter socket":        {"EPERM"},
+	"open a crypto socket":           {"EPERM"},
+	"open a bluetooth socket":        {"EPERM"},
+	"open an XDP socket":             {"EPERM"},
+	"take an interface down":         {"EPERM"},
+	"add a route":                    {"EPERM"},
+	// Privileges.
+	"become root":                   {"EPERM"},
+	"become root (setresuid)":       {"EPERM"},
+	"become group root":             {"EPERM"},
+	"become another user":           {"EINVAL"}, // does not exist in the namespace
+	"set groups":                    {"EPERM"},
+	"gain capabilities":             {"EPERM"},
+	"raise an ambient capability":   {"EPERM"},
+	"change secure bits":            {"EPERM"},
+	"clear no_new_privs":            {"EINVAL"},
+	"create a user namespace":       {"EPERM"},
+	"create a mount namespace":      {"EPERM"},
+	"clone into a user namespace":   {"EPERM"},
+	"clone into a net namespace":    {"EPERM"},
+	"clone3 into a user namespace":  {"ENOSYS"},
+	"enter a namespace":             {"EPERM"},
+	"change the personality":        {"EPERM"},
+	"set the host's name":           {"EPERM"},
+	"switch the filter to a lesser": {"EINVAL"},
+	// The kernel.
+	"load a program into the kernel": {"EPERM"},
+	"watch performance events":       {"EPERM"},
+	"handle page faults":             {"EPERM"},
+	"open an io_uring":               {"ENOSYS"},
+	"enter an io_uring":              {"ENOSYS"},
+	"add a key":                      {"EPERM"},
+	"request a key":                  {"EPERM"},
+	"use a keyring":                  {"EPERM"},
+	"read the kernel's log":          {"EPERM"},
+	"read /proc/kmsg":                {"empty"},
+	"set the clock":                  {"EPERM"},
+	"set the time of day":            {"EPERM"},
+	"adjust the clock":               {"EPERM"},
+	"watch the file system":          {"EPERM"},
+	"set a quota":                    {"EPERM"},
+	"account processes":              {"EPERM"},
+	"move memory":                    {"EPERM"},
+	"load a module":                  {"killed: bad system call"},
+	"load a module from a file":      {"killed: bad system call"},
+	"load another kernel":            {"killed: bad system call"},
+	"reboot":                         {"killed: bad system call"},
+	"swap to a file":                 {"killed: bad system call"},
+}
+
+const attackEnv = "ARTESIAN_TEST_ATTACK"
+
+func TestAttacks(t *testing.T) {
+	m := open(t, 1<<30)
+	met := launchAttacks(t, m)
+	for name, want := range defended {
+		t.Run(name, func(t *testing.T) {
+			got, ok := met[name]
+			if !ok {
+				t.Fatal("this attack was not made")
+			}
+			for _, w := range want {
+				if got == w {
+					return
+				}
+			}
+			t.Errorf("met %q, want one of %q", got, want)
+		})
+	}
+	for name := range met {
+		if defended[name] == nil {
+			t.Errorf("attack %q has no expected outcome", name)
+		}
+	}
+}
+
+// launchAttacks runs all attacks in one function beside a victim, and returns what each met.
+func launchAttacks(t *testing.T, m *Maker) map[string]string {
+	t.Helper()
+	victim, victimCode := startVictim(t, m)
+	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)
+	code := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"attack": 0o777, "setuid": 0o777 | os.ModeSetuid | os.ModeSetgid} {
+		b, err := os.ReadFile(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(code, name)
+		if err := errors.Join(os.WriteFile(file, b, 0o700), os.Chmod(file, mode)); err != nil { // root's, so set-uid means root
+			t.Fatal(err)
+		}
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o644), os.Chmod(code, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tcp.Close() })
+	abstract := fmt.Sprintf("artesian-attack-%d", os.Getpid())
+	unixSocket, err := net.Listen("unix", "@"+abstract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unixSocket.Close() })
+
+	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), "all", secret, victimCode, tcp.Addr().String(), abstract,
+		strconv.Itoa(os.Getpid()), strconv.Itoa(victim))
+	s, err := m.Start(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	out := sandboxtest.ReadAll(t, s)
+	sandboxtest.Await(t, s)
+	if s.Exit() != (sandbox.Exit{}) {
+		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
+	}
+	met := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
+		name, result, _ := strings.Cut(lines.Text(), "\t")
+		met[name] = result
+	}
+	return met
+}
+
+// startVictim starts another function, and returns its process on the host and its code.
+func startVictim(t *testing.T, m *Maker) (pid int, code string) {
+	t.Helper()
+	payload := sandboxtest.Payload(t)
+	s, err := m.Start(context.Background(), sandboxtest.Spec("victim", payload, "wait"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	pids, err := s.(*instance).processes()
+	if err != nil || len(pids) < 2 {
+		t.Fatalf("processes of the victim: %v, %v", pids, err)
+	}
+	return pids[len(pids)-1], payload
+}
+
+// processes lists the host's ids of a sandbox's processes.
+func (i *instance) processes() ([]int, error) { return i.group.Processes() }
