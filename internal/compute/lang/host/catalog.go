@@ -92,7 +92,10 @@ func (c *Catalog) discover(ctx context.Context) error {
 		return err
 	}
 	known := c.readMemory()
-	paths := slices.Clone(added)
+	var paths []string
+	for _, a := range added {
+		paths = append(paths, a.Path)
+	}
 	for _, p := range candidates(c.cfg.Path, c.cfg.Home) {
 		if !slices.Contains(paths, p) {
 			paths = append(paths, p)

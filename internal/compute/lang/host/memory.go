@@ -102,8 +102,9 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	if !slices.Contains(added, f.Executable) {
-		if err := c.writeAdded(append(added, f.Executable)); err != nil {
+	this := addition{Path: real, Executable: f.Executable}
+	if !slices.Contains(added, this) {
+		if err := c.writeAdded(append(added, this)); err != nil {
 			return Info{}, err
 		}
 	}
@@ -124,23 +125,29 @@ func (c *Catalog) Remove(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	i := slices.Index(added, real)
-	if i < 0 {
+	left := slices.DeleteFunc(slices.Clone(added), func(a addition) bool { return a.Path == real || a.Executable == real })
+	if len(left) == len(added) {
 		return faas.Errorf(faas.NotFound, "no runtime was added from %s", path)
 	}
-	if err := c.writeAdded(slices.Delete(added, i, i+1)); err != nil {
+	if err := c.writeAdded(left); err != nil {
 		return err
 	}
 	c.ready = false
 	return c.discover(ctx)
 }
 
-func (c *Catalog) readAdded() ([]string, error) {
+// addition is one interpreter added by hand: the file that was named, and what it says it is.
+type addition struct {
+	Path       string `json:"path"`
+	Executable string `json:"executable"`
+}
+
+func (c *Catalog) readAdded() ([]addition, error) {
 	data, err := os.ReadFile(c.addedFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var added []string
+	var added []addition
 	if err == nil {
 		err = json.Unmarshal(data, &added)
 	}
@@ -150,7 +157,7 @@ func (c *Catalog) readAdded() ([]string, error) {
 	return added, nil
 }
 
-func (c *Catalog) writeAdded(added []string) error {
+func (c *Catalog) writeAdded(added []addition) error {
 	data, err := json.Marshal(added)
 	if err != nil {
 		return fmt.Errorf("write added runtimes: %w", err)
