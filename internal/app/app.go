@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -72,8 +73,15 @@ type App struct {
 	stops   []func(context.Context) error
 }
 
+// heapLimit is the soft limit of the daemon's own memory, in bytes, unless GOMEMLIMIT says another: embedded JetStream's
+// buffers would otherwise grow with the load.
+const heapLimit = 512 << 20
+
 // Start brings a daemon up and returns once it serves. Its error is one sentence for people.
 func Start(ctx context.Context, cfg Config) (*App, error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(heapLimit)
+	}
 	a := &App{cfg: cfg, stopped: make(chan error, 1)}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
@@ -133,7 +141,7 @@ func (a *App) listen(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w", a.cfg.Listen, err)
 	}
 	a.listener = l
-	a.endpoint = "http://" + l.Addr().String()
+	a.endpoint = "http://" + reachable(l.Addr().String())
 	a.onStop(func(context.Context) error {
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return err
@@ -141,6 +149,15 @@ func (a *App) listen(ctx context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// reachable turns a listener's address into one that this machine's programs can dial.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
 }
 
 func (a *App) openEngine(ctx context.Context) (err error) {

@@ -43,7 +43,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		a.pool.Close(ctx)
 		return nil
 	})
-	a.functions = registry.Open(a.store, time.Now, func(v faas.VersionID) { a.pool.RetireFunction(v.FunctionID, v.Revision) })
+	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, func(v faas.VersionID) { a.pool.RetireFunction(v.FunctionID, v.Revision) })
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
@@ -98,6 +98,9 @@ func (a *App) openLog(v *faas.Version, stream string) (node.Log, error) {
 
 // functionEnv is what the platform adds to every function's environment: where it is.
 func (a *App) functionEnv(*faas.Version) []string {
+	if inside := a.insideAddress(); len(inside) > 0 {
+		return []string{"AWS_ENDPOINT_URL=http://" + inside[0]}
+	}
 	return []string{"AWS_ENDPOINT_URL=" + a.endpoint}
 }
 

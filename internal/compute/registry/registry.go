@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"sort"
 	"strconv"
 	"strings"
@@ -51,6 +52,7 @@ type Store interface {
 type Registry struct {
 	store Store
 	now   func() time.Time
+	log   *slog.Logger
 
 	functions sync.Map // faas.FunctionID → *Record
 	versions  sync.Map // versionKey → *Record
@@ -65,8 +67,8 @@ type versionKey struct {
 
 // Open follows the store. changed is called, in order, with the id of every $LATEST that is new, replaced by another
 // revision, or deleted (then without revision); it must not block.
-func Open(store Store, now func() time.Time, changed func(faas.VersionID)) *Registry {
-	r := &Registry{store: store, now: now, changed: changed}
+func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
+	r := &Registry{store: store, now: now, log: log, changed: changed}
 	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion))
 	return r
 }
@@ -85,9 +87,9 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 		r.changed(faas.VersionID{FunctionID: id, Version: faas.Latest})
 		return
 	}
-	rec, err := decode(e)
-	if err != nil {
-		return // what this program wrote it can read; the format is checked before the store opens
+	rec, ok := r.decode(e)
+	if !ok {
+		return
 	}
 	r.functions.Store(id, rec)
 	r.changed(rec.Version.ID)
@@ -100,18 +102,24 @@ func (r *Registry) applyVersion(e kv.Entry, deleted bool) {
 		r.versions.Delete(key)
 		return
 	}
-	if rec, err := decode(e); err == nil {
+	if rec, ok := r.decode(e); ok {
 		r.versions.Store(key, rec)
 	}
 }
 
-func decode(e kv.Entry) (*Record, error) {
+// decode reads a record. One that cannot be read is told in the log and not shown; it stays as it is.
+func (r *Registry) decode(e kv.Entry) (*Record, bool) {
 	var rec Record
-	if err := json.Unmarshal(e.Value, &rec); err != nil {
-		return nil, fmt.Errorf("decode record of %s: %w", e.Key.Name, err)
+	err := json.Unmarshal(e.Value, &rec)
+	if err == nil && rec.Format != format {
+		err = fmt.Errorf("unknown format %d", rec.Format)
+	}
+	if err != nil {
+		r.log.Error("read function record", "name", e.Key.Name, "account", e.Key.Scope.Account, "region", e.Key.Scope.Region, "error", err)
+		return nil, false
 	}
 	rec.rev = e.Rev
-	return &rec, nil
+	return &rec, true
 }
 
 // Resolve finds what a qualifier means: Latest (or empty) or a published number. The result is shared and read-only.
