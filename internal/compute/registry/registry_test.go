@@ -1,0 +1,249 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"artesian/internal/compute/registry"
+	"artesian/internal/engine"
+	"artesian/internal/engine/kv"
+	"artesian/internal/faas"
+)
+
+type fixture struct {
+	store   *kv.Store
+	reg     *registry.Registry
+	changed []faas.VersionID
+	mu      sync.Mutex
+}
+
+func open(t *testing.T, dir string, wrap func(registry.Store) registry.Store) *fixture {
+	t.Helper()
+	eng, err := engine.Open(t.Context(), engine.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := kv.Open(t.Context(), eng)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{store: store}
+	var s registry.Store = store
+	if wrap != nil {
+		s = wrap(s)
+	}
+	f.reg = registry.Open(s, time.Now, slog.New(slog.DiscardHandler), func(v faas.VersionID) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.changed = append(f.changed, v)
+	})
+	t.Cleanup(func() {
+		f.reg.Close()
+		store.Close()
+		if err := eng.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+var scope = faas.Scope{Account: faas.DefaultAccount, Region: faas.DefaultRegion}
+
+func function(name string) faas.FunctionID { return faas.FunctionID{Scope: scope, Name: name} }
+
+func version(name, sha string) faas.Version {
+	return faas.Version{ID: faas.VersionID{FunctionID: function(name)}, Runtime: "python3.11", MemoryMB: 128, Code: faas.Code{SHA256: sha}, State: faas.Active}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestLifeOfAFunction(t *testing.T) {
+	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)
+	created := rec(f.reg.Create(t.Context(), version("f", "a"), map[string]string{"k": "v"}))
+	if _, err := f.reg.Create(t.Context(), version("f", "b"), nil); faas.KindOf(err) != faas.Conflict {
+		t.Fatalf("second create: %v", err)
+	}
+	one := rec(f.reg.Publish(t.Context(), function("f"), "", "", "first"))
+	if one.Version.ID.Version != "1" || one.Version.Description != "first" {
+		t.Fatalf("%+v", one.Version.ID)
+	}
+	if again := rec(f.reg.Publish(t.Context(), function("f"), "", "", "")); again.Version.ID.Version != "1" {
+		t.Fatalf("publishing what did not change made version %s", again.Version.ID.Version)
+	}
+	if _, err := f.reg.Publish(t.Context(), function("f"), "", "other", ""); faas.KindOf(err) != faas.Invalid {
+		t.Fatalf("wrong code hash: %v", err)
+	}
+	updated := rec(f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(r *registry.Record) error {
+		r.Version.Code.SHA256 = "b"
+		return nil
+	}))
+	if updated.Version.ID.Revision == created.Version.ID.Revision {
+		t.Fatal("the revision did not change")
+	}
+	if _, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(*registry.Record) error { return nil }); faas.KindOf(err) != faas.Precondition {
+		t.Fatalf("stale revision: %v", err)
+	}
+	if v := rec(f.reg.Publish(t.Context(), function("f"), "", "", "")); v.Version.ID.Version != "2" || v.Version.Code.SHA256 != "b" {
+		t.Fatalf("%+v", v.Version)
+	}
+	if v := must[*faas.Version](t)(f.reg.Resolve(function("f"), "1")); v.Code.SHA256 != "a" {
+		t.Fatalf("version 1 changed: %+v", v)
+	}
+	if list := must[[]*registry.Record](t)(f.reg.Versions(function("f"))); len(list) != 3 {
+		t.Fatalf("%d versions", len(list))
+	}
+	if used := f.reg.References(); !used["a"] || !used["b"] {
+		t.Fatalf("%v", used)
+	}
+	if err := f.reg.Delete(t.Context(), function("f"), "1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
+		t.Fatalf("deleted version: %v", err)
+	}
+	if err := f.reg.Delete(t.Context(), function("f"), ""); err != nil {
+		t.Fatal(err)
+	}
+	if used := f.reg.References(); len(used) != 0 {
+		t.Fatalf("still referred to: %v", used)
+	}
+	if last := f.changed[len(f.changed)-1]; last.Revision != "" || last.Name != "f" {
+		t.Fatalf("the deletion was told as %+v", last)
+	}
+}
+
+func TestOneOfManyUpdatesWins(t *testing.T) {
+	f := open(t, t.TempDir(), nil)
+	created := must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	kinds := map[faas.Kind]int{}
+	won := 0
+	for i := range 16 {
+		wg.Go(func() {
+			_, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(r *registry.Record) error {
+				r.Version.Description = fmt.Sprint(i)
+				return nil
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				won++
+			} else {
+				kinds[faas.KindOf(err)]++
+			}
+		})
+	}
+	wg.Wait()
+	if won != 1 || kinds[faas.Conflict]+kinds[faas.Precondition] != 15 {
+		t.Fatalf("%d won, others %v", won, kinds)
+	}
+}
+
+// cut lets a number of writes through and fails those after.
+type cut struct {
+	registry.Store
+	left int
+}
+
+var errCut = errors.New("cut")
+
+func (c *cut) ok() error {
+	if c.left == 0 {
+		return errCut
+	}
+	c.left--
+	return nil
+}
+
+func (c *cut) Create(ctx context.Context, k kv.Key, v []byte) (uint64, error) {
+	if err := c.ok(); err != nil {
+		return 0, err
+	}
+	return c.Store.Create(ctx, k, v)
+}
+
+func (c *cut) Update(ctx context.Context, k kv.Key, v []byte, rev uint64) (uint64, error) {
+	if err := c.ok(); err != nil {
+		return 0, err
+	}
+	return c.Store.Update(ctx, k, v, rev)
+}
+
+func (c *cut) Delete(ctx context.Context, k kv.Key, rev uint64) error {
+	if err := c.ok(); err != nil {
+		return err
+	}
+	return c.Store.Delete(ctx, k, rev)
+}
+
+// TestHalfPublishedIsInvisible stops a publication and a deletion between their two writes.
+func TestHalfPublishedIsInvisible(t *testing.T) {
+	c := &cut{left: 2}
+	f := open(t, t.TempDir(), func(s registry.Store) registry.Store { c.Store = s; return c })
+	must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil))
+	if _, err := f.reg.Publish(t.Context(), function("f"), "", "", ""); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
+		t.Fatalf("half published version: %v", err)
+	}
+	if list := must[[]*registry.Record](t)(f.reg.Versions(function("f"))); len(list) != 1 {
+		t.Fatalf("%d versions are listed", len(list))
+	}
+	c.left = 100
+	if v := must[*registry.Record](t)(f.reg.Publish(t.Context(), function("f"), "", "", "again")); v.Version.ID.Version != "1" || v.Version.Description != "again" {
+		t.Fatalf("%+v", v.Version)
+	}
+	c.left = 1
+	if err := f.reg.Delete(t.Context(), function("f"), ""); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
+		t.Fatalf("version of a deleted function: %v", err)
+	}
+}
+
+func TestReopenFindsEverything(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("write", func(t *testing.T) {
+		f := open(t, dir, nil)
+		for i := range 25 {
+			must[*registry.Record](t)(f.reg.Create(t.Context(), version(fmt.Sprintf("f%02d", i), "a"), nil))
+		}
+		must[*registry.Record](t)(f.reg.Publish(t.Context(), function("f07"), "", "", ""))
+	})
+	f := open(t, dir, nil)
+	var names []string
+	after := ""
+	for {
+		page := f.reg.List(scope, after, 10)
+		if len(page) == 0 {
+			break
+		}
+		for _, r := range page {
+			names, after = append(names, r.Version.ID.Name), r.Version.ID.Name
+		}
+	}
+	if len(names) != 25 || names[0] != "f00" || names[24] != "f24" {
+		t.Fatalf("%v", names)
+	}
+	must[*faas.Version](t)(f.reg.Resolve(function("f07"), "1"))
+	other := faas.FunctionID{Scope: faas.Scope{Account: scope.Account, Region: "eu-west-1"}, Name: "f07"}
+	if _, err := f.reg.Resolve(other, ""); faas.KindOf(err) != faas.NotFound {
+		t.Fatalf("another region sees it: %v", err)
+	}
+}
