@@ -61,6 +61,9 @@ func New(c Config) (*Maker, error) {
 	}
 	m := &Maker{dir: dir, log: c.Logger, live: map[string]*instance{}}
 	if err := m.open(c.NodeMemory); err != nil {
+		if m.tree != nil {
+			_ = m.tree.Close() // what an earlier daemon left in it stays for its Sweep
+		}
 		return nil, fmt.Errorf("isolation level container: %w", err)
 	}
 	return m, nil

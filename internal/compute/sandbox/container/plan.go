@@ -271,6 +271,7 @@ func sockaddr(a netip.AddrPort) []byte {
 // planMain forks the main process, gives up every privilege in it and executes the function's program; the first process
 // gives up its own and stays to reap.
 func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
+	planPowerless(p, l.lastCap)
 	at := len(p.steps)
 	p.next++
 	pidfd := p.next - 1
@@ -281,7 +282,6 @@ func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
 	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, 1, 1<<31-1, 0)
-	planPowerless(p, l.lastCap)
 	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
 	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	planFilter(p, l.guard)
@@ -299,7 +299,6 @@ func planExec(p *program, s sandbox.Spec, l layout, f slots) {
 		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
 		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
 	}
-	planPowerless(p, l.lastCap)
 	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
 	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
 	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
@@ -320,7 +319,8 @@ func planExec(p *program, s sandbox.Spec, l layout, f slots) {
 	p.call("execute "+s.Argv[0], unix.SYS_EXECVE, s.Argv[0], words(s.Argv), words(s.Env))
 }
 
-// planPowerless makes it impossible to gain a capability by executing a program, for good.
+// planPowerless makes it impossible to gain a capability, for good, for this process and all that it forks. Those held go
+// later.
 func planPowerless(p *program, lastCap int) {
 	for c := range lastCap + 1 {
 		p.call("drop capability "+itoa(c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)

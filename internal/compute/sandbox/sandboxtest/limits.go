@@ -93,10 +93,15 @@ func (s *suite) closeAndLook(t *testing.T, b sandbox.Sandbox, spec sandbox.Spec)
 	}
 }
 
-// processesOf finds the processes on this machine that run the spec's program, zombies apart.
 func processesOf(t *testing.T, spec sandbox.Spec) []string {
 	t.Helper()
-	want, err := os.Stat(filepath.Join(spec.Mounts[0].Source, filepath.Base(spec.Argv[0])))
+	return Processes(t, filepath.Join(spec.Mounts[0].Source, filepath.Base(spec.Argv[0])))
+}
+
+// Processes finds the processes on this machine that run a program, zombies apart.
+func Processes(t testing.TB, program string) []string {
+	t.Helper()
+	want, err := os.Stat(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +275,7 @@ func (s *suite) afterClose(t *testing.T) {
 }
 
 func (s *suite) failedStart(t *testing.T) {
-	before := snapshot(t)
+	before := Snapshot(t)
 	for want, change := range map[string]func(*sandbox.Spec){
 		"no such file":      func(p *sandbox.Spec) { p.Argv = []string{"/var/task/nothing"} },
 		"permission denied": func(p *sandbox.Spec) { p.Argv = []string{"/var/task"} },
@@ -286,17 +291,17 @@ func (s *suite) failedStart(t *testing.T) {
 			t.Errorf("start: %v, want it to say %q", err, want)
 		}
 	}
-	before.compare(t)
+	before.Compare(t)
 }
 
 func (s *suite) cancelledStart(t *testing.T) {
-	before := snapshot(t)
+	before := Snapshot(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if b, err := s.maker.Start(ctx, s.spec("wait")); !errors.Is(err, context.Canceled) {
 		t.Errorf("start: %v, %v", b, err)
 	}
-	before.compare(t)
+	before.Compare(t)
 }
 
 func (s *suite) badSpec(t *testing.T) {
@@ -344,17 +349,15 @@ func (s *suite) leaks(t *testing.T) {
 		}
 	}
 	cycle() // what is made once
-	before := snapshot(t)
+	before := Snapshot(t)
 	for range 10 {
 		cycle()
 	}
-	before.compare(t)
+	before.Compare(t)
 }
 
 // Resources are what a sandbox must not leave behind.
 type Resources map[string][]string
-
-func snapshot(t *testing.T) Resources { return Snapshot(t) }
 
 // Snapshot lists file descriptors, goroutines, mounts, loop devices and control groups.
 func Snapshot(t testing.TB) Resources {
@@ -380,8 +383,6 @@ func Snapshot(t testing.TB) Resources {
 	r["cgroups"] = append(list("/sys/fs/cgroup/artesian-*/*/"), list("/sys/fs/cgroup/*/artesian-*/*/")...)
 	return r
 }
-
-func (r Resources) compare(t *testing.T) { t.Helper(); r.Compare(t) }
 
 // Compare waits until nothing is there that was not in r: the kernel frees some things a moment later.
 func (r Resources) Compare(t testing.TB) {

@@ -1,0 +1,119 @@
+package container
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"artesian/internal/compute/sandbox/sandboxtest"
+)
+
+const daemonEnv = "ARTESIAN_TEST_DAEMON_DIR"
+
+// TestDaemonProcess is no test: it is the daemon that TestCrash kills.
+func TestDaemonProcess(t *testing.T) {
+	dir := os.Getenv(daemonEnv)
+	if dir == "" {
+		t.Skip("only runs as the daemon of TestCrash")
+	}
+	m, err := New(Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		s, err := m.Start(context.Background(), sandboxtest.Spec(fmt.Sprintf("crash-%d", i), os.Getenv(sandboxtest.PayloadEnv), "tree", "3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for leaves := bufio.NewScanner(s.Output()); strings.Count(leaves.Text(), "leaf") < 1 && leaves.Scan(); {
+		}
+		if i%2 == 0 {
+			if err := s.Freeze(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+// TestCrash kills a daemon: nothing of its sandboxes lives on, and the next one finds and removes what is left.
+func TestCrash(t *testing.T) {
+	dir := t.TempDir()
+	m, err := New(Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)}) // the next daemon; made first to see what is missing here
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	payload := sandboxtest.Payload(t)
+	before := sandboxtest.Snapshot(t)
+	daemon := exec.Command(os.Args[0], "-test.run=^TestDaemonProcess$")
+	daemon.Env = append(os.Environ(), daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+payload)
+	out, err := daemon.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "ready" {
+		t.Log(lines.Text())
+	}
+	if n := len(sandboxtest.Processes(t, payload)); n < 10 {
+		_ = daemon.Process.Kill()
+		t.Fatalf("%d processes in the sandboxes, want at least 10", n)
+	}
+	if err := daemon.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	_ = daemon.Wait()
+	for len(sandboxtest.Processes(t, payload)) > 0 {
+		if time.Since(killed) > 2*time.Second {
+			t.Fatalf("processes left 2 s after the daemon: %v", sandboxtest.Processes(t, payload))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if spawners(t) != 1 {
+		t.Errorf("%d spawners, want this test's one", spawners(t))
+	}
+	if ids, err := m.tree.Groups(); err != nil || len(ids) != 5 {
+		t.Errorf("control groups left by the daemon: %v, %v; want 5, else this test shows nothing", ids, err)
+	}
+	if err := m.Sweep(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := m.tree.Groups(); err != nil || len(ids) != 0 {
+		t.Errorf("control groups after the sweep: %v, %v", ids, err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, plainPrefix+"*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("files after the sweep: %v, %v", left, err)
+	}
+	before.Compare(t)
+}
+
+// spawners counts the processes that stage 0 made of this program and that serve this test's Makers or its daemons'.
+func spawners(t *testing.T) int {
+	t.Helper()
+	n := 0
+	for _, pid := range sandboxtest.Processes(t, "/proc/self/exe") {
+		b, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err == nil && strings.HasPrefix(string(b), "artesian-spawner") {
+			n++
+		}
+	}
+	return n
+}
