@@ -43,7 +43,8 @@ type Catalog struct {
 
 	mu     sync.Mutex // guards what follows; held while interpreters are asked
 	ready  bool
-	found  []entry
+	ground ground
+	found  []*entry
 	custom map[string]*lambda.Custom // by identifier
 }
 
@@ -55,12 +56,12 @@ type ground struct {
 	load      *loader // of the tools
 }
 
-// entry is one interpreter that can serve.
+// entry is one interpreter that can serve. How a sandbox shows it is worked out when it first does.
 type entry struct {
 	minor       int
 	source      string
-	facts       facts
-	interpreter python.Interpreter
+	facts       *facts
+	interpreter *python.Interpreter
 }
 
 // New returns a catalog that hasn't looked yet.
@@ -116,9 +117,10 @@ func (c *Catalog) discover(ctx context.Context) error {
 		if i < len(added) {
 			source = "added"
 		}
-		c.admit(ctx, a, source, g)
+		c.admit(ctx, a, source)
 	}
 	c.writeMemory(answers)
+	c.ground = g
 	mounts := customPlan(g)
 	c.custom = make(map[string]*lambda.Custom)
 	for _, id := range identifiers {
@@ -131,7 +133,7 @@ func (c *Catalog) discover(ctx context.Context) error {
 }
 
 // admit adds an interpreter that answered, or logs why it can't serve.
-func (c *Catalog) admit(ctx context.Context, a memory, source string, g ground) {
+func (c *Catalog) admit(ctx context.Context, a memory, source string) {
 	if a.Facts == nil {
 		level := slog.LevelDebug
 		if source == "added" {
@@ -140,25 +142,25 @@ func (c *Catalog) admit(ctx context.Context, a memory, source string, g ground) 
 		c.cfg.Logger.Log(ctx, level, "interpreter is of no use", "path", a.Path, "reason", a.Reason)
 		return
 	}
-	e, err := newEntry(ctx, a.Facts, source, g)
-	if err != nil {
-		c.cfg.Logger.Warn("interpreter is of no use", "path", a.Path, "reason", err)
-		return
-	}
-	if !slices.ContainsFunc(c.found, func(o entry) bool { return o.facts.Executable == e.facts.Executable }) {
-		c.found = append(c.found, e)
+	if !slices.ContainsFunc(c.found, func(o *entry) bool { return o.facts.Executable == a.Facts.Executable }) {
+		c.found = append(c.found, &entry{minor: a.Facts.Version[1], source: source, facts: a.Facts})
 	}
 }
 
-func newEntry(ctx context.Context, f *facts, source string, g ground) (entry, error) {
-	in, err := pythonPlan(f, g)
+// plan works out how a sandbox shows the interpreter, and compiles our bootstrap for it.
+func (e *entry) plan(ctx context.Context, g ground) error {
+	if e.interpreter != nil {
+		return nil
+	}
+	in, err := pythonPlan(e.facts, g)
 	if err != nil {
-		return entry{}, err
+		return err
 	}
-	if in.Bootstrap, err = python.Compile(ctx, f.Executable, g.bootstrap, f.Tag); err != nil {
-		return entry{}, err
+	if in.Bootstrap, err = python.Compile(ctx, e.facts.Executable, g.bootstrap, e.facts.Tag); err != nil {
+		return err
 	}
-	return entry{minor: f.Version[1], source: source, facts: *f, interpreter: in}, nil
+	e.interpreter = &in
+	return nil
 }
 
 // install writes what sandboxes need from us.
@@ -189,14 +191,14 @@ func (c *Catalog) List(ctx context.Context) ([]Info, error) {
 }
 
 func (e *entry) info() Info {
-	return Info{Name: fmt.Sprintf("python3.%d", e.minor), Version: e.interpreter.Version, Path: e.interpreter.Path, Source: e.source}
+	return Info{Name: fmt.Sprintf("python3.%d", e.minor), Version: version(e.facts), Path: e.facts.Executable, Source: e.source}
 }
 
 // ranked returns the interpreters, newest first; of one minor version those added by hand come first, then the newest
 // patch, then the order in which they were found.
-func (c *Catalog) ranked() []entry {
+func (c *Catalog) ranked() []*entry {
 	out := slices.Clone(c.found)
-	slices.SortStableFunc(out, func(a, b entry) int {
+	slices.SortStableFunc(out, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(b.minor, a.minor), cmp.Compare(a.source, b.source), cmp.Compare(b.facts.Version[2], a.facts.Version[2]))
 	})
 	return out
@@ -225,14 +227,16 @@ func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
 	if e == nil {
 		return nil, missing(runtime, all)
 	}
-	return python.New(runtime, e.interpreter), nil
+	if err := e.plan(context.Background(), c.ground); err != nil {
+		return nil, err
+	}
+	return python.New(runtime, *e.interpreter), nil
 }
 
 // choose picks from entries ranked newest first.
-func choose(ranked []entry, minor int, nearest bool) *entry {
+func choose(ranked []*entry, minor int, nearest bool) *entry {
 	var best *entry
-	for i := range ranked {
-		e := &ranked[i]
+	for _, e := range ranked {
 		switch {
 		case e.minor < minor && (best != nil || !nearest):
 			return best
@@ -245,10 +249,10 @@ func choose(ranked []entry, minor int, nearest bool) *entry {
 	return best
 }
 
-func missing(runtime string, all []entry) error {
+func missing(runtime string, all []*entry) error {
 	var here []string
 	for _, e := range all {
-		here = append(here, fmt.Sprintf("%s (%s)", e.interpreter.Version, e.interpreter.Path))
+		here = append(here, fmt.Sprintf("%s (%s)", version(e.facts), e.facts.Executable))
 	}
 	have := "no usable Python is"
 	if len(here) > 0 {
@@ -258,7 +262,7 @@ func missing(runtime string, all []entry) error {
 		"Install one and name it with: artesian runtime add PATH%s", runtime, have, nearestHint(all))
 }
 
-func nearestHint(all []entry) string {
+func nearestHint(all []*entry) string {
 	if len(all) == 0 {
 		return ""
 	}

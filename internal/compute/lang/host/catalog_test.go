@@ -148,14 +148,14 @@ func TestAddAndRemove(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	have := func(minors ...int) (all []entry) {
+	have := func(minors ...int) (all []*entry) {
 		for _, m := range minors {
-			all = append(all, entry{minor: m})
+			all = append(all, &entry{minor: m})
 		}
 		return all
 	}
 	for _, c := range []struct {
-		have    []entry
+		have    []*entry
 		want    int
 		nearest bool
 		got     int // 0: none
@@ -180,11 +180,11 @@ func TestChoose(t *testing.T) {
 }
 
 func TestRanking(t *testing.T) {
-	e := func(minor, patch int, source string) entry {
-		return entry{minor: minor, source: source, facts: facts{Version: []int{3, minor, patch}}}
+	e := func(minor, patch int, source string) *entry {
+		return &entry{minor: minor, source: source, facts: &facts{Version: []int{3, minor, patch}}}
 	}
 	c := New(Config{})
-	c.found = []entry{e(11, 2, "found"), e(11, 7, "found"), e(12, 1, "found"), e(11, 1, "added")}
+	c.found = []*entry{e(11, 2, "found"), e(11, 7, "found"), e(12, 1, "found"), e(11, 1, "added")}
 	var got []string
 	for _, e := range c.ranked() {
 		got = append(got, fmt.Sprint(e.facts.Version, e.source))
@@ -211,7 +211,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%q: %v", runtime, err)
 		}
 	}
-	err := missing("python3.14", []entry{{minor: 11}})
+	err := missing("python3.14", []*entry{{minor: 11, facts: &facts{Version: []int{3, 11, 2}, Executable: "/p"}}})
 	if faas.KindOf(err) != faas.Invalid || !strings.Contains(err.Error(), "artesian runtime add PATH") || !strings.Contains(err.Error(), "--runtimes=nearest") {
 		t.Error(err)
 	}

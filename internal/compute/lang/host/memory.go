@@ -90,12 +90,8 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 	if err != nil {
 		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
 	}
-	g, err := c.install()
-	if err != nil {
-		return Info{}, err
-	}
-	e, err := newEntry(ctx, f, "added", g)
-	if err != nil {
+	e := &entry{minor: f.Version[1], source: "added", facts: f}
+	if err := e.plan(ctx, c.ground); err != nil {
 		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
 	}
 	added, err := c.readAdded()
@@ -108,7 +104,7 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 			return Info{}, err
 		}
 	}
-	c.found = slices.DeleteFunc(c.found, func(o entry) bool { return o.facts.Executable == f.Executable })
+	c.found = slices.DeleteFunc(c.found, func(o *entry) bool { return o.facts.Executable == f.Executable })
 	c.found = append(c.found, e)
 	return e.info(), nil
 }
