@@ -3,7 +3,6 @@ package host
 import (
 	"debug/elf"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -126,15 +125,4 @@ func (l *loader) find(name string, search []string) string {
 		}
 	}
 	return ""
-}
-
-func isELF(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var magic [4]byte
-	_, err = f.Read(magic[:])
-	return err == nil && string(magic[:]) == elf.ELFMAG
 }

@@ -2,6 +2,7 @@
 package python
 
 import (
+	"slices"
 	"strings"
 
 	"artesian/internal/compute/lang"
@@ -42,8 +43,12 @@ func (r *Runtime) Served() string {
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
 	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
-	// Without the site module: it costs a third of the start and adds nothing that Lambda's bootstrap leaves as it is.
 	spec.Argv = []string{r.interpreter.Exec, "-S", r.interpreter.Bootstrap}
+	// The site module costs a third of the start and finds nothing, unless a search path of the function's own has a
+	// sitecustomize module or the like.
+	if v.Env["PYTHONPATH"] != "" {
+		spec.Argv = slices.Delete(spec.Argv, 1, 2)
+	}
 	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "PYTHONPATH="+lambda.RuntimeDir)
 	spec.Dir = lambda.TaskRoot
 	spec.Channel = true

@@ -153,6 +153,15 @@ def handler(e, c):
     p.start(); p.join()
     return here.recv()
 `, []outcome{{`21`, `42`, ""}}, ""},
+		{"multiprocessing, started anew", `
+import multiprocessing
+def double(x, pipe): pipe.send(2 * x)
+def handler(e, c):
+    here, there = multiprocessing.Pipe()
+    p = multiprocessing.get_context("spawn").Process(target=double, args=(e, there))
+    p.start(); p.join()
+    return here.recv() if here.poll() else p.exitcode
+`, []outcome{{`21`, `42`, ""}}, ""},
 		{"exit and quit are there", `
 def handler(e, c): return [callable(exit), callable(quit)]
 `, []outcome{{`1`, `[true, true]`, ""}}, ""},
@@ -199,6 +208,22 @@ def handler(e, c): return "x" * e
 				t.Errorf("output: %q", all)
 			}
 		})
+	}
+}
+
+// TestSearchPathOfItsOwn: what Python itself finds there is imported before the function, as without our bootstrap.
+func TestSearchPathOfItsOwn(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "sitecustomize.py"), []byte("import builtins\nbuiltins.custom = 42\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, "python3.9", "import sys\ndef handler(e, c): return [custom, sys.path[0][-4:] != 'site']\n",
+		func(v *faas.Version) { v.Env = map[string]string{"PYTHONPATH": dir} })
+	if err := f.init(); err != nil {
+		t.Fatal(err, f.end())
+	}
+	if out, _ := f.call("1"); out != "[42, true]" {
+		t.Fatal(out)
 	}
 }
 
