@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"sync"
 
 	"artesian/internal/faas"
@@ -16,45 +15,43 @@ type budget struct {
 	waiting []*claim
 }
 
+// claim is one request for memory. It is waiting until it is granted or withdrawn.
 type claim struct {
 	mb      int
 	granted chan struct{}
+	gone    chan struct{} // closed when withdrawn
 }
 
-// take waits until mb are free or ctx ends. reclaim is called without the lock whenever something is missing; it may give
-// back idle memory. A request beyond the whole budget is refused at once.
-func (b *budget) take(ctx context.Context, mb int, reclaim func(missing int)) error {
+// claim asks for mb. The claim may be granted already. A request beyond the whole budget is refused.
+func (b *budget) claim(mb int) (*claim, error) {
+	c := &claim{mb: mb, granted: make(chan struct{}), gone: make(chan struct{})}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.total > 0 && mb > b.total {
-		b.mu.Unlock()
-		return faas.Errorf(faas.Throttled, "the function's %d MB do not fit into this node's %d MB for functions", mb, b.total)
+		return nil, faas.Errorf(faas.Throttled, "the function's %d MB do not fit into this node's %d MB for functions", mb, b.total)
 	}
-	if len(b.waiting) == 0 && b.fits(mb) {
-		b.used += mb
-		b.mu.Unlock()
-		return nil
-	}
-	c := &claim{mb: mb, granted: make(chan struct{})}
 	b.waiting = append(b.waiting, c)
-	missing := b.missing()
-	b.mu.Unlock()
+	b.grant()
+	return c, nil
+}
 
-	reclaim(missing)
-	select {
-	case <-c.granted:
-		return nil
-	case <-ctx.Done():
-	}
+// withdraw takes a claim back, unless it has been granted.
+func (b *budget) withdraw(c *claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, w := range b.waiting {
 		if w == c {
 			b.waiting = append(b.waiting[:i], b.waiting[i+1:]...)
+			close(c.gone)
 			b.grant() // the one behind may fit where this one did not
-			return faas.Errorf(faas.Throttled, "the node's %d MB for functions are in use", b.total)
+			return
 		}
 	}
-	return nil // granted meanwhile
+}
+
+// full is the answer to a claim that waited too long.
+func (b *budget) full() error {
+	return faas.Errorf(faas.Throttled, "the node's %d MB for functions are in use", b.total)
 }
 
 // give returns mb and wakes those who fit now.
@@ -67,15 +64,6 @@ func (b *budget) give(mb int) {
 
 func (b *budget) fits(mb int) bool { return b.total == 0 || b.used+mb <= b.total }
 
-// missing is what the waiting need beyond what is free. The caller holds the lock.
-func (b *budget) missing() int {
-	need := b.used - b.total
-	for _, c := range b.waiting {
-		need += c.mb
-	}
-	return max(need, 0)
-}
-
 func (b *budget) grant() {
 	for len(b.waiting) > 0 && b.fits(b.waiting[0].mb) {
 		c := b.waiting[0]
@@ -85,12 +73,16 @@ func (b *budget) grant() {
 	}
 }
 
-// short is how much the waiting still miss; an instance that falls idle while it is positive is better stopped.
+// short is how much the waiting miss beyond what is free, in MB.
 func (b *budget) short() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
 		return 0
 	}
-	return b.missing()
+	need := b.used - b.total
+	for _, c := range b.waiting {
+		need += c.mb
+	}
+	return max(need, 0)
 }

@@ -21,8 +21,8 @@ type group struct {
 	busy     map[*Instance]struct{}
 	waiters  []*waiter
 	starting int
-	placing  []*placing // those of starting that have no memory yet
-	failures int        // starts in a row
+	placing  []*claim // those of starting that have no memory yet
+	failures int      // starts in a row
 	before   time.Time
 	draining bool // replaced or closing: nothing rests here
 	gone     bool // draining and empty: no longer the pool's
@@ -38,12 +38,6 @@ var errGone = errors.New("group is gone")
 type waiter struct {
 	group  *group
 	result chan result
-}
-
-// placing is a start that waits for memory; it is withdrawn when nobody needs it any more.
-type placing struct {
-	cancel   context.CancelFunc
-	withdrew bool
 }
 
 // errWithdrawn means that a start was given up because its caller was served otherwise.
@@ -205,22 +199,50 @@ func (g *group) launch() (*Instance, error) {
 
 // place takes the memory for one instance, as long as somebody waits for it.
 func (g *group) place() error {
-	ctx, cancel := context.WithTimeout(context.Background(), g.pool.cfg.PlaceWait)
-	defer cancel()
-	pl := &placing{cancel: cancel}
-	g.mu.Lock()
-	g.placing = append(g.placing, pl)
-	g.mu.Unlock()
-	err := g.pool.memory.take(ctx, g.version.MemoryMB, g.pool.reclaim)
+	c, err := g.queue()
+	if err != nil {
+		return err
+	}
+	g.pool.reclaim()
+	timeout := time.NewTimer(g.pool.cfg.PlaceWait)
+	defer timeout.Stop()
+	select {
+	case <-c.granted:
+	case <-c.gone:
+	case <-timeout.C:
+		g.pool.memory.withdraw(c)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := slices.Index(g.placing, pl); i >= 0 {
+	if i := slices.Index(g.placing, c); i >= 0 {
 		g.placing = slices.Delete(g.placing, i, i+1)
+		select {
+		case <-c.granted:
+			return nil
+		default:
+			return g.pool.memory.full()
+		}
 	}
-	if err != nil && pl.withdrew {
+	select {
+	case <-c.granted: // withdrawn too late
+		return nil
+	default:
 		return errWithdrawn
 	}
-	return err
+}
+
+// queue claims the memory of one instance.
+func (g *group) queue() (*claim, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.starting > len(g.waiters) { // its caller has been served before it began
+		return nil, errWithdrawn
+	}
+	c, err := g.pool.memory.claim(g.version.MemoryMB)
+	if err == nil {
+		g.placing = append(g.placing, c)
+	}
+	return c, err
 }
 
 // withdraw gives up starts without memory that nobody waits for. The caller holds the lock.
@@ -228,8 +250,7 @@ func (g *group) withdraw() {
 	for excess := g.starting - len(g.waiters); excess > 0 && len(g.placing) > 0; excess-- {
 		last := g.placing[len(g.placing)-1]
 		g.placing = g.placing[:len(g.placing)-1]
-		last.withdrew = true
-		last.cancel()
+		g.pool.memory.withdraw(last)
 	}
 }
 

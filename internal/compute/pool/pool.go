@@ -131,8 +131,12 @@ func (p *Pool) Close(ctx context.Context) {
 	<-done // starts end within MaxInit, calls with their sandbox
 }
 
-// reclaim stops idle instances, the longest idle first, until missing MB are on their way back.
-func (p *Pool) reclaim(missing int) {
+// reclaim stops idle instances, the longest idle first, until what the waiting miss is on its way back.
+func (p *Pool) reclaim() {
+	missing := p.memory.short()
+	if missing == 0 {
+		return
+	}
 	type candidate struct {
 		in   *Instance
 		idle time.Time
