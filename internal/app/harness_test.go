@@ -100,9 +100,22 @@ func (p *platform) send(method, service, path, contentType string, body []byte, 
 
 func send(t *testing.T, url string, creds aws.Credentials, region, method, service, path, contentType string, body []byte, header ...string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url+path, bytes.NewReader(body))
+	req, err := signed(t, url, creds, region, method, service, path, contentType, body, header...)
 	if err != nil {
 		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// signed makes a request with a signature.
+func signed(t *testing.T, url string, creds aws.Credentials, region, method, service, path, contentType string, body []byte, header ...string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(t.Context(), method, url+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
 	}
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
@@ -111,14 +124,7 @@ func send(t *testing.T, url string, creds aws.Credentials, region, method, servi
 		req.Header.Set(header[i], header[i+1])
 	}
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(t.Context(), creds, req, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
+	return req, v4.NewSigner().SignHTTP(t.Context(), creds, req, hex.EncodeToString(sum[:]), service, region, time.Now())
 }
 
 const rolePath = "arn:aws:iam::000000000000:role/test"

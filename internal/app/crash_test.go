@@ -1,0 +1,493 @@
+package app_test
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
+)
+
+// TestKillDaemon kills a daemon with SIGKILL at any moment while functions are created, changed, published, deleted and
+// invoked, again and again on one data directory. What it acknowledged is there afterwards, what it did not is there
+// whole or not at all, and nothing of it runs on. ARTESIAN_CRASH_ROUNDS is how often; 3 unless set.
+func TestKillDaemon(t *testing.T) {
+	rounds := 3
+	if s := os.Getenv("ARTESIAN_CRASH_ROUNDS"); s != "" {
+		rounds = atoi(t, s)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	w := &world{t: t, functions: map[string]*tracked{}, tags: map[string]string{}}
+	var key []byte
+	for round := range rounds + 1 {
+		c := launch(t, data)
+		if round == 0 {
+			c.role()
+			key = must(os.ReadFile(filepath.Join(data, admin.CredentialsFile)))(t)
+		}
+		if again := must(os.ReadFile(filepath.Join(data, admin.CredentialsFile)))(t); string(again) != string(key) {
+			t.Errorf("round %d: the credentials changed", round)
+		}
+		w.verify(c)
+		if round == rounds {
+			w.finish(c)
+			break
+		}
+		after := time.Duration(50+rand.IntN(850)) * time.Millisecond
+		if round == rounds-1 {
+			after += 1200 * time.Millisecond // some receipts are older than the last second
+		}
+		w.work(c, after)
+		w.clean(c)
+		if t.Failed() {
+			t.Fatalf("round %d, killed after %v; the daemon said: %s", round, after, c.said(t))
+		}
+	}
+	t.Logf("%d changes acknowledged, %d under way at a kill, %d calls, %d receipts looked for", w.changes, w.open, w.attempts, w.receipts)
+	if w.changes == 0 || w.open == 0 || w.receipts == 0 {
+		t.Error("the test has not seen what it is about")
+	}
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// state is all that clients see of a function. The zero value is one that does not exist.
+type state struct {
+	Exists   bool
+	Code     string // base64 SHA-256 of the package
+	Setting  string // value of the variable SETTING
+	Versions []published
+}
+
+type published struct{ Number, Code, Setting string }
+
+func (s state) equal(o state) bool {
+	return s.Exists == o.Exists && s.Code == o.Code && s.Setting == o.Setting && slices.Equal(s.Versions, o.Versions)
+}
+
+func (s state) update(code, setting string) state {
+	s.Exists, s.Code, s.Setting = true, code, setting
+	return s
+}
+
+// publish is s with its code under the next number, unless nothing has changed since the last.
+func (s state) publish() state {
+	if n := len(s.Versions); n > 0 && s.Versions[n-1].Code == s.Code && s.Versions[n-1].Setting == s.Setting {
+		return s
+	}
+	s.Versions = append(slices.Clone(s.Versions), published{strconv.Itoa(len(s.Versions) + 1), s.Code, s.Setting})
+	return s
+}
+
+// tracked is one function: what was acknowledged, and what else it may be since an answer is missing.
+type tracked struct {
+	name  string
+	sure  state
+	maybe []state
+}
+
+// acknowledged is an answered invocation.
+type acknowledged struct {
+	id string
+	at time.Time
+}
+
+// world is what the clients know.
+type world struct {
+	t         *testing.T
+	functions map[string]*tracked // each is one client's, or the verifier's
+	mu        sync.Mutex
+	tags      map[string]string // what the code of a package answers, by its hash
+	calls     []acknowledged
+	attempts  int
+	receipts  int // that were looked for
+	changes   int // that were acknowledged
+	open      int // that were under way at a kill
+	killed    time.Time
+	tree      string // name of the control group above all sandboxes; empty until one ran
+}
+
+// pack makes a package whose code answers a new tag.
+func (w *world) pack() (zip []byte, hash string) {
+	tag := strconv.FormatUint(rand.Uint64(), 36)
+	pad := make([]byte, 32<<10)
+	for i := range pad {
+		pad[i] = byte(rand.Uint32())
+	}
+	zip = zipOf(w.t, map[string]string{"app.py": "import os\ndef handler(e, c):\n  return ['" + tag + "', os.environ.get('SETTING', '')]\n", "pad": string(pad)})
+	sum := sha256.Sum256(zip)
+	hash = base64.StdEncoding.EncodeToString(sum[:])
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tags[hash] = tag
+	return zip, hash
+}
+
+// answer is what a function with that code and setting says.
+func (w *world) answer(code, setting string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fmt.Sprintf(`["%s", "%s"]`, w.tags[code], setting)
+}
+
+// work has clients change and call functions until the daemon is killed.
+func (w *world) work(c *child, after time.Duration) {
+	const clients, each = 4, 3
+	var wg sync.WaitGroup
+	for i := range clients {
+		var own []*tracked
+		for j := range each {
+			name := fmt.Sprintf("client%d-%d", i, j)
+			if w.functions[name] == nil {
+				w.functions[name] = &tracked{name: name}
+			}
+			own = append(own, w.functions[name])
+		}
+		wg.Go(func() {
+			for w.step(c, own[rand.IntN(len(own))]) {
+			}
+		})
+	}
+	time.Sleep(after) // the moment of the kill
+	before := below(c.pid())
+	w.tree = cmp.Or(w.tree, treeOf(before))
+	w.killed = time.Now()
+	c.kill()
+	within(w.t, 2*time.Second, "processes of the killed daemon run", func() string { return w.running(before, c) })
+	wg.Wait()
+	for _, f := range w.functions {
+		w.open += min(1, len(f.maybe))
+	}
+}
+
+// running names processes of a killed daemon: those that were below it, those in its sandboxes' cgroups and those that
+// have its functions' environment.
+func (w *world) running(before []process, c *child) string {
+	now := processes()
+	var left []string
+	for _, p := range before {
+		if now[p.pid].start == p.start {
+			left = append(left, fmt.Sprintf("pid %d was below it", p.pid))
+		}
+	}
+	for _, p := range having("environ", "AWS_ENDPOINT_URL="+c.url+"\x00") {
+		left = append(left, fmt.Sprintf("pid %d is a function", p.pid))
+	}
+	if w.tree != "" {
+		for _, p := range having("cgroup", w.tree) {
+			left = append(left, fmt.Sprintf("pid %d is in a sandbox's control group", p.pid))
+		}
+	}
+	return strings.Join(left, ", ")
+}
+
+// step does one thing to a function, and reports whether the daemon lives.
+func (w *world) step(c *child, f *tracked) bool {
+	switch n := rand.IntN(10); {
+	case !f.sure.Exists:
+		return w.create(c, f)
+	case n < 2:
+		return w.updateCode(c, f)
+	case n < 4:
+		setting := strconv.FormatUint(rand.Uint64(), 36)
+		return w.change(c, f, []state{f.sure.update(f.sure.Code, setting)}, "PUT", "/configuration",
+			spec{"Environment": spec{"Variables": spec{"SETTING": setting}}})
+	case n < 5:
+		return w.change(c, f, []state{f.sure.publish()}, "POST", "/versions", spec{})
+	case n == 5 && rand.IntN(3) == 0:
+		return w.change(c, f, []state{{}}, "DELETE", "", nil)
+	}
+	return w.invoke(c, f.name, "", w.answer(f.sure.Code, f.sure.Setting))
+}
+
+func (w *world) create(c *child, f *tracked) bool {
+	zip, hash := w.pack()
+	body := spec{"FunctionName": f.name, "Runtime": "python3.11", "Handler": "app.handler", "Role": rolePath, "Publish": rand.IntN(2) == 0,
+		"Code": spec{"ZipFile": base64.StdEncoding.EncodeToString(zip)}, "Environment": spec{"Variables": spec{"SETTING": "first"}}}
+	ways := []state{state{}.update(hash, "first")}
+	if body["Publish"] == true {
+		ways = append(ways, ways[0].publish())
+	}
+	return w.change(c, f, ways, "POST", "", body)
+}
+
+func (w *world) updateCode(c *child, f *tracked) bool {
+	zip, hash := w.pack()
+	body := spec{"ZipFile": base64.StdEncoding.EncodeToString(zip), "Publish": rand.IntN(2) == 0}
+	ways := []state{f.sure.update(hash, f.sure.Setting)}
+	if body["Publish"] == true {
+		ways = append(ways, ways[0].publish())
+	}
+	return w.change(c, f, ways, "PUT", "/code", body)
+}
+
+// change makes a request that takes a function through the states given, one after the other.
+func (w *world) change(c *child, f *tracked, through []state, method, path string, body any) bool {
+	f.maybe = through
+	full := "/2015-03-31/functions/" + f.name + path
+	if method == "POST" && path == "" {
+		full = "/2015-03-31/functions"
+	}
+	status, _, answer, err := c.try(method, "lambda", full, body)
+	if err != nil {
+		return false
+	}
+	if status/100 != 2 {
+		w.t.Errorf("%s %s: %d %s", method, full, status, answer)
+		return false
+	}
+	f.sure, f.maybe = through[len(through)-1], nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+	return true
+}
+
+// invoke calls a function, which must answer want.
+func (w *world) invoke(c *child, name, qualifier, want string) bool {
+	path := "/2015-03-31/functions/" + name + "/invocations"
+	if qualifier != "" {
+		path += "?Qualifier=" + qualifier
+	}
+	w.mu.Lock()
+	w.attempts++
+	w.mu.Unlock()
+	status, id, answer, err := c.try("POST", "lambda", path, []byte("{}"))
+	if err != nil {
+		return false
+	}
+	if status != http.StatusOK || string(answer) != want {
+		w.t.Errorf("%s:%s answers %d %s, want %s", name, qualifier, status, answer, want)
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, acknowledged{id, time.Now()})
+	return true
+}
+
+// clean waits until the machine is rid of what the killed daemon's sandboxes held.
+func (w *world) clean(c *child) {
+	w.t.Helper()
+	within(w.t, 2*time.Second, "loop devices of the killed daemon are attached", func() string {
+		files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		var left []string
+		for _, f := range files {
+			if b, _ := os.ReadFile(f); strings.HasPrefix(string(b), c.data) {
+				left = append(left, f+" "+strings.TrimSpace(string(b)))
+			}
+		}
+		return strings.Join(left, ", ")
+	})
+	mounts := must(os.ReadFile("/proc/self/mountinfo"))(w.t)
+	if strings.Contains(string(mounts), c.data) {
+		w.t.Errorf("mounts of the killed daemon are left:\n%s", mounts)
+	}
+}
+
+// verify compares a started daemon with what is known, and settles what was not.
+func (w *world) verify(c *child) {
+	w.t.Helper()
+	if left := groups(w.t, w.tree, true); len(left) > 0 {
+		w.t.Errorf("control groups of the killed daemon are left: %v", left)
+	}
+	var list struct {
+		Functions []struct{ FunctionName string }
+	}
+	w.read(c, "/2015-03-31/functions?MaxItems=50", &list)
+	seen := map[string]bool{}
+	for _, f := range list.Functions {
+		seen[f.FunctionName] = true
+	}
+	slots := make(chan struct{}, 4)
+	var wg sync.WaitGroup
+	for _, name := range slices.Sorted(maps.Keys(w.functions)) {
+		f := w.functions[name]
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			now := w.look(c, name)
+			if now.Exists != seen[name] {
+				w.t.Errorf("%s: get says it exists: %v; list says %v", name, now.Exists, seen[name])
+			}
+			allowed := append([]state{f.sure}, f.maybe...)
+			if !slices.ContainsFunc(allowed, now.equal) {
+				w.t.Errorf("%s is %+v;\nacknowledged, then under way: %+v", name, now, allowed)
+			}
+			f.sure, f.maybe = now, nil
+			w.callAll(c, name, now)
+		})
+	}
+	wg.Wait()
+	w.verifyReceipts(c)
+}
+
+// look reads all that can be seen of a function.
+func (w *world) look(c *child, name string) state {
+	type config struct {
+		CodeSha256, Version, State string
+		Environment                struct{ Variables map[string]string }
+	}
+	var f struct {
+		Configuration config
+		Code          struct{ Location string }
+	}
+	if !w.read(c, "/2015-03-31/functions/"+name, &f) {
+		return state{}
+	}
+	s := state{Exists: true, Code: f.Configuration.CodeSha256, Setting: f.Configuration.Environment.Variables["SETTING"]}
+	if f.Configuration.State != "Active" {
+		w.t.Errorf("%s is %s", name, f.Configuration.State)
+	}
+	var versions struct{ Versions []config }
+	w.read(c, "/2015-03-31/functions/"+name+"/versions", &versions)
+	for i, v := range versions.Versions {
+		if i == 0 && v.Version == faas.Latest {
+			continue
+		}
+		s.Versions = append(s.Versions, published{v.Version, v.CodeSha256, v.Environment.Variables["SETTING"]})
+	}
+	w.download(f.Code.Location, s.Code)
+	return s
+}
+
+// download fetches a package and compares its hash.
+func (w *world) download(location, code string) {
+	resp, err := http.Get(location)
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	defer resp.Body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, resp.Body); err != nil || base64.StdEncoding.EncodeToString(h.Sum(nil)) != code {
+		w.t.Errorf("%s is not the package %s: %v", location, code, err)
+	}
+}
+
+// callAll invokes a function and its last version.
+func (w *world) callAll(c *child, name string, s state) {
+	if !s.Exists {
+		return
+	}
+	w.invoke(c, name, "", w.answer(s.Code, s.Setting))
+	if n := len(s.Versions); n > 0 {
+		v := s.Versions[n-1]
+		w.invoke(c, name, v.Number, w.answer(v.Code, v.Setting))
+	}
+}
+
+// read gets JSON and reports whether there is any.
+func (w *world) read(c *child, path string, into any) bool {
+	status, _, b, err := c.try("GET", "lambda", path, nil)
+	if err != nil || status != http.StatusOK && status != http.StatusNotFound {
+		w.t.Errorf("GET %s: %d %s %v", path, status, b, err)
+		return false
+	}
+	if status == http.StatusOK {
+		if err := json.Unmarshal(b, into); err != nil {
+			w.t.Errorf("GET %s: %v", path, err)
+		}
+	}
+	return status == http.StatusOK
+}
+
+// verifyReceipts looks for the receipts of calls that were answered more than a second before the kill.
+func (w *world) verifyReceipts(c *child) {
+	w.t.Helper()
+	w.mu.Lock()
+	calls, attempts := w.calls, w.attempts
+	w.calls = nil
+	w.mu.Unlock()
+	old := 0
+	for _, a := range calls {
+		if w.killed.IsZero() || w.killed.Sub(a.at) <= time.Second {
+			continue
+		}
+		old++
+		status, _, b, err := c.try("GET", admin.Service, admin.ReceiptsPath+url.PathEscape(a.id), nil)
+		if err != nil || status != http.StatusOK {
+			w.t.Errorf("the receipt of a call answered %v before the kill: %d %s %v", w.killed.Sub(a.at), status, b, err)
+		}
+	}
+	w.receipts += old
+	var cost admin.Cost
+	if c.get(admin.CostPath, &cost); cost.Total.Calls > int64(attempts) || cost.Total.Calls < int64(w.receipts) {
+		w.t.Errorf("%d calls are in the bill; %d were made, %d of them long before a kill", cost.Total.Calls, attempts, w.receipts)
+	}
+}
+
+// finish stops the last daemon, which must leave nothing.
+func (w *world) finish(c *child) {
+	w.t.Helper()
+	if w.tree == "" || len(groups(w.t, w.tree, false)) == 0 {
+		w.t.Fatalf("the control groups of sandboxes were not found: %q", w.tree)
+	}
+	c.terminate()
+	if code := c.ended(10 * time.Second); code != 0 {
+		w.t.Errorf("exit status %d: %s", code, c.said(w.t))
+	}
+	if left := groups(w.t, w.tree, false); len(left) > 0 {
+		w.t.Errorf("a daemon that was stopped left %v", left)
+	}
+	w.clean(c)
+}
+
+var treeName = regexp.MustCompile(`artesian-[0-9a-f]{16}`)
+
+// treeOf returns the name of the control group that is above all sandboxes of a daemon, from the processes below it. It is
+// empty when no sandbox runs.
+func treeOf(processes []process) string {
+	for _, p := range processes {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid)) // it may have ended
+		if name := treeName.Find(b); name != nil {
+			return string(name)
+		}
+	}
+	return ""
+}
+
+// groups lists the control groups of that name in all hierarchies, or those below them.
+func groups(t *testing.T, name string, inside bool) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil // what went away meanwhile is gone
+		}
+		if inside && filepath.Base(filepath.Dir(path)) == name || !inside && d.Name() == name {
+			found = append(found, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
+}
