@@ -107,14 +107,13 @@ type outcome struct {
 	event, out, kind string
 }
 
-// TestCalls runs functions that go to the limits of what they may do and stay callable.
-func TestCalls(t *testing.T) {
-	for _, c := range []struct {
-		name, code string
-		calls      []outcome
-		printed    string // somewhere in the output
-	}{
-		{"threads", `
+// callable are functions that go to the limits of what they may do and stay callable.
+var callable = []struct {
+	name, code string
+	calls      []outcome
+	printed    string // somewhere in the output
+}{
+	{"threads", `
 import threading
 def handler(e, c):
     out = []
@@ -122,7 +121,7 @@ def handler(e, c):
     t.start(); t.join()
     return out
 `, []outcome{{`1`, `[1]`, ""}, {`2`, `[2]`, ""}}, ""},
-		{"a forked child returns from the handler", `
+	{"a forked child returns from the handler", `
 import os
 def handler(e, c):
     pid = os.fork()
@@ -130,7 +129,7 @@ def handler(e, c):
     else: print("child of", e)
     return "parent" if pid else "child"
 `, []outcome{{`1`, `"parent"`, ""}, {`2`, `"parent"`, ""}}, "child of 2"},
-		{"a forked child uses the channel", `
+	{"a forked child uses the channel", `
 import os
 def handler(e, c):
     pid = os.fork()
@@ -140,11 +139,11 @@ def handler(e, c):
     os.waitpid(pid, 0)
     return e
 `, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
-		{"a program it executes doesn't have the channel", `
+	{"a program it executes doesn't have the channel", `
 import subprocess, sys
 def handler(e, c): return subprocess.run([sys.executable, "-c", "import os; os.fstat(3)"], close_fds=False, stderr=subprocess.DEVNULL).returncode
 `, []outcome{{`1`, `1`, ""}}, ""},
-		{"multiprocessing", `
+	{"multiprocessing", `
 import multiprocessing
 def double(x, pipe): pipe.send(2 * x)
 def handler(e, c):
@@ -153,7 +152,7 @@ def handler(e, c):
     p.start(); p.join()
     return here.recv()
 `, []outcome{{`21`, `42`, ""}}, ""},
-		{"multiprocessing, started anew", `
+	{"multiprocessing, started anew", `
 import multiprocessing
 def double(x, pipe): pipe.send(2 * x)
 def handler(e, c):
@@ -162,33 +161,36 @@ def handler(e, c):
     p.start(); p.join()
     return here.recv() if here.poll() else p.exitcode
 `, []outcome{{`21`, `42`, ""}}, ""},
-		{"exit and quit are there", `
+	{"exit and quit are there", `
 def handler(e, c): return [callable(exit), callable(quit)]
 `, []outcome{{`1`, `[true, true]`, ""}}, ""},
-		{"its own output is closed", `
+	{"its own output is closed", `
 import sys
 def handler(e, c):
     sys.stdout.close()
     return e
 `, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
-		{"asyncio", `
+	{"asyncio", `
 import asyncio
 async def work(e): await asyncio.sleep(0); return e
 def handler(e, c): return asyncio.run(work(e))
 `, []outcome{{`1`, `1`, ""}, {`2`, `2`, ""}}, ""},
-		{"error in an error", `
+	{"error in an error", `
 class Bad(Exception):
     def __init__(self): self.x = "long " * 3
     def __str__(self): return self.x
 def handler(e, c): raise Bad()
 `, []outcome{{`1`, `{"errorMessage": "long long long ", "errorType": "Bad"`, "Bad"}}, "[ERROR] Bad: long long long"},
-		{"client context", `
+	{"client context", `
 def handler(e, c): return [c.client_context.custom, c.client_context.client.app_title, c.identity.cognito_identity_id]
 `, []outcome{{`context`, `[{"k": 1}, "app", "id"]`, ""}}, ""},
-		{"answer too large", `
+	{"answer too large", `
 def handler(e, c): return "x" * e
 `, []outcome{{`6291555`, "", "Function.ResponseSizeTooLarge"}, {`1`, `"x"`, ""}}, ""},
-	} {
+}
+
+func TestCalls(t *testing.T) {
+	for _, c := range callable {
 		t.Run(c.name, func(t *testing.T) {
 			f := start(t, "python3.9", c.code)
 			if err := f.init(); err != nil {
