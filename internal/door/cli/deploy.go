@@ -3,21 +3,16 @@ package cli
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"artesian/internal/door/cli/project"
-	"artesian/internal/door/gateway/admin"
 )
 
 type deployCmd struct {
@@ -39,6 +34,7 @@ type deployed struct {
 	ARN      string       `json:"arn"`
 	Action   string       `json:"action"` // created, updated or unchanged
 	Runtime  string       `json:"runtime"`
+	Served   string       `json:"served,omitempty"` // the interpreter that runs it
 	Handler  string       `json:"handler"`
 	CodeHash string       `json:"code_sha256"`
 	CodeSize int64        `json:"code_size"`
@@ -79,8 +75,12 @@ func (c *deployCmd) Run(s *session) error {
 	if c.JSON {
 		return s.json(d.done)
 	}
+	runs := d.done.Runtime
+	if d.done.Served != "" {
+		runs += ", served by " + d.done.Served
+	}
 	return s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
-		d.done.Action, d.done.Function, span(time.Since(start)), d.done.Runtime, d.done.Handler, size(d.done.CodeSize))
+		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
 }
 
 // step runs one part, says when it takes long, and notes its time.
@@ -116,53 +116,6 @@ func (d *deployment) build() error {
 	b.Cache = filepath.Join(cache, "artesian")
 	d.zip, err = b.Build(d.s.ctx, d.p, d.step)
 	return err
-}
-
-// interpreter settles the Python runtime, by default the newest that the daemon has, and returns an interpreter of that
-// version on this machine to install dependencies with.
-func (d *deployment) interpreter() (string, error) {
-	all, err := d.cl.runtimes(d.s.ctx)
-	if err != nil {
-		return "", err
-	}
-	var usable []admin.Runtime
-	for _, r := range all.Runtimes {
-		if strings.HasPrefix(r.Name, "python") && r.Note == "" {
-			usable = append(usable, r)
-		}
-	}
-	if len(usable) == 0 {
-		return "", errors.New("the daemon has no Python; install one (Debian: apt install python3) or add it: artesian runtime add PATH")
-	}
-	slices.SortFunc(usable, func(a, b admin.Runtime) int { return minor(a.Name) - minor(b.Name) })
-	serves := usable[len(usable)-1]
-	if d.p.Runtime == "" {
-		d.p.Runtime = serves.Name
-	}
-	// The daemon serves an exact version or else the next newer one; if there is neither, it says so itself at creation.
-	for _, r := range usable {
-		if minor(r.Name) >= minor(d.p.Runtime) {
-			serves = r
-			break
-		}
-	}
-	if _, err := os.Stat(serves.Path); err == nil {
-		return serves.Path, nil
-	}
-	path, err := exec.LookPath(serves.Name)
-	if err != nil && d.p.Requires != "" {
-		return "", fmt.Errorf("requirements.txt needs %s on this machine to be installed for the daemon's; it is not on the PATH", serves.Name)
-	}
-	return path, nil
-}
-
-// minor returns 12 of python3.12, and -1 of what has no such form.
-func minor(runtime string) int {
-	n, err := strconv.Atoi(strings.TrimPrefix(runtime, "python3."))
-	if err != nil {
-		return -1
-	}
-	return n
 }
 
 // publish creates the function or changes what differs, and waits until that is in force.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"artesian/internal/door/gateway/admin"
 )
 
 func folder(t *testing.T, files map[string]string) string {
@@ -31,7 +33,7 @@ func TestDeployCreatesThenChangesWhatDiffers(t *testing.T) {
 	if got.status != 0 {
 		t.Fatalf("%+v", got)
 	}
-	contains(t, got.out, "role", "create", "created my-function in", "runtime python3.12", "handler app.handler", "artesian invoke my-function")
+	contains(t, got.out, "role", "create", "created my-function in", "runtime python3.12, served by python 3.12.1 (/no/python3.12)", "handler app.handler", "artesian invoke my-function")
 	c := f.functions["my-function"]
 	if c.MemorySize != 256 || c.Role != "arn:aws:iam::000000000000:role/artesian-default" || c.Environment.Variables["A"] != "1,2" || c.State != "Active" {
 		t.Errorf("created %+v", c)
@@ -81,5 +83,14 @@ func TestDeployRefusals(t *testing.T) {
 	}
 	if len(f.functions) != 0 {
 		t.Errorf("made %v", f.functions)
+	}
+}
+
+func TestServer(t *testing.T) {
+	all := []admin.Runtime{{Name: "python3.13"}, {Name: "python3.11", Path: "a"}, {Name: "python3.11", Path: "b"}, {Name: "python3.9"}}
+	for want, expect := range map[int]admin.Runtime{13: all[0], 12: all[0], 11: all[1], 10: all[1], 9: all[3], 8: all[3], 14: all[0]} {
+		if got := server(all, want); got != expect {
+			t.Errorf("python3.%d is served by %+v, want %+v", want, got, expect)
+		}
 	}
 }
