@@ -15,6 +15,7 @@ import (
 const (
 	writers    = 16                    // groups that are written at the same time
 	hurryPause = 10 * time.Millisecond // the least time between two rounds
+	floodPause = 50 * time.Millisecond // the same while a group fills its frames: it gets 10 MB a second
 	failPause  = time.Second           // the same while the disk fails
 )
 
@@ -51,7 +52,6 @@ func (d *dirty) take() []*group {
 // flusher writes in rounds: one frame of each group that has something, several groups at a time. So a group that floods
 // gets no more of the disk than any other, and no group waits for more than a round.
 func (s *Store) flusher(ctx context.Context) {
-	pause := hurryPause
 	for {
 		select {
 		case <-s.wake:
@@ -60,12 +60,7 @@ func (s *Store) flusher(ctx context.Context) {
 		}
 		began := time.Now()
 		s.gather(ctx)
-		if s.round(ctx) {
-			pause = hurryPause
-		} else {
-			pause = failPause
-		}
-		if rest := pause - time.Since(began); rest > 0 {
+		if rest := s.round(ctx) - time.Since(began); rest > 0 {
 			select {
 			case <-time.After(rest):
 			case <-ctx.Done():
@@ -86,50 +81,55 @@ func (s *Store) gather(ctx context.Context) {
 	}
 }
 
-// round writes one frame for each group in need, and reports whether the disk took any, if there was one.
-func (s *Store) round(ctx context.Context) bool {
+// round writes one frame for each group in need, and returns the least time from its beginning to the next round.
+func (s *Store) round(ctx context.Context) time.Duration {
 	var (
-		work sync.WaitGroup
-		slot = make(chan struct{}, writers)
-		mu   sync.Mutex
-		bad  bool
+		work  sync.WaitGroup
+		slot  = make(chan struct{}, writers)
+		mu    sync.Mutex
+		pause = hurryPause
 	)
 	for _, g := range s.dirty.take() {
 		slot <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slot }()
-			if err := s.flush(ctx, g); err != nil {
-				mu.Lock()
-				bad = true
-				mu.Unlock()
-			}
+			p := s.flush(ctx, g)
+			mu.Lock()
+			pause = max(pause, p)
+			mu.Unlock()
 		})
 	}
 	work.Wait()
-	return !bad
+	return pause
 }
 
-// flush writes one frame of a group.
-func (s *Store) flush(ctx context.Context, g *group) error {
-	recs, epoch := g.take(s.cfg.Now())
+// flush writes one frame of a group. It returns how long the group should wait for its next.
+func (s *Store) flush(ctx context.Context, g *group) time.Duration {
+	recs, full, epoch := g.take(s.cfg.Now())
 	err := s.publish(ctx, g, recs, epoch)
 	if err != nil {
 		s.cfg.Logger.Warn("log events not written", "group", g.id.Name, "error", err)
 	}
 	s.settle(g, recs, epoch, err)
-	return err
+	switch {
+	case err != nil:
+		return failPause
+	case full:
+		return floodPause
+	}
+	return hurryPause
 }
 
-// take returns the records of the next frame; they stay in the buffer until they are settled.
-func (g *group) take(now time.Time) ([]record, int) {
+// take returns the records of the next frame, which stay in the buffer until they are settled, and whether they fill it.
+func (g *group) take(now time.Time) (recs []record, full bool, epoch int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.confess(now)
-	n := 0
-	for size := 0; n < len(g.pending) && size < frameBytes; n++ {
+	n, size := 0, 0
+	for ; n < len(g.pending) && size < frameBytes; n++ {
 		size += g.pending[n].size()
 	}
-	return g.pending[:n:n], g.epoch
+	return g.pending[:n:n], size >= frameBytes, g.epoch
 }
 
 // confess logs how many events were dropped, once there is room again. mu is held.

@@ -171,7 +171,7 @@ func decodeFrame(b []byte) (*frame, error) {
 		count := r.uint()
 		p.first, p.last = f.ingested+r.int(), f.ingested+r.int()
 		sizes[i] = r.uint()
-		if r.bad || count == 0 || count > uint64(len(b)) {
+		if r.bad || count == 0 || count > math.MaxInt32 {
 			return nil, errFrame
 		}
 		p.count, p.base = int(count), base

@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	readBatch   = 256     // messages asked for at once
+	firstBatch  = 8       // messages asked for at first; each time after four times as many
+	fullBatch   = 512     // until it is so many
 	readBytes   = 4 << 20 // of them; the last may go over
 	readTimeout = 10 * time.Second
 )
@@ -57,8 +58,8 @@ func (s *Store) at(ctx context.Context, subject string, seq uint64) (*message, e
 // scan calls fn for the messages of a subject in a span, in order, until fn returns false or an error. It holds at most
 // readBytes and one message at a time.
 func (s *Store) scan(ctx context.Context, subject string, in span, fn func(seq uint64, f *frame) (bool, error)) error {
-	for from := in.from; from < in.to; {
-		batch, more, err := s.batch(ctx, subject, from)
+	for from, n := in.from, firstBatch; from < in.to; n = min(4*n, fullBatch) {
+		batch, more, err := s.batch(ctx, subject, from, n)
 		if err != nil {
 			return err
 		}
@@ -82,9 +83,9 @@ func (s *Store) scan(ctx context.Context, subject string, in span, fn func(seq u
 	return nil
 }
 
-// batch reads messages of a subject from seq on, and reports whether there are more.
-func (s *Store) batch(ctx context.Context, subject string, from uint64) ([]message, bool, error) {
-	ask, err := json.Marshal(map[string]any{"seq": max(from, 1), "next_by_subj": subject, "batch": readBatch, "max_bytes": readBytes})
+// batch reads up to n messages of a subject from seq on, and reports whether there are more.
+func (s *Store) batch(ctx context.Context, subject string, from uint64, n int) ([]message, bool, error) {
+	ask, err := json.Marshal(map[string]any{"seq": max(from, 1), "next_by_subj": subject, "batch": n, "max_bytes": readBytes})
 	if err != nil {
 		return nil, false, unread(err)
 	}
