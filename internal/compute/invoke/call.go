@@ -79,8 +79,8 @@ func (c *call) run(in *pool.Instance) error {
 	if in.InitErr != nil {
 		c.reportInit(in, start)
 	}
-	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, start))
 	err := c.initialise(ctx, in)
+	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, start))
 	if err == nil {
 		c.fail, err = in.Invoke(ctx, lang.Call{
 			RequestID: c.inv.ID, FunctionARN: c.arn(), Deadline: deadline, Trace: c.inv.Trace,
@@ -139,7 +139,7 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 		c.usage.Run = c.v.Timeout
 		c.fail = lambda.TimeoutFailure(c.inv.ID, c.v.Timeout)
 	case errors.As(err, &reported):
-		c.usage.Outcome, c.fail = faas.OutcomeInit, reported
+		c.usage.Outcome, c.fail = faas.OutcomeInit, lambda.OfRequest(c.inv.ID, reported)
 	case errors.Is(err, lang.ErrExited):
 		exit := exitOf(in)
 		c.usage.Outcome = faas.OutcomeExit

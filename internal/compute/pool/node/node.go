@@ -85,7 +85,7 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		_ = sb.Close()
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	out, err := newOutput(sb, n.Now, log)
+	out, err := newOutput(sb, v, n.Now, log)
 	if err != nil {
 		_ = sb.Close()
 		log.Close()

@@ -4,9 +4,11 @@ import (
 	"sync"
 	"time"
 
+	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/lang/output"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
 )
 
 // printed implements pool.Output: what comes out of the pipe and the platform's own lines, in one order, into the log.
@@ -20,10 +22,14 @@ type printed struct {
 	tail    []byte
 }
 
-func newOutput(sb sandbox.Sandbox, now func() time.Time, log Log) (*printed, error) {
+func newOutput(sb sandbox.Sandbox, v *faas.Version, now func() time.Time, log Log) (*printed, error) {
 	p := &printed{log: log}
 	var err error
-	p.out, err = output.New(sb.Output(), now, p.Line)
+	p.out, err = output.New(sb.Output(), now, func(at time.Time, message string) {
+		if lambda.Wanted(v, message) {
+			p.Line(at, message)
+		}
+	})
 	return p, err
 }
 

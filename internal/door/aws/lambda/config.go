@@ -11,19 +11,10 @@ import (
 	"strings"
 	"time"
 
+	contract "artesian/internal/compute/lang/lambda"
 	"artesian/internal/door/aws/lambda/api"
 	"artesian/internal/faas"
 )
-
-// reserved are the names that a function's environment may not set
-// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
-var reserved = []string{
-	"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
-	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-	"AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
-	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-	"AWS_LAMBDA_MAX_CONCURRENCY",
-}
 
 var envName = regexp.MustCompile(`^[a-zA-Z]([a-zA-Z0-9_])+$`)
 
@@ -109,7 +100,10 @@ func checkVersion(v *faas.Version) error {
 func checkEnv(env map[string]string) error {
 	total := 0
 	for _, k := range slices.Sorted(maps.Keys(env)) {
-		if slices.Contains(reserved, k) {
+		if k == "AWS_LAMBDA_EXEC_WRAPPER" {
+			return refused("Environment.Variables.AWS_LAMBDA_EXEC_WRAPPER", "a wrapper", "none")
+		}
+		if contract.Reserved(k) {
 			return faas.Errorf(faas.Invalid, "Lambda was unable to configure your environment variables because the environment variables you have provided "+
 				"contains reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", k)
 		}
