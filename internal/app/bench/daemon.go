@@ -99,18 +99,6 @@ func (d *daemon) rss() int64 {
 	return 0
 }
 
-// cpu is the daemon's user and system time.
-func (d *daemon) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	u, _ := strconv.Atoi(f[11])
-	s, _ := strconv.Atoi(f[12])
-	return time.Duration(u+s) * 10 * time.Millisecond
-}
-
 // request makes a signed request, good for five minutes of reuse.
 func (d *daemon) request(method, service, path, contentType string, body []byte) (*http.Request, error) {
 	req, err := http.NewRequest(method, d.endpoint+path, bytes.NewReader(body))
