@@ -317,6 +317,8 @@ func (w *world) verify(c *child) {
 	if left := groups(w.t, w.tree, true); len(left) > 0 {
 		w.t.Errorf("control groups of the killed daemon are left: %v", left)
 	}
+	w.verifyReceipts(c, w.calls)
+	w.calls = nil
 	var list struct {
 		Functions []struct{ FunctionName string }
 	}
@@ -345,7 +347,6 @@ func (w *world) verify(c *child) {
 		})
 	}
 	wg.Wait()
-	w.verifyReceipts(c)
 }
 
 // look reads all that can be seen of a function.
@@ -419,12 +420,8 @@ func (w *world) read(c *child, path string, into any) bool {
 }
 
 // verifyReceipts looks for the receipts of calls that were answered more than a second before the kill.
-func (w *world) verifyReceipts(c *child) {
+func (w *world) verifyReceipts(c *child, calls []acknowledged) {
 	w.t.Helper()
-	w.mu.Lock()
-	calls, attempts := w.calls, w.attempts
-	w.calls = nil
-	w.mu.Unlock()
 	old := 0
 	for _, a := range calls {
 		if w.killed.IsZero() || w.killed.Sub(a.at) <= time.Second {
@@ -438,8 +435,8 @@ func (w *world) verifyReceipts(c *child) {
 	}
 	w.receipts += old
 	var cost admin.Cost
-	if c.get(admin.CostPath, &cost); cost.Total.Calls > int64(attempts) || cost.Total.Calls < int64(w.receipts) {
-		w.t.Errorf("%d calls are in the bill; %d were made, %d of them long before a kill", cost.Total.Calls, attempts, w.receipts)
+	if c.get(admin.CostPath, &cost); cost.Total.Calls > int64(w.attempts) || cost.Total.Calls < int64(w.receipts) {
+		w.t.Errorf("%d calls are in the bill; %d were made, %d of them long before a kill", cost.Total.Calls, w.attempts, w.receipts)
 	}
 }
 
