@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: build setup demo test check bench crash fuzz clean
 
 build: ## bin/artesian
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/artesian ./cmd/artesian
+	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/artesian ./cmd/artesian
 
 setup: ## install what demo and tests need and the machine does not have
 	scripts/setup
