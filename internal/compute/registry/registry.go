@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +20,8 @@ import (
 // The kinds of key that the registry owns in the store.
 const (
 	kindFunction = "function" // name → record of $LATEST
-	kindVersion  = "version"  // name:number → record of a published version
+	kindVersion  = "version"  // name:number → record of a published version, or that it was deleted
+	kindNumber   = "number"   // name → the next version's number, of a function that was deleted
 )
 
 // format is the version of the records' layout; a newer one is refused by the store's owner at start.
@@ -29,13 +30,21 @@ const format = 1
 // StaleRevision is the message of a change whose stated revision is not the current one.
 const StaleRevision = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
 
-// Record is what is stored for one function or one of its published versions.
+// Record is what is stored for one function or one of its published versions. A function's record holds its newest
+// published version as well: so one write publishes. The version gets a record of its own before the next one is published.
 type Record struct {
-	Format  int               `json:"format"`
-	Version faas.Version      `json:"version"`
-	Next    int               `json:"next,omitempty"` // number of the next published version; $LATEST only
-	Tags    map[string]string `json:"tags,omitempty"` // $LATEST only
-	Created time.Time         `json:"created"`
+	Format  int          `json:"format"`
+	Version faas.Version `json:"version"`
+	Created time.Time    `json:"created"`
+
+	// of $LATEST only
+	First  int               `json:"first,omitempty"`  // number of the first published version; lower ones were a deleted function's
+	Next   int               `json:"next,omitempty"`   // number of the next published version
+	Newest *Record           `json:"newest,omitempty"` // the version before Next, if any
+	Tags   map[string]string `json:"tags,omitempty"`
+
+	// of a published version only
+	Deleted bool `json:"deleted,omitempty"` // a number is never used again, so this stays
 
 	rev uint64
 }
@@ -45,6 +54,7 @@ type Store interface {
 	Create(ctx context.Context, key kv.Key, value []byte) (uint64, error)
 	Update(ctx context.Context, key kv.Key, value []byte, rev uint64) (uint64, error)
 	Delete(ctx context.Context, key kv.Key, rev uint64) error
+	Get(key kv.Key) (kv.Entry, bool)
 	Watch(kind string, fn func(kv.Entry, bool)) (stop func())
 }
 
@@ -141,11 +151,10 @@ func (r *Registry) Get(id faas.FunctionID, qualifier string) (*Record, error) {
 	if qualifier == "" || qualifier == faas.Latest {
 		return rec, nil
 	}
-	v, ok = r.versions.Load(versionKey{id, qualifier})
-	if n, err := strconv.Atoi(qualifier); !ok || err != nil || n >= rec.Next {
-		return nil, notFound(id, qualifier)
+	if v := r.published(rec, id, qualifier); v != nil {
+		return v, nil
 	}
-	return v.(*Record), nil
+	return nil, notFound(id, qualifier)
 }
 
 func notFound(id faas.FunctionID, qualifier string) error {
@@ -169,42 +178,65 @@ func (r *Registry) List(scope faas.Scope, after string, limit int) []*Record {
 	return out[:min(limit, len(out))]
 }
 
-// Versions returns $LATEST and the published versions of a function by number.
-func (r *Registry) Versions(id faas.FunctionID) ([]*Record, error) {
-	latest, err := r.Get(id, "")
-	if err != nil {
-		return nil, err
-	}
-	out := []*Record{latest}
-	for n := 1; n < latest.Next; n++ {
-		if rec, err := r.Get(id, strconv.Itoa(n)); err == nil {
-			out = append(out, rec)
-		}
-	}
-	return out, nil
-}
-
-// Create publishes a new function. Conflict when the name is taken.
-func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]string) (*Record, error) {
-	rec := &Record{Format: format, Version: v, Next: 1, Tags: tags, Created: r.now()}
+// Create makes a new function, and with publish its first version, which it returns then. Conflict when the name is taken.
+func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]string, publish bool) (*Record, error) {
+	id := v.ID.FunctionID
+	first := r.number(id)
+	rec := &Record{Format: format, Version: v, First: first, Next: first, Tags: tags, Created: r.now()}
 	r.stamp(&rec.Version)
+	if publish {
+		r.freeze(rec, "")
+	}
 	value, err := json.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("encode record: %w", err)
 	}
-	_, err = r.store.Create(ctx, functionKey(v.ID.FunctionID), value)
+	_, err = r.store.Create(ctx, functionKey(id), value)
 	if faas.KindOf(err) == faas.Conflict {
-		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + v.ID.Name}
+		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create function: %w", err)
 	}
+	r.sweep(ctx, id, 1, first)
+	if publish {
+		return rec.Newest, nil
+	}
 	return rec, nil
 }
 
-// Update changes $LATEST by mutate, which works on a copy. revision, when not empty, must be the current one. The new
-// record has a new revision.
-func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision string, mutate func(*Record) error) (*Record, error) {
+// Update changes $LATEST by mutate, which works on a copy, and gives it a new revision. revision, when not empty, must be
+// the current one. With publish, the same write publishes the result, and the published version is returned.
+func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision string, publish bool, mutate func(*Record) error) (*Record, error) {
+	rec, err := r.change(ctx, id, revision, func(rec *Record) error {
+		if err := mutate(rec); err != nil {
+			return err
+		}
+		r.stamp(&rec.Version)
+		if publish {
+			return r.publish(ctx, rec, "")
+		}
+		return nil
+	})
+	if err != nil || !publish {
+		return rec, err
+	}
+	return rec.Newest, nil
+}
+
+// Tag changes the tags of a function, which leaves its revision and its instances alone.
+func (r *Registry) Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error {
+	_, err := r.change(ctx, id, "", func(rec *Record) error {
+		tags := make(map[string]string, len(rec.Tags))
+		maps.Copy(tags, rec.Tags)
+		rec.Tags = tags
+		return mutate(tags)
+	})
+	return err
+}
+
+// change writes a function's record anew, unless another did so meanwhile. fn works on a copy.
+func (r *Registry) change(ctx context.Context, id faas.FunctionID, revision string, fn func(*Record) error) (*Record, error) {
 	old, err := r.Get(id, "")
 	if err != nil {
 		return nil, err
@@ -213,135 +245,60 @@ func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision stri
 		return nil, &faas.Error{Kind: faas.Precondition, Op: "update function", Message: StaleRevision}
 	}
 	rec := *old
-	if err := mutate(&rec); err != nil {
+	if err := fn(&rec); err != nil {
 		return nil, err
 	}
-	r.stamp(&rec.Version)
-	if err := r.put(ctx, &rec); err != nil {
-		return nil, err
+	value, err := json.Marshal(&rec)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	if _, err := r.store.Update(ctx, functionKey(id), value, old.rev); err != nil {
+		return nil, inProgress(err, id)
 	}
 	return &rec, nil
 }
 
-// Tag changes the tags of a function, which leaves its revision and its instances alone.
-func (r *Registry) Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error {
-	old, err := r.Get(id, "")
-	if err != nil {
-		return err
-	}
-	rec := *old
-	rec.Tags = make(map[string]string, len(old.Tags))
-	for k, v := range old.Tags {
-		rec.Tags[k] = v
-	}
-	if err := mutate(rec.Tags); err != nil {
-		return err
-	}
-	return r.put(ctx, &rec)
-}
-
-func (r *Registry) put(ctx context.Context, rec *Record) error {
-	value, err := json.Marshal(rec)
-	if err != nil {
-		return fmt.Errorf("encode record: %w", err)
-	}
-	_, err = r.store.Update(ctx, functionKey(rec.Version.ID.FunctionID), value, rec.rev)
+// inProgress is the error of a write that came second, in the words of Lambda's API.
+func inProgress(err error, id faas.FunctionID) error {
 	if faas.KindOf(err) == faas.Conflict {
-		return &faas.Error{Kind: faas.Conflict, Op: "update function",
-			Message: "The operation cannot be performed at this time. An update is in progress for resource: " + rec.Version.ID.FunctionID.ARN()}
+		return &faas.Error{Kind: faas.Conflict, Op: "update function", Cause: err,
+			Message: "The operation cannot be performed at this time. An update is in progress for resource: " + id.ARN()}
 	}
-	if err != nil {
-		return fmt.Errorf("update function: %w", err)
-	}
-	return nil
-}
-
-// Publish freezes $LATEST under the next number. When nothing changed since the last published version, that one is
-// returned. The number counts only once $LATEST's record says so, so a crash in between leaves nothing half visible.
-func (r *Registry) Publish(ctx context.Context, id faas.FunctionID, revision, codeSHA256, description string) (*Record, error) {
-	latest, err := r.Get(id, "")
-	if err != nil {
-		return nil, err
-	}
-	if revision != "" && revision != latest.Version.ID.Revision {
-		return nil, &faas.Error{Kind: faas.Precondition, Op: "publish version", Message: StaleRevision}
-	}
-	if codeSHA256 != "" && codeSHA256 != latest.Version.Code.SHA256 {
-		return nil, &faas.Error{Kind: faas.Invalid, Op: "publish version",
-			Message: "CodeSHA256 does not match the SHA256 of the function's code"}
-	}
-	if last, err := r.Get(id, strconv.Itoa(latest.Next-1)); err == nil && sameDeployment(last.Version, latest.Version) {
-		return last, nil
-	}
-	rec := &Record{Format: format, Version: latest.Version, Created: r.now()}
-	rec.Version.ID.Version = strconv.Itoa(latest.Next)
-	rec.Version.ID.Revision = faas.NewUUID()
-	if description != "" {
-		rec.Version.Description = description
-	}
-	value, err := json.Marshal(rec)
-	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
-	}
-	key := kv.Key{Scope: id.Scope, Kind: kindVersion, Name: id.Name + ":" + rec.Version.ID.Version}
-	if _, err := r.store.Create(ctx, key, value); faas.KindOf(err) == faas.Conflict {
-		// left by a publish that did not finish: replace it
-		v, ok := r.versions.Load(versionKey{id, rec.Version.ID.Version})
-		if !ok {
-			return nil, fmt.Errorf("publish version: %w", err)
-		}
-		if _, err := r.store.Update(ctx, key, value, v.(*Record).rev); err != nil {
-			return nil, fmt.Errorf("publish version: %w", err)
-		}
-	} else if err != nil {
-		return nil, fmt.Errorf("publish version: %w", err)
-	}
-	next := *latest
-	next.Next++
-	if err := r.put(ctx, &next); err != nil {
-		return nil, err
-	}
-	return rec, nil
-}
-
-func sameDeployment(a, b faas.Version) bool {
-	for _, v := range []*faas.Version{&a, &b} {
-		v.ID, v.Description, v.Modified = faas.VersionID{}, "", time.Time{}
-	}
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return string(x) == string(y)
+	return fmt.Errorf("update function: %w", err)
 }
 
 // Delete removes a function with all its versions, or one published version.
 func (r *Registry) Delete(ctx context.Context, id faas.FunctionID, qualifier string) error {
-	rec, err := r.Get(id, qualifier)
+	rec, err := r.Get(id, "")
 	if err != nil {
 		return err
 	}
 	if qualifier != "" && qualifier != faas.Latest {
-		return r.store.Delete(ctx, kv.Key{Scope: id.Scope, Kind: kindVersion, Name: id.Name + ":" + qualifier}, rec.rev)
+		return r.deleteVersion(ctx, rec, id, qualifier)
+	}
+	if err := r.keepNumber(ctx, id, rec.Next); err != nil {
+		return inProgress(err, id)
 	}
 	if err := r.store.Delete(ctx, functionKey(id), rec.rev); err != nil {
-		return fmt.Errorf("delete function: %w", err)
+		return inProgress(err, id)
 	}
-	for n := 1; n <= rec.Next; n++ { // the function is gone already; what is left of a crash here is swept at its next creation
-		if v, ok := r.versions.Load(versionKey{id, strconv.Itoa(n)}); ok {
-			key := kv.Key{Scope: id.Scope, Kind: kindVersion, Name: id.Name + ":" + strconv.Itoa(n)}
-			if err := r.store.Delete(ctx, key, v.(*Record).rev); err != nil {
-				return fmt.Errorf("delete version %d: %w", n, err)
-			}
-		}
-	}
+	r.sweep(ctx, id, rec.First, rec.Next)
 	return nil
 }
 
-// References returns every code hash that some function or version uses.
+// References returns every code hash that some function or version uses. Functions are read before versions, so that a
+// version on its way from one to the other is seen.
 func (r *Registry) References() map[string]bool {
 	used := make(map[string]bool)
 	for _, m := range []*sync.Map{&r.functions, &r.versions} {
 		m.Range(func(_, v any) bool {
-			used[v.(*Record).Version.Code.SHA256] = true
+			rec := v.(*Record)
+			if !rec.Deleted {
+				used[rec.Version.Code.SHA256] = true
+			}
+			if rec.Newest != nil {
+				used[rec.Newest.Version.Code.SHA256] = true
+			}
 			return true
 		})
 	}

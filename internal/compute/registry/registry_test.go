@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -72,8 +74,8 @@ func must[T any](t *testing.T) func(T, error) T {
 
 func TestLifeOfAFunction(t *testing.T) {
 	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)
-	created := rec(f.reg.Create(t.Context(), version("f", "a"), map[string]string{"k": "v"}))
-	if _, err := f.reg.Create(t.Context(), version("f", "b"), nil); faas.KindOf(err) != faas.Conflict {
+	created := rec(f.reg.Create(t.Context(), version("f", "a"), map[string]string{"k": "v"}, false))
+	if _, err := f.reg.Create(t.Context(), version("f", "b"), nil, false); faas.KindOf(err) != faas.Conflict {
 		t.Fatalf("second create: %v", err)
 	}
 	one := rec(f.reg.Publish(t.Context(), function("f"), "", "", "first"))
@@ -86,14 +88,14 @@ func TestLifeOfAFunction(t *testing.T) {
 	if _, err := f.reg.Publish(t.Context(), function("f"), "", "other", ""); faas.KindOf(err) != faas.Invalid {
 		t.Fatalf("wrong code hash: %v", err)
 	}
-	updated := rec(f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(r *registry.Record) error {
+	updated := rec(f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, false, func(r *registry.Record) error {
 		r.Version.Code.SHA256 = "b"
 		return nil
 	}))
 	if updated.Version.ID.Revision == created.Version.ID.Revision {
 		t.Fatal("the revision did not change")
 	}
-	if _, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(*registry.Record) error { return nil }); faas.KindOf(err) != faas.Precondition {
+	if _, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, false, func(*registry.Record) error { return nil }); faas.KindOf(err) != faas.Precondition {
 		t.Fatalf("stale revision: %v", err)
 	}
 	if v := rec(f.reg.Publish(t.Context(), function("f"), "", "", "")); v.Version.ID.Version != "2" || v.Version.Code.SHA256 != "b" {
@@ -127,14 +129,14 @@ func TestLifeOfAFunction(t *testing.T) {
 
 func TestOneOfManyUpdatesWins(t *testing.T) {
 	f := open(t, t.TempDir(), nil)
-	created := must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil))
+	created := must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil, false))
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	kinds := map[faas.Kind]int{}
 	won := 0
 	for i := range 16 {
 		wg.Go(func() {
-			_, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, func(r *registry.Record) error {
+			_, err := f.reg.Update(t.Context(), function("f"), created.Version.ID.Revision, false, func(r *registry.Record) error {
 				r.Version.Description = fmt.Sprint(i)
 				return nil
 			})
@@ -190,30 +192,90 @@ func (c *cut) Delete(ctx context.Context, k kv.Key, rev uint64) error {
 	return c.Store.Delete(ctx, k, rev)
 }
 
-// TestHalfPublishedIsInvisible stops a publication and a deletion between their two writes.
+// TestHalfPublishedIsInvisible stops publications and a deletion after every one of their writes.
 func TestHalfPublishedIsInvisible(t *testing.T) {
 	c := &cut{left: 2}
-	f := open(t, t.TempDir(), func(s registry.Store) registry.Store { c.Store = s; return c })
-	must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil))
-	if _, err := f.reg.Publish(t.Context(), function("f"), "", "", ""); !errors.Is(err, errCut) {
-		t.Fatal(err)
+	f, rec := open(t, t.TempDir(), func(s registry.Store) registry.Store { c.Store = s; return c }), must[*registry.Record](t)
+	set := func(sha string) func(*registry.Record) error {
+		return func(r *registry.Record) error { r.Version.Code.SHA256 = sha; return nil }
 	}
-	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
-		t.Fatalf("half published version: %v", err)
+	versions := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, r := range must[[]*registry.Record](t)(f.reg.Versions(function("f"))) {
+			got = append(got, r.Version.ID.Version+" "+r.Version.Code.SHA256)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
 	}
-	if list := must[[]*registry.Record](t)(f.reg.Versions(function("f"))); len(list) != 1 {
-		t.Fatalf("%d versions are listed", len(list))
+	rec(f.reg.Create(t.Context(), version("f", "a"), nil, false))
+	rec(f.reg.Publish(t.Context(), function("f"), "", "", ""))
+	for left := range 2 { // the version before gets its record, the function's record publishes
+		c.left = left
+		if _, err := f.reg.Update(t.Context(), function("f"), "", true, set("b")); !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		versions("$LATEST a", "1 a")
 	}
 	c.left = 100
-	if v := must[*registry.Record](t)(f.reg.Publish(t.Context(), function("f"), "", "", "again")); v.Version.ID.Version != "1" || v.Version.Description != "again" {
+	if v := rec(f.reg.Update(t.Context(), function("f"), "", true, set("b"))); v.Version.ID.Version != "2" {
 		t.Fatalf("%+v", v.Version)
 	}
-	c.left = 1
-	if err := f.reg.Delete(t.Context(), function("f"), ""); !errors.Is(err, errCut) {
+	versions("$LATEST b", "1 a", "2 b")
+	for left := range 2 { // the number is kept, the function goes
+		c.left = left
+		if err := f.reg.Delete(t.Context(), function("f"), ""); !errors.Is(err, errCut) {
+			t.Fatal(err)
+		}
+		versions("$LATEST b", "1 a", "2 b")
+	}
+	c.left = 2
+	if err := f.reg.Delete(t.Context(), function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
 		t.Fatalf("version of a deleted function: %v", err)
+	}
+	c.left = 100
+	rec(f.reg.Create(t.Context(), version("f", "c"), nil, true))
+	versions("$LATEST c", "3 c") // what was left of the first function does not come back, nor do its numbers
+	if used := f.reg.References(); len(used) != 1 || !used["c"] {
+		t.Fatalf("still referred to: %v", used)
+	}
+}
+
+// TestDeletedVersions stay so, and the number of none is given again.
+func TestDeletedVersions(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("delete", func(t *testing.T) {
+		f, rec := open(t, dir, nil), must[*registry.Record](t)
+		rec(f.reg.Create(t.Context(), version("f", "a"), nil, true))
+		for _, sha := range []string{"b", "c"} {
+			rec(f.reg.Update(t.Context(), function("f"), "", true, func(r *registry.Record) error { r.Version.Code.SHA256 = sha; return nil }))
+		}
+		for _, number := range []string{"1", "3"} {
+			if err := f.reg.Delete(t.Context(), function("f"), number); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, number := range []string{"0", "1", "3", "4", "02", "+2", "x"} {
+			if err := f.reg.Delete(t.Context(), function("f"), number); faas.KindOf(err) != faas.NotFound {
+				t.Errorf("%s: %v", number, err)
+			}
+		}
+		if used := f.reg.References(); len(used) != 2 || !used["b"] || !used["c"] {
+			t.Errorf("%v", used)
+		}
+	})
+	f := open(t, dir, nil)
+	if v := must[*registry.Record](t)(f.reg.Publish(t.Context(), function("f"), "", "", "")); v.Version.ID.Version != "4" {
+		t.Errorf("%+v", v.Version.ID)
+	}
+	for number, there := range map[string]bool{"1": false, "2": true, "3": false, "4": true} {
+		if _, err := f.reg.Resolve(function("f"), number); (err == nil) != there {
+			t.Errorf("version %s: %v", number, err)
+		}
 	}
 }
 
@@ -222,7 +284,7 @@ func TestReopenFindsEverything(t *testing.T) {
 	t.Run("write", func(t *testing.T) {
 		f := open(t, dir, nil)
 		for i := range 25 {
-			must[*registry.Record](t)(f.reg.Create(t.Context(), version(fmt.Sprintf("f%02d", i), "a"), nil))
+			must[*registry.Record](t)(f.reg.Create(t.Context(), version(fmt.Sprintf("f%02d", i), "a"), nil, false))
 		}
 		must[*registry.Record](t)(f.reg.Publish(t.Context(), function("f07"), "", "", ""))
 	})
@@ -245,5 +307,50 @@ func TestReopenFindsEverything(t *testing.T) {
 	other := faas.FunctionID{Scope: faas.Scope{Account: scope.Account, Region: "eu-west-1"}, Name: "f07"}
 	if _, err := f.reg.Resolve(other, ""); faas.KindOf(err) != faas.NotFound {
 		t.Fatalf("another region sees it: %v", err)
+	}
+}
+
+// TestPublishedVersionsNeverChange publishes and updates from all sides: what an answered publication said stays so.
+func TestPublishedVersionsNeverChange(t *testing.T) {
+	f := open(t, t.TempDir(), nil)
+	must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "first"), nil, false))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	said := map[string]faas.Version{}
+	for i := range 6 {
+		wg.Go(func() {
+			for j := range 25 {
+				_, err := f.reg.Update(t.Context(), function("f"), "", false, func(r *registry.Record) error {
+					r.Version.Code.SHA256 = fmt.Sprintf("%d-%d", i, j)
+					return nil
+				})
+				if err != nil && faas.KindOf(err) != faas.Conflict {
+					t.Error(err)
+				}
+				rec, err := f.reg.Publish(t.Context(), function("f"), "", "", fmt.Sprint(i))
+				if err != nil {
+					if faas.KindOf(err) != faas.Conflict {
+						t.Error(err)
+					}
+					continue
+				}
+				mu.Lock()
+				if old, ok := said[rec.Version.ID.Version]; ok && !reflect.DeepEqual(old, rec.Version) {
+					t.Errorf("version %s was published as %+v and as %+v", rec.Version.ID.Version, old, rec.Version)
+				}
+				said[rec.Version.ID.Version] = rec.Version
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(said) < 10 {
+		t.Fatalf("only %d versions were published", len(said))
+	}
+	for number, want := range said {
+		got := must[*faas.Version](t)(f.reg.Resolve(function("f"), number))
+		if got.Code != want.Code || got.ID != want.ID || got.Description != want.Description {
+			t.Errorf("version %s was published as %+v and is %+v", number, want, *got)
+		}
 	}
 }

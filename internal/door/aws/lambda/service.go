@@ -19,8 +19,8 @@ type Functions interface {
 	Get(id faas.FunctionID, qualifier string) (*registry.Record, error)
 	List(scope faas.Scope, after string, limit int) []*registry.Record
 	Versions(id faas.FunctionID) ([]*registry.Record, error)
-	Create(ctx context.Context, v faas.Version, tags map[string]string) (*registry.Record, error)
-	Update(ctx context.Context, id faas.FunctionID, revision string, mutate func(*registry.Record) error) (*registry.Record, error)
+	Create(ctx context.Context, v faas.Version, tags map[string]string, publish bool) (*registry.Record, error)
+	Update(ctx context.Context, id faas.FunctionID, revision string, publish bool, mutate func(*registry.Record) error) (*registry.Record, error)
 	Publish(ctx context.Context, id faas.FunctionID, revision, codeSHA256, description string) (*registry.Record, error)
 	Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error
 	Delete(ctx context.Context, id faas.FunctionID, qualifier string) error
@@ -154,17 +154,11 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if v.Code, err = s.cfg.Packages.Put(ctx, in.Code.ZipFile); err != nil {
 		return nil, err
 	}
-	rec, err := s.cfg.Functions.Create(ctx, v, in.Tags)
+	rec, err := s.cfg.Functions.Create(ctx, v, in.Tags, value(in.Publish))
 	if err != nil {
 		return nil, err
 	}
-	if value(in.Publish) {
-		if rec, err = s.cfg.Functions.Publish(ctx, id, "", "", ""); err != nil {
-			return nil, err
-		}
-		return configuration(&rec.Version, true), nil
-	}
-	return configuration(&rec.Version, false), nil
+	return configuration(&rec.Version, value(in.Publish)), nil
 }
 
 // checkServed refuses what would be accepted now and fail at every call.
@@ -243,20 +237,14 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 		v.Code = code
 		return configuration(&v, false), nil
 	}
-	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), func(r *registry.Record) error {
+	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), value(in.Publish), func(r *registry.Record) error {
 		r.Version.Code = code
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if value(in.Publish) {
-		if rec, err = s.cfg.Functions.Publish(ctx, id, "", "", ""); err != nil {
-			return nil, err
-		}
-		return configuration(&rec.Version, true), nil
-	}
-	return configuration(&rec.Version, false), nil
+	return configuration(&rec.Version, value(in.Publish)), nil
 }
 
 // UpdateFunctionConfiguration implements api.Service.
@@ -265,7 +253,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 	if err != nil {
 		return nil, err
 	}
-	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), func(r *registry.Record) error {
+	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), false, func(r *registry.Record) error {
 		if err := (settings{description: in.Description, handler: in.Handler, role: in.Role, runtime: in.Runtime, memory: in.MemorySize,
 			timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
 			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
@@ -325,7 +313,7 @@ func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput)
 			out.NextMarker = ptr(recs[i-1].Version.ID.Name)
 			break
 		}
-		out.Functions = append(out.Functions, *configuration(&rec.Version, false))
+		out.Functions = append(out.Functions, listed(&rec.Version, false))
 	}
 	return out, nil
 }
@@ -350,7 +338,7 @@ func (s *Service) listAllVersions(scope faas.Scope, marker string, size int) (*a
 				out.NextMarker = ptr(last.Version.ID.Name + ":" + last.Version.ID.Version)
 				return out, nil
 			}
-			out.Functions = append(out.Functions, *configuration(&rec.Version, true))
+			out.Functions = append(out.Functions, listed(&rec.Version, true))
 			last = rec
 		}
 		next := s.cfg.Functions.List(scope, id.Name, 1)
