@@ -185,6 +185,15 @@ func configuration(v *faas.Version, qualified bool) *api.FunctionConfiguration {
 	return c
 }
 
+// listed is what a list of functions tells of a version: not where it stands
+// (https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html).
+func listed(v *faas.Version, qualified bool) api.FunctionConfiguration {
+	c := *configuration(v, qualified)
+	c.State, c.StateReason, c.StateReasonCode = nil, nil, nil
+	c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = nil, nil, nil
+	return c
+}
+
 func loggingConfig(l faas.Logging) *api.LoggingConfig {
 	c := &api.LoggingConfig{LogFormat: ptr(l.Format), LogGroup: ptr(l.Group)}
 	if l.Format == "JSON" {
