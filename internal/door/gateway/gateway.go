@@ -96,7 +96,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if !g.knownHost(r.Host) {
-		writeError(w, http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
+		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
 	}
 	for prefix, h := range g.cfg.Open {
@@ -115,11 +115,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	s, ok := g.cfg.Services[name]
 	switch {
 	case name == "":
-		writeError(w, http.StatusForbidden, "MissingAuthenticationToken",
-			"Missing Authentication Token: sign the request with AWS Signature Version 4; `artesian env` prints the credentials.")
+		unsigned(w, r)
 		return
 	case !ok:
-		writeError(w, http.StatusNotImplemented, "UnknownService", "The service "+quote(name)+" is not built.")
+		unknownService(w, r, name)
 		return
 	}
 	var body []byte
