@@ -44,7 +44,7 @@ func (l *Ledger) checkpoint(ctx context.Context) {
 
 // refresh learns what the journals hold, after an append whose acknowledgement was lost.
 func (l *Ledger) refresh(ctx context.Context) error {
-	days, err := journal.Open(ctx, l.eng, "usage-days", journal.Limits{})
+	days, err := l.open(ctx, daysLog)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,12 @@ import (
 	"artesian/internal/faas"
 )
 
+// The journals of a ledger.
+const (
+	usageLog = "usage"
+	daysLog  = "usage-days"
+)
+
 // Config of a Ledger. Zero fields have the defaults named.
 type Config struct {
 	Every      time.Duration // how long records gather before they are written; 200 ms, at most 500 ms
@@ -63,10 +69,9 @@ func (c *Config) defaults() error {
 
 // Ledger is the open ledger of an installation. It is safe for concurrent use. There is one Ledger for an engine.
 type Ledger struct {
-	cfg   Config
-	eng   *engine.Engine
-	usage *journal.Journal
-
+	cfg        Config
+	open       func(ctx context.Context, name string) (log, error)
+	usage      log
 	groupBytes int
 
 	wake   chan struct{} // there is something to write
@@ -79,7 +84,7 @@ type Ledger struct {
 
 	// mu guards what follows. It is never held while waiting for anything.
 	mu       sync.Mutex
-	days     *journal.Journal // changed by the writer only
+	days     log // changed by the writer only
 	queue    []faas.Usage
 	inflight []faas.Usage // taken by the writer, not yet known to be durable
 	overflow sums         // not durable either; nil when empty
@@ -91,21 +96,34 @@ type Ledger struct {
 	ended    bool
 }
 
+// log is a journal.
+type log interface {
+	Append(ctx context.Context, expect journal.Seq, recs ...journal.Record) (journal.Seq, error)
+	Replay(ctx context.Context, from journal.Seq, fn func(journal.Seq, journal.Record) error) error
+	TrimBefore(ctx context.Context, seq journal.Seq) error
+	Last() journal.Seq
+}
+
 // Open opens the ledger, or makes it, and returns once its state is in memory. Unavailable: it cannot be read now. A
 // damaged ledger, or one of a newer format, is refused and left alone.
 func Open(ctx context.Context, eng *engine.Engine, cfg Config) (*Ledger, error) {
+	return start(ctx, cfg, min(groupBytes, eng.MaxPayload()/2), func(ctx context.Context, name string) (log, error) {
+		return journal.Open(ctx, eng, name, journal.Limits{})
+	})
+}
+
+// start opens a ledger on the logs that open returns, with groups of about so many bytes.
+func start(ctx context.Context, cfg Config, groupBytes int, open func(context.Context, string) (log, error)) (*Ledger, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	l := &Ledger{cfg: cfg, eng: eng, wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
-	l.groupBytes = min(groupBytes, eng.MaxPayload()/2)
-	l.index = newIndex(cfg.Receipts)
-	l.state = newState()
+	l := &Ledger{cfg: cfg, open: open, groupBytes: groupBytes, index: newIndex(cfg.Receipts), state: newState(),
+		wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
 	var err error
-	if l.usage, err = journal.Open(ctx, eng, "usage", journal.Limits{}); err != nil {
+	if l.usage, err = open(ctx, usageLog); err != nil {
 		return nil, fmt.Errorf("open usage ledger: %w", err)
 	}
-	if l.days, err = journal.Open(ctx, eng, "usage-days", journal.Limits{}); err != nil {
+	if l.days, err = open(ctx, daysLog); err != nil {
 		return nil, fmt.Errorf("open usage ledger: %w", err)
 	}
 	l.last = l.usage.Last()
@@ -136,7 +154,7 @@ func (l *Ledger) Record(u faas.Usage) {
 	} else {
 		l.queue = append(l.queue, u)
 	}
-	if len(l.queue) == 1 || l.overflow != nil {
+	if n := len(l.queue); n == 1 || n == hurryRecords || l.overflow != nil {
 		l.nudge()
 	}
 }
@@ -162,7 +180,7 @@ func (l *Ledger) nudge() {
 // Flush returns when everything recorded before is durable, or with the reason why it is not.
 func (l *Ledger) Flush(ctx context.Context) error {
 	l.mu.Lock()
-	if len(l.queue)+len(l.inflight) == 0 && l.overflow == nil {
+	if len(l.queue)+len(l.inflight)+len(l.spilled) == 0 && l.overflow == nil {
 		l.mu.Unlock()
 		return nil
 	}

@@ -78,10 +78,12 @@ func (l *Ledger) write() {
 func (l *Ledger) told(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.waiters {
-		w <- err
+	if err != nil || len(l.queue)+len(l.inflight)+len(l.spilled) == 0 && l.overflow == nil { // else more came meanwhile: next time
+		for _, w := range l.waiters {
+			w <- err
+		}
+		l.waiters = nil
 	}
-	l.waiters = nil
 	if failing := err != nil; failing != l.failing {
 		l.failing = failing
 		if failing {
