@@ -37,9 +37,11 @@ import (
 // bookFile is the price book, for its owner to edit.
 const bookFile = "prices.json"
 
-// How long a stop may take: running calls get drainTime to end, everything within stopTime.
+// How long a stop may take: running calls get drainTime to end, callers of those that are cut get tellTime to take their
+// answer, everything is over within stopTime.
 const (
 	drainTime = 7 * time.Second
+	tellTime  = 500 * time.Millisecond
 	stopTime  = 9 * time.Second
 )
 
@@ -66,11 +68,12 @@ type App struct {
 	server    *http.Server
 	listener  net.Listener
 
-	ready   atomic.Bool
-	closing context.Context // ends when the daemon stops, for what would go on for ever
-	close   context.CancelFunc
-	stopped chan error // the server's end
-	stops   []func(context.Context) error
+	ready      atomic.Bool
+	closing    context.Context // ends when the daemon begins to stop, for what would go on for ever
+	close      context.CancelFunc
+	drainUntil time.Time  // when running calls are cut; set by Stop
+	stopped    chan error // the server's end
+	stops      []func(context.Context) error
 }
 
 // heapLimit is the soft limit of the daemon's own memory, in bytes, unless GOMEMLIMIT says another: embedded JetStream's
@@ -83,6 +86,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 		debug.SetMemoryLimit(heapLimit)
 	}
 	a := &App{cfg: cfg, stopped: make(chan error, 1)}
+	a.closing, a.close = context.WithCancel(context.Background())
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -93,9 +97,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.publish,
 	} {
 		if err := step(ctx); err != nil {
-			stopCtx, cancel := context.WithTimeout(context.Background(), stopTime)
-			defer cancel()
-			_ = a.Stop(stopCtx)
+			_ = a.Stop(context.Background())
 			return nil, err
 		}
 	}
@@ -114,8 +116,12 @@ func (a *App) Guarantees() []sandbox.Guarantee { return a.maker.Report() }
 // Done yields the error that ended the server by itself.
 func (a *App) Done() <-chan error { return a.stopped }
 
-// Stop drains and stops everything, in reverse order of its start, as far as ctx allows.
+// Stop drains and stops everything, in reverse order of its start, as far as ctx allows and within stopTime.
 func (a *App) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	a.drainUntil = time.Now().Add(drainTime)
+	a.close()
 	a.ready.Store(false)
 	var all []error
 	for i := len(a.stops) - 1; i >= 0; i-- {
@@ -208,9 +214,15 @@ func (a *App) serve(context.Context) error {
 	a.server = gateway.NewServer(a.gateway, a.cfg.Logger)
 	go func() { a.stopped <- a.server.Serve(a.listener) }()
 	a.onStop(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, drainTime)
+		draining, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
-		if err := a.server.Shutdown(ctx); err != nil {
+		if a.server.Shutdown(draining) == nil {
+			return nil
+		}
+		a.pool.Close(draining) // its time is over: running calls are cut, and their callers told
+		ctx, cancel = context.WithTimeout(ctx, tellTime)
+		defer cancel()
+		if a.server.Shutdown(ctx) != nil {
 			return a.server.Close()
 		}
 		return nil

@@ -38,7 +38,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	}
 	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
 	a.onStop(func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, drainTime)
+		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
 		a.pool.Close(ctx)
 		return nil

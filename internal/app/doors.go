@@ -29,8 +29,6 @@ import (
 
 // openDoors puts the services behind the gateway.
 func (a *App) openDoors(context.Context) error {
-	a.closing, a.close = context.WithCancel(context.Background())
-	a.onStop(func(context.Context) error { a.close(); return nil })
 	functions := lambda.New(lambda.Config{
 		Functions:     a.functions,
 		Packages:      a.packages,
