@@ -129,6 +129,20 @@ func (b *book) all(scope *faas.Scope, pass func(name string) bool) []*known {
 	return out
 }
 
+// incarnations returns those of all groups, and false when there is a group that this version cannot read.
+func (b *book) incarnations() (map[orphan]bool, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	live := map[orphan]bool{}
+	for id, k := range b.groups {
+		if k.Version != entryVersion {
+			return nil, false
+		}
+		live[orphan{id.Scope, k.Incarnation}] = true
+	}
+	return live, true
+}
+
 func (id GroupID) key() kv.Key { return kv.Key{Scope: id.Scope, Kind: groupKind, Name: id.Name} }
 
 func (e *groupEntry) encode() ([]byte, error) {

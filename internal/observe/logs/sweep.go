@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"artesian/internal/engine/kv"
 	"artesian/internal/faas"
 )
 
@@ -68,31 +69,43 @@ func (s *Store) trimSize(ctx context.Context, k *known, now totals) error {
 	return s.trim(ctx, k, func(t *totals) bool { return t.bytes+limit >= now.bytes })
 }
 
-// sweepOrphans removes events and streams of incarnations that no group has: a crash came between the two steps of a
-// deletion. A group's entry is there before its first event, so what is listed first and has no entry afterwards is left over.
+// sweepOrphans removes events and streams of incarnations that no group has: a crash came between the steps of a deletion.
+// A group's entry is there before anything of it, so what is listed first and has no entry afterwards is left over.
 func (s *Store) sweepOrphans(ctx context.Context) error {
 	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter("logs.>"))
 	if err != nil {
 		return unread(err)
 	}
-	live := map[string]bool{}
-	s.book.mu.RLock()
-	for _, k := range s.book.groups {
-		live[k.Incarnation] = true
-		if k.Version != entryVersion { // whose incarnation is not known
-			s.book.mu.RUnlock()
-			return nil
+	found := map[orphan]bool{}
+	for subject := range info.State.Subjects {
+		if p := strings.Split(subject, "."); len(p) == 5 {
+			found[orphan{faas.Scope{Account: p[1], Region: p[2]}, p[3]}] = true
 		}
 	}
-	s.book.mu.RUnlock()
-	for subject := range info.State.Subjects {
-		p := strings.Split(subject, ".")
-		if len(p) != 5 || live[p[3]] {
+	for _, kind := range [...]string{streamKind, goneKind} {
+		stop := s.kv.Watch(kind, func(e kv.Entry, _ bool) {
+			incarnation, _, _ := strings.Cut(e.Key.Name, "/")
+			found[orphan{e.Key.Scope, incarnation}] = true
+		})
+		stop()
+	}
+	live, known := s.book.incarnations()
+	if !known {
+		return nil
+	}
+	for o := range found {
+		if live[o] {
 			continue
 		}
-		if err := s.clear(ctx, faas.Scope{Account: p[1], Region: p[2]}, p[3]); err != nil {
+		if err := s.clear(ctx, o.scope, o.incarnation); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// orphan is an incarnation of a group of which something was found.
+type orphan struct {
+	scope       faas.Scope
+	incarnation string
 }
