@@ -327,7 +327,8 @@ func TestModel(t *testing.T) {
 			"drop stream": m.deleteStream,
 			"drop group":  m.deleteGroup,
 			"restart":     m.reopen,
-			"":            m.check,
+			"read":        m.check,
 		})
+		m.check(r)
 	})
 }
