@@ -87,9 +87,6 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 	}
 	a := &App{cfg: cfg, stopped: make(chan error, 1)}
 	a.closing, a.close = context.WithCancel(context.Background())
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
 	if err := a.cfg.load(); err != nil {
 		return nil, err
 	}

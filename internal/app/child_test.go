@@ -141,8 +141,8 @@ func (c *child) ended(within time.Duration) int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// refusal runs a daemon that must not come up, and returns the one sentence that it says.
-func refusal(t *testing.T, args ...string) string {
+// mustRefuse runs a daemon that must not come up, and returns the one sentence that it says.
+func mustRefuse(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program(t), append([]string{"up"}, args...)...)
