@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"artesian/internal/compute/pool"
@@ -122,7 +123,11 @@ func (i *Invoker) notRun(ctx context.Context, c *call, err error) error {
 	}
 	i.cfg.Meter.Record(c.usage)
 	if faas.KindOf(err) == faas.Internal && ctx.Err() == nil {
-		return &faas.Error{Kind: faas.Unavailable, Op: "invoke", Message: "The function could not be started on this node.", Cause: err}
+		message := "The function could not be started on this node."
+		if errors.Is(err, syscall.ENOSPC) {
+			message = "The function could not be started on this node: its disk is full."
+		}
+		return &faas.Error{Kind: faas.Unavailable, Op: "invoke", Message: message, Cause: err}
 	}
 	return err
 }
