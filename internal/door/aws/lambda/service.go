@@ -134,8 +134,8 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if in.Runtime == nil {
 		return nil, faas.Errorf(faas.Invalid, "Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if in.Code == nil || len(in.Code.ZipFile) == 0 {
-		return nil, faas.Errorf(faas.Invalid, "Code.ZipFile is required: please provide a source for function code.")
+	if err := checkZip("Code.ZipFile", value(in.Code).ZipFile); err != nil {
+		return nil, err
 	}
 	if err := (settings{description: in.Description, handler: in.Handler, role: &in.Role, runtime: in.Runtime, memory: in.MemorySize,
 		timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
@@ -222,8 +222,8 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	if err != nil {
 		return nil, err
 	}
-	if len(in.ZipFile) == 0 {
-		return nil, faas.Errorf(faas.Invalid, "ZipFile is required: please provide a source for function code.")
+	if err := checkZip("ZipFile", in.ZipFile); err != nil {
+		return nil, err
 	}
 	if r := value(in.RevisionId); r != "" && r != old.Version.ID.Revision { // spares the upload; Update decides
 		return nil, &faas.Error{Kind: faas.Precondition, Op: "update code", Message: registry.StaleRevision}
@@ -294,7 +294,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 	if err := s.cfg.Functions.Delete(ctx, id, q); err != nil {
 		return nil, err
 	}
-	return &api.DeleteFunctionOutput{}, nil
+	return &api.DeleteFunctionOutput{StatusCode: ptr(int32(204))}, nil
 }
 
 const maxPage = 50 // of functions and versions, as AWS documents
@@ -462,17 +462,4 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput)
 		return nil, err
 	}
 	return &api.UntagResourceOutput{}, nil
-}
-
-// checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters.
-func checkTags(tags map[string]string) error {
-	if len(tags) > 50 {
-		return faas.Errorf(faas.Invalid, "Tags: %d are given; at most 50 are allowed", len(tags))
-	}
-	for k, v := range tags {
-		if len(k) == 0 || len(k) > 128 || len(v) > 256 {
-			return faas.Errorf(faas.Invalid, "Tags: a key has 1 to 128 characters and a value up to 256; %q has not", k)
-		}
-	}
-	return nil
 }

@@ -137,7 +137,7 @@ func TestTooLarge(t *testing.T) {
 	if got := s.Limit(invoke); got != faas.MaxRequestBytes {
 		t.Errorf("limit of Invoke %d", got)
 	}
-	if got := s.Limit(httptest.NewRequest("POST", "/2015-03-31/functions", nil)); got != 69905067 {
+	if got := s.Limit(httptest.NewRequest("POST", "/2015-03-31/functions", nil)); got != 70167211 {
 		t.Errorf("limit of CreateFunction %d", got)
 	}
 	w := send(s, "POST", "/2015-03-31/functions/f/invocations", strings.Repeat(" ", faas.MaxRequestBytes+1))
