@@ -31,7 +31,9 @@ func (p *platform) badSignatures(t *testing.T) {
 		ask("body changed on the way", func(s *signing) { s.method, s.body, s.sent = "POST", `{"FunctionName":"a"}`, `{"FunctionName":"b"}` }, 403, "InvalidSignatureException", ""),
 		ask("path changed on the way", func(s *signing) { s.goes = functionsPath + "/there" }, 403, "InvalidSignatureException", "does not match"),
 		ask("unsigned", func(s *signing) { s.unsigned = true }, 403, "MissingAuthenticationTokenException", "Missing Authentication Token", "artesian env"),
-		ask("unsigned form", func(s *signing) { s.unsigned, s.method, s.path, s.body = true, "POST", "/", "Action=ListRoles&Version=2010-05-08" }, 403, "MissingAuthenticationToken", "artesian env"),
+		ask("unsigned form", func(s *signing) {
+			s.unsigned, s.method, s.path, s.body = true, "POST", "/", "Action=ListRoles&Version=2010-05-08"
+		}, 403, "MissingAuthenticationToken", "artesian env"),
 		ask("presigned for another service", func(s *signing) { s.presign, s.service = true, "sts" }, 400, "InvalidAction", ""),
 		ask("presigned for another service, sent to this one", func(s *signing) {
 			s.presign, s.service, s.edit = true, "sts", func(q url.Values) {
