@@ -34,7 +34,7 @@ bench: setup build ## warm and cold calls beside their floors, in the same run
 	go run ./internal/app/bench -artesian bin/artesian
 
 crash: setup ## kill -9 in a loop while functions are created and updated
-	ARTESIAN_CRASH_ROUNDS=10 go test -run 'Crash|Kill' -count 3 -timeout 20m ./internal/engine/... ./internal/app/...
+	ARTESIAN_CRASH_ROUNDS=10 go test -run 'Crash|Kill' -count 3 -timeout 20m ./internal/...
 
 fuzz: ## every fuzz target, 20 seconds each
 	scripts/fuzz 20s
