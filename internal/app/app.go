@@ -192,7 +192,7 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop(a.ledger.Close)
-	if a.ours, err = price.LoadBook(filepath.Join(a.engine.Dir(), bookFile), price.DefaultBook(runtime.NumCPU(), a.cfg.MemoryMB)); err != nil {
+	if a.ours, err = price.LoadBook(filepath.Join(a.engine.Dir(), bookFile), price.DefaultBook(runtime.NumCPU(), a.cfg.machineMB)); err != nil {
 		return err
 	}
 	a.aws, err = price.AWS(lambda.Architecture())
@@ -200,7 +200,9 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 }
 
 func (a *App) openLogs(ctx context.Context) (err error) {
-	if a.logs, err = logs.Open(ctx, a.engine, a.store, logs.Config{Now: time.Now, Logger: a.cfg.Logger}); err != nil {
+	if a.logs, err = logs.Open(ctx, a.engine, a.store, logs.Config{
+		GroupBytes: int64(a.cfg.LogGroupMB) << 20, TotalBytes: int64(a.cfg.LogTotalMB) << 20, Now: time.Now, Logger: a.cfg.Logger,
+	}); err != nil {
 		return err
 	}
 	a.onStop(a.logs.Close)

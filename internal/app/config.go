@@ -30,9 +30,14 @@ type Config struct {
 	Version   string        `json:"-"`         // of this program
 	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
 	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
-	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a reserve
+	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a tenth, at least 512 MB
 	// Concurrency is how many executions may run at once per account and region.
 	Concurrency int `json:"concurrency"`
+	// LogGroupMB and LogTotalMB bound the log of one function and of all, on disk; the oldest lines go first.
+	LogGroupMB int `json:"log_group_mb"`
+	LogTotalMB int `json:"log_total_mb"`
+
+	machineMB int // the machine's memory
 }
 
 // DefaultConfig returns the settings of a daemon of which nothing is said but where its data is.
@@ -46,6 +51,8 @@ func DefaultConfig(data string) Config {
 		Version:     "dev",
 		Logger:      slog.New(slog.DiscardHandler),
 		Concurrency: faas.DefaultConcurrency,
+		LogGroupMB:  512,
+		LogTotalMB:  4096,
 	}
 }
 
@@ -65,10 +72,11 @@ func (c *Config) load() error {
 			return fmt.Errorf("%s: %w", filepath.Join(c.Data, configFile), err)
 		}
 	}
+	if c.machineMB, err = machineMemory(); err != nil {
+		return err
+	}
 	if c.MemoryMB == 0 {
-		if c.MemoryMB, err = functionMemory(); err != nil {
-			return err
-		}
+		c.MemoryMB = max(c.machineMB-max(c.machineMB/10, 512), faas.MinMemoryMB)
 	}
 	return c.check()
 }
@@ -96,14 +104,17 @@ func (c *Config) check() error {
 	if c.MemoryMB < faas.MinMemoryMB {
 		return fmt.Errorf("memory_mb is %d: functions need at least %d together", c.MemoryMB, faas.MinMemoryMB)
 	}
+	if c.LogGroupMB < 1 || c.LogTotalMB < c.LogGroupMB {
+		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least 1, and the total at least a group", c.LogGroupMB, c.LogTotalMB)
+	}
 	if c.Concurrency < 1 {
 		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)
 	}
 	return nil
 }
 
-// functionMemory is the machine's memory in MB, or what its control group allows, less a tenth and at least 512 MB.
-func functionMemory() (int, error) {
+// machineMemory is the machine's memory in MB, or what its control group allows.
+func machineMemory() (int, error) {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0, fmt.Errorf("read the machine's memory: %w", err)
@@ -122,5 +133,5 @@ func functionMemory() (int, error) {
 			}
 		}
 	}
-	return max(mb-max(mb/10, 512), faas.MinMemoryMB), nil
+	return mb, nil
 }

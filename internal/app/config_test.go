@@ -1,0 +1,58 @@
+package app_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"artesian/internal/app"
+)
+
+// TestBadConfig starts nothing and writes nothing where a setting is wrong.
+func TestBadConfig(t *testing.T) {
+	for name, c := range map[string]struct {
+		file   string
+		change func(*app.Config)
+		want   string
+	}{
+		"unknown field":  {`{"memroy_mb": 5}`, nil, "memroy_mb"},
+		"not JSON":       {`{`, nil, "config.json"},
+		"memory":         {`{"memory_mb": 5}`, nil, "memory_mb"},
+		"concurrency":    {`{"concurrency": -1}`, nil, "concurrency"},
+		"log sizes":      {`{"log_group_mb": 100, "log_total_mb": 10}`, nil, "log_group_mb"},
+		"no host":        {``, func(c *app.Config) { c.Listen = ":80" }, "name the host"},
+		"no port":        {``, func(c *app.Config) { c.Listen = "localhost" }, "HOST:PORT"},
+		"port too large": {``, func(c *app.Config) { c.Listen = "127.0.0.1:70000" }, "port"},
+		"account":        {``, func(c *app.Config) { c.Account = "12" }, "12 digits"},
+		"isolation":      {``, func(c *app.Config) { c.Isolation = "hope" }, "isolation"},
+		"idle":           {``, func(c *app.Config) { c.Idle = -1 }, "idle"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := app.DefaultConfig(t.TempDir())
+			cfg.Listen = "127.0.0.1:0"
+			if c.file != "" {
+				if err := os.WriteFile(filepath.Join(cfg.Data, "config.json"), []byte(c.file), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.change != nil {
+				c.change(&cfg)
+			}
+			a, err := app.Start(t.Context(), cfg)
+			if err == nil {
+				_ = a.Stop(t.Context())
+				t.Fatal("it started")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v does not name %q", err, c.want)
+			}
+			entries, _ := os.ReadDir(cfg.Data)
+			for _, e := range entries {
+				if e.Name() != "config.json" {
+					t.Errorf("%s was written", e.Name())
+				}
+			}
+		})
+	}
+}
