@@ -228,8 +228,8 @@ func TestPSAndCost(t *testing.T) {
 	contains(t, f.run(t, "", "ps").out, "no instances")
 	idle := time.Now().Add(-7 * time.Second)
 	f.own[admin.PSPath] = admin.PS{Instances: []admin.Instance{{Function: "hello", Version: "$LATEST", Instance: "i1", Runtime: "python3.11", Served: "python 3.12.1 (/usr/bin/python3.12)",
-		State: "frozen", PID: 42, MemoryMB: 128, PeakMB: 38, Calls: 3, Started: idle, IdleSince: &idle}}}
-	contains(t, f.run(t, "", "ps").out, "hello", "frozen", "42", "38/128 MB", "7s", "python3.11", "python 3.12.1")
+		State: "frozen", MemoryMB: 128, PeakMB: 38, Calls: 3, Started: idle, IdleSince: &idle}}}
+	contains(t, f.run(t, "", "ps").out, "hello", "frozen", "38/128 MB", "7s", "python3.11", "python 3.12.1")
 
 	f.own[admin.CostPath] = admin.Cost{Currency: "USD", Days: 30}
 	contains(t, f.run(t, "", "cost").out, "no calls in the last 30 days")

@@ -37,10 +37,10 @@ func (c *psCmd) Run(s *session) error {
 		if i.IdleSince != nil {
 			idle = now.Sub(*i.IdleSince).Round(time.Second).String()
 		}
-		rows = append(rows, []string{i.Function, i.Version, i.Instance, i.State, strconv.Itoa(i.PID), strconv.FormatInt(i.Calls, 10),
+		rows = append(rows, []string{i.Function, i.Version, i.Instance, i.State, strconv.FormatInt(i.Calls, 10),
 			fmt.Sprintf("%d/%d MB", i.PeakMB, i.MemoryMB), now.Sub(i.Started).Round(time.Second).String(), idle, i.Runtime, i.Served})
 	}
-	return s.table("FUNCTION VERSION INSTANCE STATE PID CALLS PEAK AGE IDLE RUNTIME SERVED", rows)
+	return s.table("FUNCTION VERSION INSTANCE STATE CALLS PEAK AGE IDLE RUNTIME SERVED", rows)
 }
 
 type costCmd struct {

@@ -67,8 +67,7 @@ type Instance struct {
 	Instance  string     `json:"instance"`
 	Runtime   string     `json:"runtime"` // as configured: python3.11
 	Served    string     `json:"served"`  // what really runs: python 3.11.7 (/usr/bin/python3.11)
-	State     string     `json:"state"`   // starting, busy, idle, frozen or closing
-	PID       int        `json:"pid"`     // on the host; 0 when unknown
+	State     string     `json:"state"`   // busy, idle or frozen
 	MemoryMB  int        `json:"memory_mb"`
 	PeakMB    int        `json:"peak_mb"`
 	Calls     int64      `json:"calls"`
