@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,20 +88,11 @@ func plan(f found, name string) (*Tree, error) {
 		return nil, fmt.Errorf("cgroup controllers not available: %s (looked in %s)", strings.Join(missing, ", "), f.describe())
 	}
 	for _, dir := range []string{t.unified, t.memory.dir, t.cpu.dir, t.pids.dir, t.freezer, t.acct} {
-		if dir != "" && !contains(t.dirs, dir) {
+		if dir != "" && !slices.Contains(t.dirs, dir) {
 			t.dirs = append(t.dirs, dir)
 		}
 	}
 	return t, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (p place) file(v1, v2 string) string {
@@ -132,9 +124,9 @@ func (t *Tree) create(f found) error {
 // wanted lists the controllers that are used through cgroup2.
 func (t *Tree) wanted() []string {
 	var names []string
-	for name, p := range map[string]place{"memory": t.memory, "cpu": t.cpu, "pids": t.pids} {
+	for i, p := range []place{t.cpu, t.memory, t.pids} {
 		if p.v2 {
-			names = append(names, name)
+			names = append(names, []string{"cpu", "memory", "pids"}[i])
 		}
 	}
 	return names
@@ -225,6 +217,9 @@ func (t *Tree) Describe() string {
 	}
 	return "cgroup v1, frozen through the v1 freezer"
 }
+
+// FrozenDie reports whether a frozen process can be killed. The v1 freezer lets it die only when it thaws.
+func (t *Tree) FrozenDie() bool { return t.unified != "" }
 
 // Burst reports whether a quota can be exceeded for a moment.
 func (t *Tree) Burst() bool { return t.burst }

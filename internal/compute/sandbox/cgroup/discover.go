@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
@@ -118,7 +119,7 @@ func delegated(dir string) bool {
 // children: if the daemon's own group is the base, its processes move to a leaf of their own.
 func (f found) delegate(controllers []string) error {
 	err := enable(f.v2base, controllers)
-	if !errors.Is(err, syscall.EBUSY) || !f.v2own {
+	if !f.v2own || !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EOPNOTSUPP) {
 		return err
 	}
 	leaf := filepath.Join(f.v2base, "artesian-daemon")
@@ -137,19 +138,24 @@ func (f found) delegate(controllers []string) error {
 	return enable(f.v2base, controllers)
 }
 
-// enable lets the children of dir use controllers.
+// enable lets the children of dir use controllers. All go in one write: some alone would make a group that holds processes
+// a threaded one, where memory cannot be controlled any more.
 func enable(dir string, controllers []string) error {
 	have, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
 		return err
 	}
+	var want []string
 	for _, c := range controllers {
-		if contains(strings.Fields(string(have)), c) {
-			continue
+		if !slices.Contains(strings.Fields(string(have)), c) {
+			want = append(want, "+"+c)
 		}
-		if err := write(dir, "cgroup.subtree_control", "+"+c); err != nil {
-			return fmt.Errorf("enable the %s controller in %s: %w", c, dir, err)
-		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	if err := write(dir, "cgroup.subtree_control", strings.Join(want, " ")); err != nil {
+		return fmt.Errorf("enable cgroup controllers: %w", err)
 	}
 	return nil
 }

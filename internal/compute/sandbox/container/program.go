@@ -175,7 +175,10 @@ func (p *program) failure(m stage0.Message) error {
 	errno := syscall.Errno(m.Value)
 	switch m.Op {
 	case stage0.OpClone:
-		return fmt.Errorf("create namespaces: %w", errno)
+		if errno == syscall.EPERM {
+			return fmt.Errorf("create user namespace: %w (not allowed in a chroot, nor under some container engines' system call filters)", errno)
+		}
+		return fmt.Errorf("create user namespace: %w", errno)
 	case stage0.OpUIDMap, stage0.OpGIDMap:
 		return fmt.Errorf("map user and group ids: %w", errno)
 	case stage0.OpPipe:
