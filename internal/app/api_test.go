@@ -185,6 +185,20 @@ def handler(e, c):
 		}
 	})
 
+	t.Run("the initialisation's log", func(t *testing.T) {
+		for _, tail := range []string{"Tail", "None"} {
+			name := "slow-init-" + tail
+			p.create(name, map[string]string{"app.py": "import time\nprint('begun')\ntime.sleep(0.3)\ndef handler(e, c):\n  print('called')\n"}, nil)
+			first := p.invoke(name, `{}`, "X-Amz-Log-Type", tail)
+			if want := "begun\nSTART RequestId: " + first.id + " Version: $LATEST\ncalled\n"; tail == "Tail" && !strings.HasPrefix(first.log, want) || tail == "None" && first.log != "" {
+				t.Errorf("log %q", first.log)
+			}
+			if second := p.invoke(name, `{}`); !strings.HasPrefix(second.log, "START RequestId: "+second.id) {
+				t.Errorf("log of the second call %q", second.log)
+			}
+		}
+	})
+
 	t.Run("JSON", func(t *testing.T) { p.jsonLogs(t) })
 }
 

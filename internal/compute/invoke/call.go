@@ -70,11 +70,11 @@ func (c *call) run(in *pool.Instance) error {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 
-	if c.inv.Tail {
-		in.Output.Tail(true)
-	}
 	if in.Cold != nil {
 		in.Output.Drain() // what the initialisation printed precedes the call
+	}
+	if in.Cold == nil || !c.inv.Tail {
+		in.Output.Tail(c.inv.Tail)
 	}
 	if in.InitErr != nil {
 		c.reportInit(in, start)
@@ -117,8 +117,8 @@ func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
 		c.tail.Log = in.Output.Tail(false) // it goes with the old sandbox
 	}
 	_, err := in.Relaunch(ctx)
-	if c.inv.Tail {
-		in.Output.Tail(true)
+	if !c.inv.Tail {
+		in.Output.Tail(false)
 	}
 	if err != nil {
 		in.Output.Drain()

@@ -38,7 +38,7 @@ type Output interface {
 	Line(at time.Time, line string)
 	// Drain takes over what is already in the pipe, so that it precedes the next Line.
 	Drain()
-	// Tail starts and ends the collection of the last MaxTail bytes for one call.
+	// Tail starts and ends the collection of the last MaxTail bytes for one call. It is on from the start.
 	Tail(on bool) []byte
 	// Close ends the output once all that was printed is taken over.
 	Close()

@@ -94,6 +94,7 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	for _, line := range lambda.InitStartLines(v, runtime.Served(), now) {
 		out.Line(now, line)
 	}
+	out.Tail(true) // the first call's log begins with what the initialisation prints
 	return &pool.Running{Sandbox: sb, Session: runtime.Attach(sb, *v), Output: out, Served: runtime.Served(), Stream: stream}, nil
 }
 
