@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	contract "artesian/internal/compute/lang/lambda"
 	"artesian/internal/door/aws/lambda/api"
@@ -119,23 +118,6 @@ func checkEnv(env map[string]string) error {
 	if total > faas.MaxEnvBytes {
 		return faas.Errorf(faas.Invalid, "Lambda was unable to configure your environment variables because the environment variables you have provided "+
 			"exceeded the 4KB limit. String measured: %d bytes", total)
-	}
-	return nil
-}
-
-// checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters, and no key that
-// begins as AWS's own do (https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html).
-func checkTags(tags map[string]string) error {
-	if len(tags) > 50 {
-		return faas.Errorf(faas.Invalid, "Tags: %d are given; at most 50 are allowed", len(tags))
-	}
-	for _, k := range slices.Sorted(maps.Keys(tags)) {
-		if n := utf8.RuneCountInString(k); n == 0 || n > 128 || utf8.RuneCountInString(tags[k]) > 256 {
-			return faas.Errorf(faas.Invalid, "Tags: a key has 1 to 128 characters and a value up to 256; %q has not", k)
-		}
-		if len(k) >= 4 && strings.EqualFold(k[:4], "aws:") {
-			return faas.Errorf(faas.Invalid, "Tags: %q begins with aws:, which is reserved for AWS's own tags", k)
-		}
 	}
 	return nil
 }

@@ -4,9 +4,6 @@ package lambda
 import (
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"artesian/internal/compute/registry"
@@ -297,91 +294,6 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 	return &api.DeleteFunctionOutput{StatusCode: ptr(int32(204))}, nil
 }
 
-const maxPage = 50 // of functions and versions, as AWS documents
-
-// ListFunctions implements api.Service. The marker is the last name of the page before.
-func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput) (*api.ListFunctionsOutput, error) {
-	_, scope := s.cfg.Caller(ctx)
-	if value(in.FunctionVersion) == "ALL" {
-		return s.listAllVersions(scope, value(in.Marker), pageSize(in.MaxItems))
-	}
-	size := pageSize(in.MaxItems)
-	recs := s.cfg.Functions.List(scope, value(in.Marker), size+1)
-	out := &api.ListFunctionsOutput{Functions: []api.FunctionConfiguration{}}
-	for i, rec := range recs {
-		if i == size {
-			out.NextMarker = ptr(recs[i-1].Version.ID.Name)
-			break
-		}
-		out.Functions = append(out.Functions, listed(&rec.Version, false))
-	}
-	return out, nil
-}
-
-// listAllVersions lists every version of every function. The marker is name:version of the page before.
-func (s *Service) listAllVersions(scope faas.Scope, marker string, size int) (*api.ListFunctionsOutput, error) {
-	out := &api.ListFunctionsOutput{Functions: []api.FunctionConfiguration{}}
-	name, version, skip := strings.Cut(marker, ":")
-	id := faas.FunctionID{Scope: scope, Name: name}
-	var last *registry.Record
-	for {
-		versions, err := s.cfg.Functions.Versions(id)
-		if err != nil { // the first page, or deleted since
-			versions, skip = nil, false
-		}
-		for _, rec := range versions {
-			if skip {
-				skip = rec.Version.ID.Version != version
-				continue
-			}
-			if len(out.Functions) == size {
-				out.NextMarker = ptr(last.Version.ID.Name + ":" + last.Version.ID.Version)
-				return out, nil
-			}
-			out.Functions = append(out.Functions, listed(&rec.Version, true))
-			last = rec
-		}
-		next := s.cfg.Functions.List(scope, id.Name, 1)
-		if len(next) == 0 {
-			return out, nil
-		}
-		id, skip = next[0].Version.ID.FunctionID, false
-	}
-}
-
-func pageSize(n *int32) int {
-	if n == nil {
-		return maxPage
-	}
-	return min(int(*n), maxPage)
-}
-
-// ListVersionsByFunction implements api.Service.
-func (s *Service) ListVersionsByFunction(ctx context.Context, in *api.ListVersionsByFunctionInput) (*api.ListVersionsByFunctionOutput, error) {
-	id, _, err := s.name(ctx, in.FunctionName, nil)
-	if err != nil {
-		return nil, err
-	}
-	recs, err := s.cfg.Functions.Versions(id)
-	if err != nil {
-		return nil, err
-	}
-	size, out := pageSize(in.MaxItems), &api.ListVersionsByFunctionOutput{Versions: []api.FunctionConfiguration{}}
-	skip := value(in.Marker) != ""
-	for i, rec := range recs {
-		if skip {
-			skip = rec.Version.ID.Version != value(in.Marker)
-			continue
-		}
-		if len(out.Versions) == size {
-			out.NextMarker = ptr(recs[i-1].Version.ID.Version)
-			break
-		}
-		out.Versions = append(out.Versions, *configuration(&rec.Version, true))
-	}
-	return out, nil
-}
-
 // PublishVersion implements api.Service.
 func (s *Service) PublishVersion(ctx context.Context, in *api.PublishVersionInput) (*api.PublishVersionOutput, error) {
 	id, err := s.latest(ctx, in.FunctionName)
@@ -421,45 +333,4 @@ func (s *Service) GetAccountSettings(ctx context.Context, _ *api.GetAccountSetti
 		},
 		AccountUsage: &api.AccountUsage{FunctionCount: &count, TotalCodeSize: &size},
 	}, nil
-}
-
-// ListTags implements api.Service.
-func (s *Service) ListTags(ctx context.Context, in *api.ListTagsInput) (*api.ListTagsOutput, error) {
-	rec, _, err := s.get(ctx, in.Resource, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &api.ListTagsOutput{Tags: maps.Clone(rec.Tags)}, nil
-}
-
-// TagResource implements api.Service.
-func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
-	id, err := s.latest(ctx, in.Resource)
-	if err != nil {
-		return nil, err
-	}
-	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
-		maps.Copy(tags, in.Tags)
-		return checkTags(tags)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.TagResourceOutput{}, nil
-}
-
-// UntagResource implements api.Service.
-func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
-	id, err := s.latest(ctx, in.Resource)
-	if err != nil {
-		return nil, err
-	}
-	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
-		maps.DeleteFunc(tags, func(k, _ string) bool { return slices.Contains(in.TagKeys, k) })
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.UntagResourceOutput{}, nil
 }
