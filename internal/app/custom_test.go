@@ -16,14 +16,14 @@ import (
 	"artesian/internal/faas"
 )
 
-// bootstrapZip builds testdata/bootstrap, a static program, into a package.
+// bootstrapZip builds testdata/runtimeapi, a static program, into a package.
 func bootstrapZip(t *testing.T) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("needs go, to build a custom runtime")
 	}
 	file := filepath.Join(t.TempDir(), "bootstrap")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", file, "./testdata/bootstrap")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", file, "./testdata/runtimeapi")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
