@@ -31,6 +31,7 @@ type instance struct {
 	output    *os.File
 	channel   *net.UnixConn
 	listeners []net.Listener
+	names     net.PacketConn
 	main      int // pidfd
 	phases    sandbox.Phases
 	watched   bool
@@ -271,6 +272,9 @@ func (i *instance) release() error {
 	}
 	if i.channel != nil {
 		errs = append(errs, i.channel.Close())
+	}
+	if i.names != nil {
+		errs = append(errs, i.names.Close())
 	}
 	for _, f := range []*os.File{i.output, i.first, i.oom} {
 		if f != nil {

@@ -18,6 +18,7 @@ import (
 type spawner struct {
 	conn *conn
 	null *os.File
+	pid  int
 	done chan struct{} // closed when the process is gone
 }
 
@@ -61,6 +62,7 @@ func (s *spawner) live(control int, started chan<- error) {
 		Files: []uintptr{null, null, 2, uintptr(control)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
+	s.pid = pid
 	started <- err
 	if err != nil {
 		return

@@ -238,7 +238,7 @@ func (i *instance) await(p *program) error {
 			if err := i.spawned(fds[0]); err != nil {
 				return err
 			}
-		case m.Kind == stage0.Running && len(fds) == len(i.spec.Listen)+1:
+		case m.Kind == stage0.Running && len(fds) == socketCount(i.spec)+1:
 			return i.running(m, fds)
 		default:
 			closeAll(fds)
@@ -262,15 +262,32 @@ func (i *instance) spawned(pidfd int) error {
 	return nil
 }
 
+// socketCount is how many sockets a plan opens inside.
+func socketCount(s sandbox.Spec) int {
+	if len(s.Listen) == 0 {
+		return 0
+	}
+	return len(s.Listen) + 1 // and the name server's
+}
+
 func (i *instance) running(m stage0.Message, fds []int) error {
 	last := len(fds) - 1
 	i.main = fds[last]
 	var errs []error
-	for _, fd := range fds[:last] {
-		f := os.NewFile(uintptr(fd), "sandbox listener")
-		l, err := net.FileListener(f)
+	for n, fd := range fds[:last] {
+		f := os.NewFile(uintptr(fd), "sandbox socket")
+		if n < len(i.spec.Listen) {
+			l, err := net.FileListener(f)
+			if err == nil {
+				i.listeners = append(i.listeners, l)
+			}
+			errs = append(errs, err, f.Close())
+			continue
+		}
+		c, err := net.FilePacketConn(f)
 		if err == nil {
-			i.listeners = append(i.listeners, l)
+			i.names = c
+			go serveNames(c)
 		}
 		errs = append(errs, err, f.Close())
 	}

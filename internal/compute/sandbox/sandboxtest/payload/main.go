@@ -25,7 +25,7 @@ func main() {
 	f, ok := map[string]func([]string) error{
 		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
-		"fds": fds, "orphan": orphan,
+		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link,
 	}[do]
 	if !ok {
 		fail(fmt.Errorf("%s is unknown", do))
@@ -270,4 +270,20 @@ func fds([]string) error {
 // ownRuntime reports files that the Go runtime of this program opens itself.
 func ownRuntime(target string) bool {
 	return strings.HasPrefix(target, "anon_inode:") || strings.HasPrefix(target, "/sys/fs/cgroup/")
+}
+
+// resolve says which addresses a name has.
+func resolve(args []string) error {
+	addresses, err := net.LookupHost(args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.Join(addresses, " "))
+	return nil
+}
+
+// link fills /tmp with links to a directory outside, and with one in place of a directory.
+func link(args []string) error {
+	return errors.Join(os.Symlink(args[0], "/tmp/link"), os.MkdirAll("/tmp/a/b", 0o700), os.Symlink(args[0], "/tmp/a/b/link"),
+		os.WriteFile("/tmp/a/file", nil, 0o600))
 }

@@ -1,0 +1,137 @@
+package container
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// planNetwork brings the loopback device up and opens the Spec's sockets; the first of their registers comes back. After
+// them comes the name server's, if there is anything to reach.
+func planNetwork(p *program, s sandbox.Spec) reg {
+	fd := p.open("open socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	p.call("bring lo up", unix.SYS_IOCTL, fd, unix.SIOCSIFFLAGS, loUp())
+	p.call("close socket", unix.SYS_CLOSE, fd)
+	first := p.next
+	for _, l := range s.Listen {
+		fd := planSocket(p, "listen on "+l, l, unix.SOCK_STREAM)
+		p.call("listen on "+l, unix.SYS_LISTEN, fd, unix.SOMAXCONN)
+	}
+	if len(s.Listen) > 0 {
+		planSocket(p, "serve names", nameServer, unix.SOCK_DGRAM)
+	}
+	return first
+}
+
+// planSocket opens a bound socket.
+func planSocket(p *program, what, address string, kind int) reg {
+	addr := netip.MustParseAddrPort(address) // checked when the Spec came
+	fd := p.open(what, unix.SYS_SOCKET, family(addr), kind|unix.SOCK_CLOEXEC, 0)
+	one := binary.NativeEndian.AppendUint32(nil, 1)
+	p.call(what, unix.SYS_SETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, one, len(one))
+	sa := sockaddr(addr)
+	p.call(what, unix.SYS_BIND, fd, sa, len(sa))
+	return fd
+}
+
+// loUp is the struct ifreq that sets lo's flags.
+func loUp() []byte {
+	ifreq := make([]byte, 40)
+	copy(ifreq, "lo")
+	binary.NativeEndian.PutUint16(ifreq[16:], unix.IFF_UP|unix.IFF_RUNNING)
+	return ifreq
+}
+
+func family(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+// sockaddr is a struct sockaddr_in or sockaddr_in6.
+func sockaddr(a netip.AddrPort) []byte {
+	b := binary.NativeEndian.AppendUint16(nil, uint16(family(a)))
+	b = binary.BigEndian.AppendUint16(b, a.Port())
+	if a.Addr().Is4() {
+		return append(append(b, a.Addr().AsSlice()...), make([]byte, 8)...)
+	}
+	b = append(b, 0, 0, 0, 0)
+	return append(append(b, a.Addr().AsSlice()...), 0, 0, 0, 0)
+}
+
+// planMain forks the main process, gives up every privilege in it and executes the function's program; the first process
+// gives up its own and stays to reap.
+func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
+	planPowerless(p, l.lastCap)
+	at := len(p.steps)
+	p.next++
+	pidfd := p.next - 1
+	p.add(step{what: "fork", kind: stage0.Fork, dst: pidfd})
+	planExec(p, s, l, f)
+	p.steps[at].args = []any{len(p.steps)}
+
+	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
+	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, 1, 1<<31-1, 0)
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
+	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	planFilter(p, l.guard)
+	p.add(step{what: "wait", kind: stage0.Wait, dst: none})
+}
+
+// planExec is the main process, up to its execve.
+func planExec(p *program, s sandbox.Spec, l layout, f slots) {
+	p.call("allow self-inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1) // else oom_score_adj belongs to the host's root
+	adj := p.open("open oom_score_adj", unix.SYS_OPENAT, 0, "/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))
+	p.call("close oom_score_adj", unix.SYS_CLOSE, adj)
+	p.call("start session", unix.SYS_SETSID)
+	for _, r := range limits(s) {
+		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
+		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
+	}
+	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
+	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
+	p.call("umask", unix.SYS_UMASK, 0o022)
+	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
+	p.call("open stdin", unix.SYS_DUP3, f.null, 0, 0)
+	p.call("open stdout", unix.SYS_DUP3, f.output, 1, 0)
+	p.call("open stderr", unix.SYS_DUP3, f.output, 2, 0)
+	first := 3
+	if s.Channel {
+		p.call("open channel", unix.SYS_DUP3, f.channel, 3, 0)
+		first = 4
+	}
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, first, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
+	p.call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
+	planFilter(p, l.filter)
+	p.call("execute "+s.Argv[0], unix.SYS_EXECVE, s.Argv[0], words(s.Argv), words(s.Env))
+}
+
+// planPowerless makes it impossible to gain a capability, for good, for this process and all that it forks. Those held go
+// later.
+func planPowerless(p *program, lastCap int) {
+	for c := range lastCap + 1 {
+		p.call("drop capability "+itoa(c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
+	}
+	p.call("lock secure bits", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, securebits)
+	p.call("allow no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+}
+
+func planFilter(p *program, f filter) {
+	if len(f) > 0 {
+		p.call("filter system calls", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, f)
+	}
+}
+
+// capHeader is a struct __user_cap_header_struct for this process.
+func capHeader() []byte {
+	return binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3), 0)
+}
