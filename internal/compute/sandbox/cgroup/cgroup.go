@@ -28,6 +28,7 @@ type Tree struct {
 	acct    string // directory in the v1 cpuacct hierarchy; only used without cgroup2
 	dirs    []string
 	burst   bool
+	peak    bool
 }
 
 // place is where one controller is found.
@@ -61,6 +62,8 @@ func Open(name string, limit int64) (*Tree, error) {
 	}
 	_, err = os.Stat(filepath.Join(t.cpu.dir, t.cpu.file("cpu.cfs_burst_us", "cpu.max.burst")))
 	t.burst = err == nil
+	_, err = os.Stat(filepath.Join(t.memory.dir, t.memory.file("memory.max_usage_in_bytes", "memory.peak")))
+	t.peak = err == nil
 	return t, nil
 }
 
@@ -110,7 +113,7 @@ func (t *Tree) create(f found) error {
 	}
 	for _, dir := range t.dirs {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-			return fmt.Errorf("create cgroup: %w", err)
+			return explain("create cgroup", err)
 		}
 	}
 	if w := t.wanted(); len(w) > 0 {
@@ -119,6 +122,17 @@ func (t *Tree) create(f found) error {
 		}
 	}
 	return nil
+}
+
+// explain adds what an administrator can do.
+func explain(what string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s: %w: the cgroup file system must be writable here (in a container engine: a private, writable cgroup namespace)", what, err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%s: %w: run as root or in a delegated group (systemd: Delegate=yes)", what, err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // wanted lists the controllers that are used through cgroup2.
@@ -217,6 +231,9 @@ func (t *Tree) Describe() string {
 	}
 	return "cgroup v1, frozen through the v1 freezer"
 }
+
+// Peak reports whether the kernel keeps the high-water mark of memory (v2: since 5.19).
+func (t *Tree) Peak() bool { return t.peak }
 
 // FrozenDie reports whether a frozen process can be killed. The v1 freezer lets it die only when it thaws.
 func (t *Tree) FrozenDie() bool { return t.unified != "" }

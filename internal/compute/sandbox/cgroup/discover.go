@@ -155,7 +155,7 @@ func enable(dir string, controllers []string) error {
 		return nil
 	}
 	if err := write(dir, "cgroup.subtree_control", strings.Join(want, " ")); err != nil {
-		return fmt.Errorf("enable cgroup controllers: %w", err)
+		return explain("enable cgroup controllers", err)
 	}
 	return nil
 }

@@ -16,12 +16,17 @@ func (m *Maker) Report() []sandbox.Guarantee {
 		{Name: "process limit", Enforced: true, How: how},
 		{Name: "cpu burst", Enforced: m.tree.Burst(), How: burstHow(m.tree.Burst())},
 		{Name: "system calls", Enforced: len(m.filter) > 0, How: "seccomp allow-list"},
-		{Name: "size of /tmp", Enforced: true, How: "ext4 on a loop device, on disk"},
+	}
+	if !m.tree.FrozenDie() {
+		g = append(g, sandbox.Guarantee{Name: "dying with the daemon", How: "what the v1 freezer holds dies at the next start's sweep; mount cgroup2 to mend it"})
+	}
+	if !m.tree.Peak() {
+		g = append(g, sandbox.Guarantee{Name: "memory peak", How: "the highest of what was read; the kernel keeps no high-water mark before 5.19"})
 	}
 	if m.noDisks != nil {
-		g[len(g)-1] = sandbox.Guarantee{Name: "size of /tmp", How: "a plain directory: " + m.noDisks.Error()}
+		return append(g, sandbox.Guarantee{Name: "size of /tmp", How: "a plain directory: " + m.noDisks.Error()})
 	}
-	return g
+	return append(g, sandbox.Guarantee{Name: "size of /tmp", Enforced: true, How: "ext4 on a loop device, on disk"})
 }
 
 func burstHow(ok bool) string {

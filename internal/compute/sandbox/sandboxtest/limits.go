@@ -160,7 +160,7 @@ func (s *suite) quota(t *testing.T) {
 		if err := b.SetCPU(cores); err != nil {
 			t.Fatal(err)
 		}
-		s.use(t, b, 100*time.Millisecond) // what was saved up before
+		s.use(t, b, 100*time.Millisecond)                              // what was saved up before
 		if got := s.use(t, b, 500*time.Millisecond); got > cores*1.6 { // ticks come late on a busy or emulated machine
 			t.Errorf("quota %g cores, used %g", cores, got)
 		}
