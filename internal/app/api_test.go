@@ -133,6 +133,37 @@ func TestScopesApart(t *testing.T) {
 	}
 }
 
+// TestDeletionStopsInstances: what was deleted does not run on, idle, published or not; what is running ends well.
+func TestDeletionStopsInstances(t *testing.T) {
+	p := start(t)
+	p.role()
+	p.create("f", map[string]string{"app.py": "import time\ndef handler(e, c):\n  time.sleep(e)\n  return c.function_version\n"}, spec{"Publish": true, "Timeout": 10})
+	for name, want := range map[string]string{"f": `"$LATEST"`, "f%3A1": `"1"`} {
+		if a := p.invoke(name, `0`); a.body != want {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if n := p.instances("f"); n != 2 {
+		t.Fatalf("%d instances", n)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if a := p.invoke("f%3A1", `1`); a.body != `"1"` {
+			t.Errorf("the call that was running: %+v", a)
+		}
+	})
+	eventually(t, "a running call", func() bool {
+		var ps admin.PS
+		p.get(admin.PSPath, &ps)
+		return slices.ContainsFunc(ps.Instances, func(i admin.Instance) bool { return i.State == "busy" })
+	})
+	if resp, body := p.read(p.send("DELETE", "lambda", functionsPath+"/f", "", nil)); resp.StatusCode != 204 {
+		t.Fatal(body)
+	}
+	wg.Wait()
+	eventually(t, "no instance", func() bool { return p.instances("f") == 0 })
+}
+
 // TestMetadata holds what an invocation's answer says beside its payload.
 func TestMetadata(t *testing.T) {
 	p := start(t)
