@@ -94,7 +94,7 @@ func (p *plan) parents(path, name string) error {
 
 func (p *plan) insert(e *entry) error {
 	if len(p.order) == MaxEntries {
-		return faas.Errorf(faas.Invalid, "%s It has more than %d files and directories.", notAZip, MaxEntries)
+		return tooMany()
 	}
 	p.order = append(p.order, e)
 	p.tree[e.path] = e

@@ -37,6 +37,8 @@ type Store struct {
 	blobs Blobs
 	dir   string
 	now   func() time.Time
+	puts  *admission
+	space chan struct{} // a place for each package being inflated
 
 	mu     sync.Mutex           // guards the fields below; never held during I/O beyond one lstat
 	busy   map[string]*flight   // by hash
@@ -66,15 +68,21 @@ func Open(blobs Blobs, dir string, now func() time.Time) (*Store, error) {
 	if err := sweep(dir, bootID()); err != nil {
 		return nil, fmt.Errorf("sweep package directory: %w", err)
 	}
-	return &Store{blobs: blobs, dir: dir, now: now, busy: map[string]*flight{}, put: map[string]time.Time{}}, nil
+	return &Store{blobs: blobs, dir: dir, now: now, puts: newAdmission(), space: make(chan struct{}, maxUnpacks),
+		busy: map[string]*flight{}, put: map[string]time.Time{}}, nil
 }
 
 // Put checks a package, stores it durably and unpacks it, so that the first instance need not. Errors are *faas.Error:
-// TooLarge beyond faas.MaxZipBytes, Invalid for what Check refuses; nothing is stored then.
+// TooLarge beyond faas.MaxZipBytes, Invalid for what Check refuses, Throttled when too many uploads wait already; nothing is
+// stored then.
 func (s *Store) Put(ctx context.Context, zip []byte) (faas.Code, error) {
 	if len(zip) > faas.MaxZipBytes {
 		return faas.Code{}, faas.Errorf(faas.TooLarge, "Zip file must be smaller than %d bytes", faas.MaxZipBytes)
 	}
+	if err := s.puts.enter(ctx); err != nil {
+		return faas.Code{}, err
+	}
+	defer s.puts.leave()
 	sum := sha256.Sum256(zip)
 	sha := hex.EncodeToString(sum[:])
 	if err := s.touch(sha); err != nil {
@@ -181,7 +189,9 @@ func (s *Store) join(ctx context.Context, sha string, load func(context.Context)
 }
 
 func (s *Store) fill(ctx context.Context, sha string, f *flight, load func(context.Context) ([]byte, error)) {
+	s.space <- struct{}{}
 	tmp, err := s.unpackAside(ctx, load)
+	<-s.space
 	if err == nil {
 		err = os.Rename(tmp, f.path)
 	}

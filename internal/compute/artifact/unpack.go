@@ -1,7 +1,6 @@
 package artifact
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +22,9 @@ type sink interface {
 // unpack reads the package once and hands out its tree. On error the sink may hold a part of it.
 func unpack(ctx context.Context, r io.ReaderAt, size int64, to sink) (Info, error) {
 	var info Info
-	zr, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // the names are judged by plan
-		return info, broken(err)
+	zr, err := openZip(r, size)
+	if err != nil {
+		return info, err
 	}
 	p, err := newPlan(zr.File)
 	if err != nil {
