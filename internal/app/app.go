@@ -218,13 +218,13 @@ func (a *App) serve(context.Context) error {
 		if a.server.Shutdown(draining) == nil {
 			return nil
 		}
-		a.pool.Close(draining) // its time is over: running calls are cut, and their callers told
+		closed := a.pool.Close(draining) // its time is over: running calls are cut, and their callers told
 		ctx, cancel = context.WithTimeout(ctx, tellTime)
 		defer cancel()
 		if a.server.Shutdown(ctx) != nil {
-			return a.server.Close()
+			return errors.Join(closed, a.server.Close())
 		}
-		return nil
+		return closed
 	})
 	return nil
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/net/netutil"
 
 	"artesian/internal/compute/invoke"
 	"artesian/internal/compute/lang/host"
@@ -40,15 +43,23 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.onStop(func(ctx context.Context) error {
 		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
-		a.pool.Close(ctx)
-		return nil
+		return a.pool.Close(ctx)
 	})
-	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, func(v faas.VersionID) { a.pool.RetireFunction(v.FunctionID, v.Revision) })
+	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, a.retire)
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})
 	return a.collect(ctx)
+}
+
+// retire lets go of the instances that a change of the registry made obsolete.
+func (a *App) retire(v faas.VersionID) {
+	if v.Version == faas.Latest {
+		a.pool.RetireFunction(v.FunctionID, v.Revision)
+	} else {
+		a.pool.RetireVersion(v.FunctionID, v.Version)
+	}
 }
 
 func (a *App) openMaker(ctx context.Context) (err error) {
@@ -113,6 +124,10 @@ func (a *App) insideAddress() []string {
 	return []string{net.JoinHostPort("127.0.0.1", port)}
 }
 
+// maxInside is how many connections one sandbox may have to the platform at once; more of them wait. Each is a descriptor
+// of the daemon's.
+const maxInside = 128
+
 // serveInside answers on the listener that stands in a sandbox's own network. It ends with the sandbox.
 func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
 	for _, l := range sb.Listeners()[:len(a.insideAddress())] {
@@ -123,27 +138,29 @@ func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
 			_ = s.Close()
 		}()
 		go func() {
-			if err := s.Serve(l); err != nil && err != http.ErrServerClosed {
+			if err := s.Serve(netutil.LimitListener(l, maxInside)); err != nil && err != http.ErrServerClosed {
 				a.cfg.Logger.Debug("serve inside sandbox", "error", err)
 			}
 		}()
 	}
 }
 
-// removeUnused removes packages that no function or version refers to. One that was uploaded a moment ago is left alone.
+// removeUnused removes packages that no function or version refers to and no instance runs from. One that was uploaded a
+// moment ago is left alone.
 func (a *App) removeUnused(ctx context.Context) error {
 	stored, err := a.blobs.List(ctx)
 	if err != nil {
 		return err
 	}
-	used := a.functions.References()
+	used, running := a.functions.References(), a.pool.Packages()
+	var all []error
 	for _, b := range stored {
-		if used[b.SHA256] {
+		if used[b.SHA256] || running[b.SHA256] {
 			continue
 		}
 		if err := a.packages.Remove(ctx, b.SHA256); err != nil && faas.KindOf(err) != faas.Conflict {
-			return err
+			all = append(all, err)
 		}
 	}
-	return nil
+	return errors.Join(all...)
 }

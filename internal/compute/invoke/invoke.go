@@ -71,8 +71,10 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 		i.cfg.Meter.Record(c.usage)
 		return err
 	}
-	err = i.cfg.Pool.With(ctx, v, c.run)
-	leave()
+	err = func() error {
+		defer leave() // also when a call panics
+		return i.cfg.Pool.With(ctx, v, c.run)
+	}()
 	if err != nil {
 		return i.notRun(ctx, c, err)
 	}

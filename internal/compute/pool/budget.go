@@ -12,6 +12,7 @@ type budget struct {
 	mu      sync.Mutex
 	total   int // MB; 0 is unlimited
 	used    int
+	leaving int // of used: on its way back, its instances are being stopped
 	waiting []*claim
 }
 
@@ -54,6 +55,21 @@ func (b *budget) full() error {
 	return faas.Errorf(faas.Throttled, "the node's %d MB for functions are in use", b.total)
 }
 
+// leave announces that mb will be given back once an instance is stopped.
+func (b *budget) leave(mb int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.leaving += mb
+}
+
+// left gives back what leave announced.
+func (b *budget) left(mb int) {
+	b.mu.Lock()
+	b.leaving -= mb
+	b.mu.Unlock()
+	b.give(mb)
+}
+
 // give returns mb and wakes those who fit now.
 func (b *budget) give(mb int) {
 	b.mu.Lock()
@@ -73,14 +89,14 @@ func (b *budget) grant() {
 	}
 }
 
-// short is how much the waiting miss beyond what is free, in MB.
+// short is how much the waiting miss beyond what is free or on its way back, in MB.
 func (b *budget) short() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting) == 0 {
 		return 0
 	}
-	need := b.used - b.total
+	need := b.used - b.leaving - b.total
 	for _, c := range b.waiting {
 		need += c.mb
 	}

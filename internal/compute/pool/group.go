@@ -28,7 +28,7 @@ type group struct {
 	gone     bool // draining and empty: no longer the pool's
 	killed   bool // the pool could wait no longer
 	timer    *time.Timer
-	armed    bool
+	armed    time.Time // when timer fires next; zero: it does not
 }
 
 // errGone asks the caller to look its group up again.
@@ -118,25 +118,31 @@ func (g *group) decide(now time.Time) {
 		go g.start()
 	}
 	for _, in := range g.idle[:a.Reap] {
-		g.pool.work.Add(1)
-		go func() { defer g.pool.work.Done(); g.end(in) }()
+		g.end(in)
 	}
 	g.idle = slices.Delete(g.idle, 0, a.Reap)
-	if !a.Again.IsZero() && !g.armed {
-		g.armed = true
-		if g.timer == nil {
-			g.timer = time.AfterFunc(a.Again.Sub(now), g.tick)
-		} else {
-			g.timer.Reset(a.Again.Sub(now))
-		}
+	g.arm(a.Again, now)
+}
+
+// arm sees to it that decide runs again at a time, or before. The caller holds the lock.
+func (g *group) arm(at, now time.Time) {
+	switch {
+	case at.IsZero() || !g.armed.IsZero() && !at.Before(g.armed):
+		return
+	case g.timer == nil:
+		g.timer = time.AfterFunc(at.Sub(now), g.tick)
+	default:
+		g.timer.Reset(at.Sub(now))
 	}
+	g.armed = at
 }
 
 func (g *group) tick() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.armed = false
+	g.armed = time.Time{}
 	g.decide(time.Now())
+	g.settle()
 }
 
 // start brings one instance up and hands it over.
@@ -156,6 +162,7 @@ func (g *group) start() {
 		g.before = time.Now().Add(backoff(g.failures))
 		g.deliver(result{err: err})
 		g.decide(time.Now())
+		g.settle()
 		g.mu.Unlock()
 		return
 	}
@@ -176,7 +183,7 @@ func (g *group) launch() (*Instance, error) {
 		return nil, err
 	}
 	placed := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), faas.MaxInit)
+	ctx, cancel := context.WithTimeout(p.life, faas.MaxInit)
 	defer cancel()
 	r, err := p.launcher.Launch(ctx, v)
 	if err != nil {
@@ -267,49 +274,45 @@ func (g *group) deliver(r result) bool {
 
 // release takes an instance back from its holder: to the next waiter, to rest, or to its end.
 func (g *group) release(in *Instance) {
-	in.Cold = nil
-	dead := in.broken || in.InitErr != nil
-	select {
-	case <-in.Sandbox.Done():
-		dead = true
-	default:
-	}
-	short := !dead && g.pool.memory.short() > 0
 	defer g.pool.work.Done()
+	in.Cold = nil
+	dead := in.broken || in.InitErr != nil || ended(in)
 	now := time.Now()
 
 	g.mu.Lock()
 	delete(g.busy, in)
 	dead = dead || g.killed
-	if !dead && len(g.waiters) > 0 {
+	switch {
+	case !dead && len(g.waiters) > 0:
 		g.lend(in)
 		g.deliver(result{in: in})
 		g.withdraw()
+	case !dead && !g.draining:
+		in.rest(now, g.pool.cfg.Grace)
+		g.idle = append(g.idle, in)
+		g.arm(now.Add(g.pool.cfg.KeepAlive), now)
+	default:
+		g.end(in)
+		g.decide(now)
+		g.settle()
 		g.mu.Unlock()
 		return
 	}
-	keep := !dead && !short && !g.draining
-	if keep {
-		in.rest(now, g.pool.cfg.Grace)
-		g.idle = append(g.idle, in)
-		if !g.armed {
-			g.decide(now)
-		}
-	} else if len(g.waiters) > 0 {
-		g.decide(now)
-	}
-	g.settle()
 	g.mu.Unlock()
-	if !keep {
-		g.end(in)
-		return
+	// Both are looked at once the instance can be seen among the idle: a claim on memory that came before finds it there,
+	// one that comes after is found here; likewise the end of its sandbox and watch.
+	if ended(in) || g.pool.memory.short() > 0 {
+		g.remove(in)
 	}
+}
+
+// ended reports whether the instance's sandbox is gone.
+func ended(in *Instance) bool {
 	select {
-	case <-in.Sandbox.Done(): // it ended while it was being put to rest, unseen by watch
-		if g.remove(in) {
-			g.end(in)
-		}
+	case <-in.Sandbox.Done():
+		return true
 	default:
+		return false
 	}
 }
 
@@ -321,21 +324,29 @@ func (g *group) settle() {
 	}
 }
 
-// remove takes an instance out of the idle ones; false when it is not among them.
+// remove stops an instance if it is idle, and reports whether it was.
 func (g *group) remove(in *Instance) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.idle, in)
-	if i >= 0 {
-		g.idle = slices.Delete(g.idle, i, i+1)
+	if i < 0 {
+		return false
 	}
-	return i >= 0
+	g.idle = slices.Delete(g.idle, i, i+1)
+	g.end(in)
+	return true
 }
 
-// end stops an instance and gives its memory back. The caller has taken it out of every list.
+// end stops an instance, which is in no list any more, and then gives its memory back. Nobody waits for it: a sandbox
+// takes milliseconds to take down.
 func (g *group) end(in *Instance) {
-	in.stop()
-	g.pool.memory.give(g.version.MemoryMB)
+	g.pool.memory.leave(g.version.MemoryMB)
+	g.pool.work.Add(1)
+	go func() {
+		defer g.pool.work.Done()
+		in.stop()
+		g.pool.memory.left(g.version.MemoryMB)
+	}()
 }
 
 func (g *group) drain() {
@@ -354,19 +365,20 @@ func (g *group) kill() {
 	for g.deliver(result{err: errClosing()}) {
 	}
 	for in := range g.busy {
-		go func() { _ = in.Sandbox.Close() }()
+		go in.kill()
 	}
 }
 
-func (g *group) list() []Info {
+// members returns the instances and whether each is idle.
+func (g *group) members() map[*Instance]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var out []Info
+	all := make(map[*Instance]bool, len(g.idle)+len(g.busy))
 	for _, in := range g.idle {
-		out = append(out, in.info("idle"))
+		all[in] = true
 	}
 	for in := range g.busy {
-		out = append(out, in.info("busy"))
+		all[in] = false
 	}
-	return out
+	return all
 }

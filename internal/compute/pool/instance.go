@@ -60,7 +60,7 @@ type Instance struct {
 	broken  bool // set by the holder: not to be lent again
 	last    sandbox.Usage
 
-	mu       sync.Mutex // guards what follows; never held together with group.mu
+	mu       sync.Mutex // guards what follows, and Running against Relaunch; taken after group.mu
 	frozen   bool
 	busy     bool
 	idle     time.Time
@@ -91,7 +91,11 @@ func (in *Instance) Meter() (cpu time.Duration, peak int64) {
 // initialises it.
 func (in *Instance) Relaunch(ctx context.Context) (lang.InitPhases, error) {
 	in.stop()
-	r, err := in.group.pool.launcher.Launch(ctx, in.Version)
+	p := in.group.pool
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.life, cancel)()
+	r, err := p.launcher.Launch(ctx, in.Version)
 	if err != nil {
 		in.broken = true
 		return lang.InitPhases{}, err
@@ -99,12 +103,24 @@ func (in *Instance) Relaunch(ctx context.Context) (lang.InitPhases, error) {
 	in.mu.Lock()
 	in.Running, in.InitErr, in.last = r, nil, sandbox.Usage{}
 	in.mu.Unlock()
-	in.group.pool.watch(in, r)
+	p.watch(in, r)
+	if p.life.Err() != nil { // kill may have met the old sandbox
+		_ = r.Sandbox.Close()
+		return lang.InitPhases{}, lang.ErrExited
+	}
 	if err := in.Run(); err != nil {
 		in.broken = true
 		return lang.InitPhases{}, err
 	}
 	return r.Session.Init(ctx)
+}
+
+// kill ends the sandbox under its holder.
+func (in *Instance) kill() {
+	in.mu.Lock()
+	r := in.Running
+	in.mu.Unlock()
+	_ = r.Sandbox.Close()
 }
 
 // Run lifts or sets the CPU quota to what the version's memory buys.
@@ -172,20 +188,21 @@ func (in *Instance) idleSince() time.Time {
 	return in.idle
 }
 
-// info describes the instance; the caller holds group.mu.
-func (in *Instance) info(state string) Info {
+// info describes the instance.
+func (in *Instance) info(idle bool) Info {
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	i := Info{ID: in.ID, Version: in.Version.ID, Runtime: in.Version.Runtime, Served: in.Served, State: state,
+	r, since, frozen := in.Running, in.idle, in.frozen
+	in.mu.Unlock()
+	i := Info{ID: in.ID, Version: in.Version.ID, Runtime: in.Version.Runtime, Served: r.Served, State: "busy",
 		MemoryMB: in.Version.MemoryMB, Calls: int(in.calls.Load()), Started: in.started}
-	if state == "idle" {
-		i.Idle = in.idle
-		if in.frozen {
+	if idle {
+		i.Idle, i.State = since, "idle"
+		if frozen {
 			i.State = "frozen"
 		}
 	}
-	if u, err := in.Sandbox.Usage(); err == nil {
-		i.PeakMB = u.Peak >> 20
+	if u, err := r.Sandbox.Usage(); err == nil {
+		i.PeakMB = (u.Peak + 1<<20 - 1) >> 20
 	}
 	return i
 }

@@ -1,7 +1,7 @@
 // Package pool keeps the instances of every version: it lends one to each call, starts one when none is idle, freezes
 // idle ones and lets them go. The policy is Decide; everything else here is the loop around it.
 //
-// Lock order: group.mu, then Instance.mu or budget.mu. No lock is held while a sandbox starts or ends.
+// Lock order: Pool.reclaiming, group.mu, then Instance.mu or budget.mu. No lock is held while a sandbox starts or ends.
 package pool
 
 import (
@@ -36,6 +36,10 @@ type Pool struct {
 	closing  atomic.Bool
 	work     sync.WaitGroup // starts and stops under way, and busy instances
 	nextID   atomic.Uint64
+	life     context.Context // ends when running calls are cut
+	cut      context.CancelFunc
+
+	reclaiming sync.Mutex // one at a time counts what is on its way back
 }
 
 // New returns a pool that starts instances by launcher.
@@ -55,7 +59,9 @@ func New(launcher Launcher, cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, memory: budget{total: cfg.MemoryMB}}
+	p := &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, memory: budget{total: cfg.MemoryMB}}
+	p.life, p.cut = context.WithCancel(context.Background())
+	return p
 }
 
 // With lends an instance of v to fn for as long as fn runs. Without an idle one, a start begins at once and the caller
@@ -106,33 +112,67 @@ func (p *Pool) Retire(id faas.VersionID) {
 	}
 }
 
-// RetireFunction retires every version of a function except the revision given, which may be empty.
+// RetireFunction retires the $LATEST of a function, except the revision given; without one the function is gone, and all
+// its versions are retired.
 func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
 	p.groups.Range(func(k, _ any) bool {
-		if v := k.(faas.VersionID); v.FunctionID == id && v.Version == faas.Latest && v.Revision != keep {
+		if v := k.(faas.VersionID); v.FunctionID == id && (keep == "" || v.Version == faas.Latest && v.Revision != keep) {
 			p.Retire(v)
 		}
 		return true
 	})
 }
 
-// Close refuses new calls, waits for the running ones until ctx ends, and stops every instance.
-func (p *Pool) Close(ctx context.Context) {
+// RetireVersion retires all revisions of one version.
+func (p *Pool) RetireVersion(id faas.FunctionID, version string) {
+	p.groups.Range(func(k, _ any) bool {
+		if v := k.(faas.VersionID); v.FunctionID == id && v.Version == version {
+			p.Retire(v)
+		}
+		return true
+	})
+}
+
+// Packages returns the hashes of the code that instances run from, those on their way included.
+func (p *Pool) Packages() map[string]bool {
+	used := make(map[string]bool)
+	p.groups.Range(func(_, v any) bool {
+		used[v.(*group).version.Code.SHA256] = true
+		return true
+	})
+	return used
+}
+
+// afterCut is how long what was cut may take to be gone.
+const afterCut = time.Second
+
+// Close refuses new calls, waits for the running ones until ctx ends, cuts the rest, and stops every instance. Its error
+// says that something would not end.
+func (p *Pool) Close(ctx context.Context) error {
 	p.closing.Store(true)
 	p.groups.Range(func(_, g any) bool { g.(*group).drain(); return true })
 	done := make(chan struct{})
 	go func() { p.work.Wait(); close(done) }()
 	select {
 	case <-done:
-		return
+		p.cut()
+		return nil
 	case <-ctx.Done():
 	}
+	p.cut() // before kill: what is launched meanwhile looks at it
 	p.groups.Range(func(_, g any) bool { g.(*group).kill(); return true })
-	<-done // starts end within MaxInit, calls with their sandbox
+	select {
+	case <-done:
+		return nil
+	case <-time.After(afterCut):
+		return errors.New("stop instances: some have not ended")
+	}
 }
 
 // reclaim stops idle instances, the longest idle first, until what the waiting miss is on its way back.
 func (p *Pool) reclaim() {
+	p.reclaiming.Lock()
+	defer p.reclaiming.Unlock()
 	missing := p.memory.short()
 	if missing == 0 {
 		return
@@ -158,7 +198,6 @@ func (p *Pool) reclaim() {
 		}
 		if c.in.group.remove(c.in) {
 			missing -= c.in.Version.MemoryMB
-			c.in.group.end(c.in)
 		}
 	}
 }
@@ -167,8 +206,8 @@ func (p *Pool) reclaim() {
 func (p *Pool) watch(in *Instance, r *Running) {
 	go func() {
 		<-r.Sandbox.Done()
-		if in.runs(r) && in.group.remove(in) {
-			in.group.end(in)
+		if in.runs(r) {
+			in.group.remove(in)
 		}
 	}()
 }
@@ -191,7 +230,9 @@ type Info struct {
 func (p *Pool) List() []Info {
 	var out []Info
 	p.groups.Range(func(_, v any) bool {
-		out = append(out, v.(*group).list()...)
+		for in, idle := range v.(*group).members() {
+			out = append(out, in.info(idle))
+		}
 		return true
 	})
 	sort.Slice(out, func(i, j int) bool {

@@ -106,7 +106,9 @@ func closeAll(t *testing.T, p *Pool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p.Close(ctx)
+	if err := p.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestOneRequestPerInstance(t *testing.T) {
@@ -416,7 +418,9 @@ func TestCloseWaitsThenKills(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		begin := time.Now()
-		p.Close(ctx)
+		if err := p.Close(ctx); err != nil {
+			t.Error(err)
+		}
 		wg.Wait()
 		if d := time.Since(begin); d != 5*time.Second {
 			t.Fatalf("close took %v, want the 5s it was given", d)

@@ -75,8 +75,8 @@ type versionKey struct {
 	number string
 }
 
-// Open follows the store. changed is called, in order, with the id of every $LATEST that is new, replaced by another
-// revision, or deleted (then without revision); it must not block.
+// Open follows the store. changed is called, in order, with the id of every $LATEST that is new or replaced by another
+// revision, and of every version that is deleted (then without revision); it must not block.
 func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
 	r := &Registry{store: store, now: now, log: log, changed: changed}
 	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion))
@@ -110,6 +110,7 @@ func (r *Registry) applyVersion(e kv.Entry, deleted bool) {
 	key := versionKey{faas.FunctionID{Scope: e.Key.Scope, Name: name}, number}
 	if deleted {
 		r.versions.Delete(key)
+		r.changed(faas.VersionID{FunctionID: key.FunctionID, Version: number})
 		return
 	}
 	if rec, ok := r.decode(e); ok {
