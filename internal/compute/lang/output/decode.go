@@ -14,7 +14,8 @@ import (
 const MaxRecord = 256<<10 - 26
 
 // A record of several lines comes in a frame, as Lambda's own runtimes write it to their telemetry descriptor: four bytes
-// of type, 0xA55A00 and a kind; four of length; eight of time in Unix microseconds; the text. No UTF-8 text begins with
+// of type, 0xA55A00 and a kind; four of length; eight of time; the text. The time is passed over: records carry the time
+// at which they arrived, so that those with and those without a frame stay in the order in which they were written. No UTF-8 text begins with
 // 0xA5, so everything else is plain lines.
 const frameHead = 16
 
@@ -78,7 +79,7 @@ func (d *decoder) first(b []byte, now time.Time) int {
 		if size == 0 || len(b) < frameHead+size {
 			return 0
 		}
-		d.record(frameTime(b, now), bytes.TrimSuffix(b[frameHead:frameHead+size], []byte{'\n'}))
+		d.record(now, bytes.TrimSuffix(b[frameHead:frameHead+size], []byte{'\n'}))
 		return frameHead + size
 	}
 	line, ended := b, 0
@@ -135,14 +136,6 @@ func frame(b []byte) (size int, ok bool) {
 	return size, size > 0 && size <= MaxRecord
 }
 
-// frameTime is the time that a frame names, unless it is far from now: then the function's clock tells nothing.
-func frameTime(b []byte, now time.Time) time.Time {
-	at := time.UnixMicro(int64(binary.BigEndian.Uint64(b[8:])))
-	if d := now.Sub(at); d < -time.Minute || d > time.Hour {
-		return now
-	}
-	return at
-}
 
 // cut returns how much of b to take so that no character is split.
 func cut(b []byte) int {

@@ -60,23 +60,17 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestFrameTime(t *testing.T) {
-	for in, want := range map[time.Time]time.Time{
-		noon.Add(-time.Second):   noon.Add(-time.Second),
-		noon.Add(-2 * time.Hour): noon,
-		noon.Add(time.Hour):      noon,
-	} {
-		d := decoder{emit: func(at time.Time, _ string) {
-			if !at.Equal(want) {
-				t.Errorf("a frame of %v at %v, want %v", in, at, want)
-			}
-		}}
-		d.write([]byte(framed(in, "x")), noon)
-	}
+// TestRecordsKeepTheirOrder has a frame claim an earlier time than the line before it.
+func TestRecordsKeepTheirOrder(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	d := decoder{emit: func(at time.Time, m string) {
+		if !at.Equal(now) {
+			t.Errorf("%q is of %v, not of its arrival", m, at)
+		}
+	}}
+	d.write([]byte("line\n"+framed(now.Add(-time.Second), "frame")), now)
 }
 
-// FuzzDecode: whatever comes in whatever pieces, records are valid, bounded, and the same for every division of what has
-// no frames in it.
 func FuzzDecode(f *testing.F) {
 	f.Add("a\nb\n", uint8(1))
 	f.Add(framed(noon, "x\ny")+"z", uint8(3))
