@@ -37,6 +37,7 @@ type Head struct {
 type Tail struct {
 	FunctionError string // empty, "Unhandled" or "Handled"
 	Log           []byte // the last 4 KiB of log when asked for
+	Broken        []byte // the error document for an answer that broke off after its first byte: it takes the answer's place
 }
 
 // Outcome is how an invocation ended, in one word.

@@ -159,7 +159,9 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 	in.Output.Drain()
 	at := c.i.cfg.Now()
 	c.print(in, at, lambda.FailureLines(c.v, c.inv.ID, c.fail, at))
-	if !c.begun && !errors.Is(err, io.ErrClosedPipe) {
+	if c.begun {
+		c.tail.Broken = c.fail.Document
+	} else if !errors.Is(err, io.ErrClosedPipe) {
 		_, _ = c.Write(c.fail.Document) // the sink's own error shows at End
 	}
 }

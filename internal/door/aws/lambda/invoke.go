@@ -95,7 +95,13 @@ type answer struct {
 
 func (a *answer) Begin(h faas.Head) error     { a.head = h; return nil }
 func (a *answer) Write(p []byte) (int, error) { return a.body.Write(p) }
-func (a *answer) End(t faas.Tail) error       { a.tail = t; return nil }
+
+func (a *answer) End(t faas.Tail) error {
+	if a.tail = t; t.Broken != nil {
+		a.body = *bytes.NewBuffer(t.Broken)
+	}
+	return nil
+}
 
 // parseCodeSHA turns the API's base64 hash into the store's hexadecimal.
 func parseCodeSHA(s string) (string, error) {
