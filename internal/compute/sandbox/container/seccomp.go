@@ -18,6 +18,7 @@ import (
 // verdicts of a filter.
 const (
 	permit      = uint32(unix.SECCOMP_RET_ALLOW)
+	skip        = uint32(unix.SECCOMP_RET_ERRNO) // not made, and returns 0
 	kill        = uint32(unix.SECCOMP_RET_KILL_PROCESS)
 	refuse      = uint32(unix.SECCOMP_RET_ERRNO) | uint32(syscall.EPERM)
 	unsupported = uint32(unix.SECCOMP_RET_ERRNO) | uint32(syscall.ENOSYS)
@@ -58,17 +59,38 @@ const (
 // functionFilter is the allow-list for functions. What it does not know does not exist (ENOSYS): C libraries then take an
 // older way. What is known to be dangerous is refused (EPERM), and what no function ever does kills it.
 func functionFilter() (filter, error) {
-	socket := [][]test{{{arg: 0, mask: whole, value: unix.AF_NETLINK, want: true}, {arg: 2, mask: whole, value: unix.NETLINK_ROUTE, want: true}}}
-	for _, domain := range []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6} {
-		socket = append(socket, []test{{arg: 0, mask: whole, value: domain, want: true},
-			{arg: 1, mask: typeMask, value: unix.SOCK_RAW}, {arg: 1, mask: typeMask, value: unix.SOCK_PACKET}})
-	}
 	return assemble(arches(), []condition{
 		{"clone", [][]test{{{arg: 0, mask: namespaces, value: 0, want: true}}}},
-		{"socket", socket},
+		{"socket", sockets()},
+		{"socketpair", unixSockets()},
 		{"ioctl", [][]test{{{arg: 1, mask: whole, value: unix.TIOCSTI}, {arg: 1, mask: whole, value: unix.TIOCLINUX}}}},
 		{"personality", [][]test{{{arg: 0, mask: whole, value: 0, want: true}}, {{arg: 0, mask: whole, value: whole, want: true}}}},
-	}, []group{{permit, allowed}, {refuse, refused}, {kill, killed}}, unsupported)
+	}, []group{{permit, allowed}, {skip, skipped}, {refuse, refused}, {kill, killed}}, unsupported)
+}
+
+// sockets are those that a function may open. A protocol is given with its type: for any other pair the kernel would look
+// for a module to load.
+func sockets() [][]test {
+	all := append(unixSockets(), socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_ROUTE), socket(unix.AF_NETLINK, unix.SOCK_DGRAM, unix.NETLINK_ROUTE))
+	for _, domain := range []uint32{unix.AF_INET, unix.AF_INET6} {
+		all = append(all, socket(domain, unix.SOCK_STREAM, 0), socket(domain, unix.SOCK_STREAM, unix.IPPROTO_TCP),
+			socket(domain, unix.SOCK_DGRAM, 0), socket(domain, unix.SOCK_DGRAM, unix.IPPROTO_UDP))
+	}
+	return all
+}
+
+// unixSockets may have any protocol: the kernel itself refuses all but one.
+func unixSockets() [][]test {
+	var all [][]test
+	for _, kind := range []uint32{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
+		all = append(all, []test{{arg: 0, mask: whole, value: unix.AF_UNIX, want: true}, {arg: 1, mask: typeMask, value: kind, want: true}})
+	}
+	return all
+}
+
+func socket(domain, kind, protocol uint32) []test {
+	return []test{{arg: 0, mask: whole, value: domain, want: true}, {arg: 1, mask: typeMask, value: kind, want: true},
+		{arg: 2, mask: whole, value: protocol, want: true}}
 }
 
 // guardFilter leaves to a sandbox's first process what it needs to reap.
@@ -136,12 +158,12 @@ func (c condition) assemble() []bpf.Instruction {
 	for _, tests := range c.alternatives {
 		const size = 3 // instructions of a test
 		for i, t := range tests {
-			skip := uint8(size*(len(tests)-1-i) + 1) // to after this alternative's verdict
+			over := uint8(size*(len(tests)-1-i) + 1) // to after this alternative's verdict
 			jump := bpf.JumpIf{Cond: bpf.JumpEqual, Val: t.value}
 			if t.want {
-				jump.SkipFalse = skip
+				jump.SkipFalse = over
 			} else {
-				jump.SkipTrue = skip
+				jump.SkipTrue = over
 			}
 			code = append(code, bpf.LoadAbsolute{Off: offArgs + 8*t.arg, Size: 4}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: t.mask}, jump)
 		}

@@ -43,6 +43,8 @@ var kernel = map[string]func(target) string{
 	"handle page faults":             func(target) string { return try(unix.SYS_USERFAULTFD) },
 	"open an io_uring":               func(target) string { return try(unix.SYS_IO_URING_SETUP, 1, 0) },
 	"enter an io_uring":              func(target) string { return try(unix.SYS_IO_URING_ENTER) },
+	"take the machine's AIO events":  func(target) string { return try(unix.SYS_IO_SETUP, 65536, uintptr(unsafe.Pointer(new(uint64)))) },
+	"submit AIO":                     func(target) string { return try(unix.SYS_IO_SUBMIT) },
 	"add a key":                      func(target) string { return try(unix.SYS_ADD_KEY) },
 	"request a key":                  func(target) string { return try(unix.SYS_REQUEST_KEY) },
 	"use a keyring":                  func(target) string { return try(unix.SYS_KEYCTL, 0) },

@@ -117,6 +117,11 @@ var network = map[string]func(target) string{
 	"see interfaces":                 interfaces,
 	"open a raw socket":              func(target) string { return socket(unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP) },
 	"open a ping socket":             func(target) string { return socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP) },
+	"open an SCTP socket":            func(target) string { return socket(unix.AF_INET, unix.SOCK_SEQPACKET, unix.IPPROTO_SCTP) },
+	"open a DCCP socket":             func(target) string { return socket(unix.AF_INET, unix.SOCK_DCCP, 0) },
+	"open an MPTCP socket":           func(target) string { return socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP) },
+	"open a UDP-Lite socket":         func(target) string { return socket(unix.AF_INET6, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE) },
+	"pair TIPC sockets":              func(target) string { return pair(unix.AF_TIPC) },
 	"open a packet socket":           func(target) string { return socket(unix.AF_PACKET, unix.SOCK_RAW, 0x300) },
 	"open a vsock socket":            func(target) string { return socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0) },
 	"open an audit socket":           func(target) string { return socket(unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_AUDIT) },
@@ -151,6 +156,11 @@ func interfaces(target) string {
 
 func socket(domain, kind, protocol int) string {
 	_, err := unix.Socket(domain, kind, protocol)
+	return outcome(err)
+}
+
+func pair(domain int) string {
+	_, err := unix.Socketpair(domain, unix.SOCK_SEQPACKET, 0)
 	return outcome(err)
 }
 
