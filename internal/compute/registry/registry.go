@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +54,7 @@ type Store interface {
 	Update(ctx context.Context, key kv.Key, value []byte, rev uint64) (uint64, error)
 	Delete(ctx context.Context, key kv.Key, rev uint64) error
 	Get(key kv.Key) (kv.Entry, bool)
+	Page(scope faas.Scope, kind, prefix, after string, limit int) (page []kv.Entry, more bool)
 	Watch(kind string, fn func(kv.Entry, bool)) (stop func())
 }
 
@@ -166,17 +166,21 @@ func notFound(id faas.FunctionID, qualifier string) error {
 	return &faas.Error{Kind: faas.NotFound, Op: "find function", Message: "Function not found: " + arn}
 }
 
-// List returns up to limit functions of a scope by name, those after the name given.
+// List returns up to limit functions of a scope by name, those after the name given. It takes time for what it returns, however
+// many there are.
 func (r *Registry) List(scope faas.Scope, after string, limit int) []*Record {
 	var out []*Record
-	r.functions.Range(func(k, v any) bool {
-		if id := k.(faas.FunctionID); id.Scope == scope && id.Name > after {
-			out = append(out, v.(*Record))
+	for more := true; more && len(out) < limit; {
+		var page []kv.Entry
+		page, more = r.store.Page(scope, kindFunction, "", after, limit-len(out))
+		for _, e := range page {
+			after = e.Key.Name
+			if rec, ok := r.functions.Load(faas.FunctionID{Scope: scope, Name: after}); ok { // else unreadable, or coming or going
+				out = append(out, rec.(*Record))
+			}
 		}
-		return true
-	})
-	sort.Slice(out, func(i, j int) bool { return out[i].Version.ID.Name < out[j].Version.ID.Name })
-	return out[:min(limit, len(out))]
+	}
+	return out
 }
 
 // Create makes a new function, and with publish its first version, which it returns then. Conflict when the name is taken.
