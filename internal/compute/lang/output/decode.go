@@ -136,7 +136,6 @@ func frame(b []byte) (size int, ok bool) {
 	return size, size > 0 && size <= MaxRecord
 }
 
-
 // cut returns how much of b to take so that no character is split.
 func cut(b []byte) int {
 	n := len(b)
