@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"artesian/internal/account/identity"
 	"artesian/internal/account/meter"
 	"artesian/internal/account/price"
 	"artesian/internal/door/gateway"
@@ -16,9 +17,35 @@ import (
 // adminAPI joins the rooms to the daemon's own API.
 func (a *App) adminAPI() *gateway.API {
 	return &gateway.API{
-		PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listRuntimes, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
+		Authorize: a.authorizeAdmin, PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listRuntimes, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
 		Tail: a.tail, Receipt: a.receipt, Logger: a.cfg.Logger,
 	}
+}
+
+// authorizeAdmin passes an operation of the daemon's own API through the authorisation seam.
+func (a *App) authorizeAdmin(ctx context.Context, op gateway.Operation) error {
+	p, ok := identity.FromContext(ctx)
+	if !ok {
+		return faas.Errorf(faas.Unauthenticated, "The caller is not known.")
+	}
+	if err := identity.Allow(ctx, identity.Request{Principal: p, Action: op.Action, Resource: op.Resource}); err != nil {
+		return err
+	}
+	owner, err := a.identity.User(a.cfg.Account, identity.Admin)
+	if err != nil {
+		return err
+	}
+	return ownerOnly(op, p, owner.ARN())
+}
+
+// ownerOnly refuses what changes the node itself to everybody but its owner: the administrator of the account that the
+// daemon was started with, whose key is in the data directory.
+func ownerOnly(op gateway.Operation, p identity.Principal, owner string) error {
+	if op.Owner && p.ARN != owner {
+		return faas.Errorf(faas.Denied, "User: %s is not authorized to perform: %s because it changes what this node runs, "+
+			"which only its owner, %s, may", p.ARN, op.Action, owner)
+	}
+	return nil
 }
 
 func (a *App) ps(s faas.Scope) []admin.Instance {
@@ -63,7 +90,11 @@ func (a *App) listRuntimes(ctx context.Context) ([]admin.Runtime, error) {
 }
 
 func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error) {
-	r, err := a.runtimes.Add(ctx, path)
+	real, err := trustedProgram(path, a.engine.Dir())
+	if err != nil {
+		return admin.Runtime{}, err
+	}
+	r, err := a.runtimes.Add(ctx, real)
 	return admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: true}, err
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 // API is the daemon's own service, behind the same signatures as all others. Its fields are what the rooms below offer.
 type API struct {
+	Authorize     func(context.Context, Operation) error // asked before anything is done; an error refuses
 	PS            func(faas.Scope) []admin.Instance
 	Cost          func(ctx context.Context, s faas.Scope, days int) (admin.Cost, error)
 	Doctor        func(context.Context) (admin.Doctor, error)
@@ -28,42 +30,80 @@ type API struct {
 
 const maxCostDays = 366
 
+// Operation is what the authorisation seam is asked about.
+type Operation struct {
+	Action   string // artesian:VERB
+	Resource string // an ARN of the caller's scope; * is what concerns all accounts of the node
+	Owner    bool   // it changes what the node itself runs, which is for its owner alone
+}
+
+type serveFunc func(a *API, w http.ResponseWriter, r *http.Request, body []byte, s faas.Scope)
+
+// operation finds out what a request asks for. It reports false for what there isn't.
+func operation(method, path, group string, s faas.Scope) (Operation, serveFunc, bool) {
+	own := func(resource string) string {
+		return "arn:artesian:node:" + s.Region + ":" + s.Account + ":" + resource
+	}
+	const all = "*"
+	switch key := method + " " + path; {
+	case key == "GET "+admin.PSPath:
+		return Operation{Action: "artesian:ListInstances", Resource: own("instance/*")}, (*API).ps, true
+	case key == "GET "+admin.CostPath:
+		return Operation{Action: "artesian:GetCost", Resource: own("cost")}, (*API).cost, true
+	case key == "GET "+admin.DoctorPath:
+		return Operation{Action: "artesian:GetDoctor", Resource: all}, (*API).doctor, true
+	case key == "GET "+admin.RuntimesPath:
+		return Operation{Action: "artesian:ListRuntimes", Resource: all}, (*API).runtimes, true
+	case key == "POST "+admin.RuntimesPath:
+		return Operation{Action: "artesian:AddRuntime", Resource: all, Owner: true}, (*API).addRuntime, true
+	case key == "DELETE "+admin.RuntimesPath:
+		return Operation{Action: "artesian:RemoveRuntime", Resource: all, Owner: true}, (*API).removeRuntime, true
+	case key == "GET "+admin.TailPath:
+		return Operation{Action: "artesian:TailLog", Resource: own("log-group:" + group)}, (*API).tail, true
+	case strings.HasPrefix(key, "GET "+admin.ReceiptsPath):
+		return Operation{Action: "artesian:GetReceipt", Resource: own("receipt/" + strings.TrimPrefix(path, admin.ReceiptsPath))}, (*API).receipt, true
+	}
+	return Operation{}, nil, false
+}
+
 // Limit implements Service.
 func (a *API) Limit(*http.Request) int64 { return 64 << 10 }
 
 // Serve implements Service.
 func (a *API) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	caller, _ := CallerFrom(r.Context())
-	switch key := r.Method + " " + r.URL.Path; {
-	case key == "GET "+admin.PSPath:
-		writeJSON(w, http.StatusOK, admin.PS{Instances: a.PS(caller.Scope)})
-	case key == "GET "+admin.CostPath:
-		a.cost(w, r, caller.Scope)
-	case key == "GET "+admin.DoctorPath:
-		d, err := a.Doctor(r.Context())
-		a.answer(w, r, d, err)
-	case key == "GET "+admin.RuntimesPath:
-		list, err := a.Runtimes(r.Context())
-		a.answer(w, r, admin.Runtimes{Runtimes: list}, err)
-	case key == "POST "+admin.RuntimesPath:
-		a.addRuntime(w, r, body)
-	case key == "DELETE "+admin.RuntimesPath:
-		if err := a.RemoveRuntime(r.Context(), r.URL.Query().Get("path")); err != nil {
-			a.Refuse(w, r, err)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	case key == "GET "+admin.TailPath:
-		a.tail(w, r, caller.Scope)
-	case strings.HasPrefix(key, "GET "+admin.ReceiptsPath):
-		rec, err := a.Receipt(r.Context(), caller.Scope, strings.TrimPrefix(r.URL.Path, admin.ReceiptsPath))
-		a.answer(w, r, rec, err)
-	default:
-		a.Refuse(w, r, faas.Errorf(faas.NotFound, "there is no %s %s", r.Method, quote(r.URL.Path)))
+	op, serve, ok := operation(r.Method, r.URL.Path, r.URL.Query().Get("group"), caller.Scope)
+	if !ok {
+		a.Refuse(w, r, faas.Errorf(faas.NotFound, "there is no %s %s", quote(r.Method), quote(r.URL.Path)))
+		return
 	}
+	if err := a.Authorize(r.Context(), op); err != nil {
+		a.Refuse(w, r, err)
+		return
+	}
+	serve(a, w, r, body, caller.Scope)
 }
 
-func (a *API) cost(w http.ResponseWriter, r *http.Request, s faas.Scope) {
+func (a *API) ps(w http.ResponseWriter, _ *http.Request, _ []byte, s faas.Scope) {
+	writeJSON(w, http.StatusOK, admin.PS{Instances: a.PS(s)})
+}
+
+func (a *API) doctor(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Scope) {
+	d, err := a.Doctor(r.Context())
+	a.answer(w, r, d, err)
+}
+
+func (a *API) runtimes(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Scope) {
+	list, err := a.Runtimes(r.Context())
+	a.answer(w, r, admin.Runtimes{Runtimes: list}, err)
+}
+
+func (a *API) receipt(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
+	rec, err := a.Receipt(r.Context(), s, strings.TrimPrefix(r.URL.Path, admin.ReceiptsPath))
+	a.answer(w, r, rec, err)
+}
+
+func (a *API) cost(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
 	days := 30
 	if q := r.URL.Query().Get("days"); q != "" {
 		n, err := strconv.Atoi(q)
@@ -86,9 +126,9 @@ func (a *API) answer(w http.ResponseWriter, r *http.Request, v any, err error) {
 	writeJSON(w, http.StatusOK, v)
 }
 
-func (a *API) addRuntime(w http.ResponseWriter, r *http.Request, body []byte) {
+func (a *API) addRuntime(w http.ResponseWriter, r *http.Request, body []byte, _ faas.Scope) {
 	var in admin.AddRuntime
-	dec := json.NewDecoder(strings.NewReader(string(body)))
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
 		a.Refuse(w, r, faas.Errorf(faas.Invalid, "the body is not a request to add a runtime: %v", err))
@@ -98,8 +138,16 @@ func (a *API) addRuntime(w http.ResponseWriter, r *http.Request, body []byte) {
 	a.answer(w, r, rt, err)
 }
 
+func (a *API) removeRuntime(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Scope) {
+	if err := a.RemoveRuntime(r.Context(), r.URL.Query().Get("path")); err != nil {
+		a.Refuse(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
 // tail streams log lines until the client leaves.
-func (a *API) tail(w http.ResponseWriter, r *http.Request, s faas.Scope) {
+func (a *API) tail(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
 	q := r.URL.Query()
 	since := time.Time{}
 	if v := q.Get("since"); v != "" {
