@@ -4,8 +4,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,7 +50,8 @@ type Config struct {
 	Services     map[string]Service // by signing name
 	Authenticate func(r *http.Request, body []byte) (context.Context, error)
 	Known        func(keyID string) bool // a body is read only for a key that exists; Authenticate refuses the rest
-	Open         map[string]http.Handler // unsigned, by path prefix
+	Open         map[string]http.Handler // unsigned, by path; one that ends in a slash stands for all below it
+	BodyTime     time.Duration           // within which a request's body must have come; default 5 minutes
 	Hosts        []string                // names under which the platform is reached, beside localhost and loopback addresses
 	Logger       *slog.Logger
 }
@@ -65,6 +64,9 @@ type Gateway struct {
 
 // New returns a gateway.
 func New(cfg Config) *Gateway {
+	if cfg.BodyTime == 0 {
+		cfg.BodyTime = 5 * time.Minute
+	}
 	g := &Gateway{cfg: cfg, hosts: map[string]bool{"localhost": true}}
 	for _, h := range cfg.Hosts {
 		g.hosts[strings.ToLower(h)] = true
@@ -99,8 +101,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
 	}
-	for prefix, h := range g.cfg.Open {
-		if strings.HasPrefix(r.URL.Path, prefix) {
+	for path, h := range g.cfg.Open {
+		if r.URL.Path == path || strings.HasSuffix(path, "/") && strings.HasPrefix(r.URL.Path, path) {
 			h.ServeHTTP(w, r)
 			return
 		}
@@ -124,7 +126,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	var body []byte
 	if g.cfg.Known(key) {
 		var err error
-		if body, err = readBody(w, r, s.Limit(r)); err != nil {
+		if body, err = g.readBody(w, r, s.Limit(r)); err != nil {
 			s.Refuse(w, r, err)
 			return
 		}
@@ -135,38 +137,6 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Serve(w, r.WithContext(ctx), body)
-}
-
-// maxDrain is how much of a body that is too large is read and thrown away, in bytes.
-const maxDrain = 128 << 20
-
-// readBody reads a whole body of at most limit bytes. What declares more is refused.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := faas.Errorf(faas.TooLarge, "Request must be smaller than %d bytes for the operation", limit)
-	if r.ContentLength > limit {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrain) // else the client meets a closed connection before it reads the answer
-		return nil, tooLarge
-	}
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	if r.ContentLength > 0 {
-		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, body); err != nil {
-			return nil, &faas.Error{Kind: faas.Invalid, Message: "The request's body ended early.", Cause: err}
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var over *http.MaxBytesError
-	if errors.As(err, &over) {
-		_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
-		return nil, tooLarge
-	}
-	if err != nil {
-		return nil, &faas.Error{Kind: faas.Invalid, Message: "The request's body ended early.", Cause: err}
-	}
-	return body, nil
 }
 
 // knownHost accepts loopback addresses, localhost and its subdomains, and what is configured: a page of another origin
