@@ -30,6 +30,7 @@ func limits(s sandbox.Spec) []limit {
 		{"open files", unix.RLIMIT_NOFILE, uint64(s.Files)},
 		{"core size", unix.RLIMIT_CORE, 1}, // 0 would still feed a core to the host's handler, core(5)
 		{"locked memory", unix.RLIMIT_MEMLOCK, 64 << 10},
+		{"pending signals", unix.RLIMIT_SIGPENDING, 4096},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
 		{"nice", unix.RLIMIT_NICE, 0},
 		{"real-time priority", unix.RLIMIT_RTPRIO, 0},

@@ -43,6 +43,7 @@ type layout struct {
 // registers control, null, output, then as slots gives them.
 func plan(s sandbox.Spec, l layout) *program {
 	p := &program{clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_CLEAR_SIGHAND}
+	p.owner = l.hostUID
 	p.uids, p.gids = idMap(l.hostUID, insideUID), idMap(l.hostUID, insideGID)
 	fds := assign(s, l)
 	p.group, p.next = fds.group, fds.end

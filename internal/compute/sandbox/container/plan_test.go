@@ -63,7 +63,7 @@ func golden(t *testing.T, file, got string) {
 // describe writes a program for people.
 func describe(p *program) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "clone %#x cgroup %s\nuid_map %q\ngid_map %q\n", p.clone, regName(p.group), p.uids, p.gids)
+	fmt.Fprintf(&b, "clone %#x owner %d cgroup %s\nuid_map %q\ngid_map %q\n", p.clone, p.owner, regName(p.group), p.uids, p.gids)
 	names := arches().SyscallNumbers
 	if names == nil {
 		names = arch.X86_64.SyscallNumbers
@@ -105,7 +105,7 @@ func regName(r reg) string {
 
 // TestEncode follows every pointer of an encoded program back to what it was made from.
 func TestEncode(t *testing.T) {
-	p := &program{group: none, next: 1, uids: "0 5 1\n", gids: "0 6 1\n"}
+	p := &program{group: none, next: 1, owner: 9, uids: "0 5 1\n", gids: "0 6 1\n"}
 	p.call("a", 1, "text", 7, reg(3), []byte{1, 2, 3})
 	p.call("b", 2, words{"x", "yy"}, filter("12345678"))
 	p.allow(syscall.EEXIST, "c", 3)
@@ -139,6 +139,9 @@ func TestEncode(t *testing.T) {
 	}
 	if op(2).Allow != uint8(syscall.EEXIST) {
 		t.Errorf("allowed errno %d", op(2).Allow)
+	}
+	if h.Owner != 9 {
+		t.Errorf("owner %d", h.Owner)
 	}
 	if text(uint64(h.UIDMap)) != p.uids || text(uint64(h.GIDMap)) != p.gids {
 		t.Errorf("maps %q %q", text(uint64(h.UIDMap)), text(uint64(h.GIDMap)))

@@ -36,6 +36,7 @@ type program struct {
 	steps []step
 	next  reg // the first register that is free
 	clone uint64
+	owner int // the host user who makes the user namespace
 	group reg // of the cgroup2 directory to be born in
 	uids  string
 	gids  string
@@ -79,7 +80,7 @@ func (p *program) encode() ([]byte, error) {
 		}
 		ops[i] = o
 	}
-	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Cgroup: uint32(p.group)}
+	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Owner: uint32(p.owner), Cgroup: uint32(p.group)}
 	h.UIDMap, h.GIDMap = uint32(e.bytes([]byte(p.uids+"\x00"))), uint32(e.bytes([]byte(p.gids+"\x00")))
 	return e.finish(h, ops)
 }
@@ -181,6 +182,8 @@ func (p *program) failure(m stage0.Message) error {
 		return fmt.Errorf("create user namespace: %w", errno)
 	case stage0.OpUIDMap, stage0.OpGIDMap:
 		return fmt.Errorf("map user and group ids: %w", errno)
+	case stage0.OpOwner:
+		return fmt.Errorf("become the owner's user: %w", errno)
 	case stage0.OpPipe:
 		return fmt.Errorf("open pipe: %w", errno)
 	}

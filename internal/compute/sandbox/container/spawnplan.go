@@ -12,6 +12,9 @@ var devices = [...]struct {
 	minor uint32
 }{{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}}
 
+// secbitNoFixup is SECBIT_NO_SETUID_FIXUP.
+const secbitNoFixup = 1 << 2
+
 // planSpawner prepares the spawner itself: a mount namespace of its own whose root holds only /proc (which the kernel
 // wants to see before it lets a user namespace mount one), the /dev that all sandboxes share read-only, and the place
 // where they mount their root. What a sandbox inherits from it holds nothing of the host. Base is any directory of the
@@ -22,6 +25,8 @@ func planSpawner(base string) *program {
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
 		p.call("reset signal", unix.SYS_RT_SIGACTION, int(s), make([]byte, 32), 0, 8) // nohup and the like would be inherited
 	}
+	// It changes its effective user for the moment of each clone, see DESIGN.md.
+	p.call("keep capabilities through setuid", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, secbitNoFixup)
 	p.allow(syscall.ENOSYS, "join a keyring of its own", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
 	p.call("create mount namespace", unix.SYS_UNSHARE, unix.CLONE_NEWNS)
 	p.call("stop mount propagation", unix.SYS_MOUNT, 0, "/", 0, unix.MS_REC|unix.MS_PRIVATE, 0)

@@ -10,13 +10,9 @@ import (
 // child would wait for ever. And it writes no Go pointer, so that no write barrier of a garbage collection that was
 // under way in the spawner runs in it.
 
-// Everything that runs in a forked child is nosplit. The check that begins an ordinary function is also where the Go
-// scheduler stops a goroutine; the child would go into a scheduler whose other threads were not forked, and hang.
-
 // child is the first process of a sandbox. It never returns.
 //
 //go:norace
-//go:nosplit
 //go:nosplit
 func child(h *Header, gate, far uintptr) {
 	syscall.RawSyscall(syscall.SYS_CLOSE, far, 0, 0)
@@ -34,7 +30,6 @@ func child(h *Header, gate, far uintptr) {
 // run carries out the program's steps. It reports the first that fails and returns false then.
 //
 //go:norace
-//go:nosplit
 //go:nosplit
 func run(h *Header) bool {
 	base := unsafe.Add(unsafe.Pointer(&program), unsafe.Sizeof(*h))
@@ -69,7 +64,6 @@ func run(h *Header) bool {
 
 //go:norace
 //go:nosplit
-//go:nosplit
 func call(op *Op) (uintptr, syscall.Errno) {
 	a := &op.Args
 	for i := range a {
@@ -85,7 +79,6 @@ func call(op *Op) (uintptr, syscall.Errno) {
 //
 //go:norace
 //go:nosplit
-//go:nosplit
 func fork() (uintptr, syscall.Errno) {
 	forked = now()
 	clone = cloneArgs{flags: clonePidfd | cloneVfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
@@ -96,7 +89,6 @@ func fork() (uintptr, syscall.Errno) {
 // wait is the rest of a first process's life: the kernel kills all others when it exits.
 //
 //go:norace
-//go:nosplit
 //go:nosplit
 func wait() {
 	for {
@@ -117,7 +109,6 @@ func wait() {
 // report sends a Message with n descriptors from the registers that begin at first.
 //
 //go:norace
-//go:nosplit
 //go:nosplit
 func report(kind, op uint32, value int64, first, n int) syscall.Errno {
 	message = Message{Kind: kind, Op: op, Value: value, Forked: forked, Now: now()}
@@ -140,7 +131,6 @@ func report(kind, op uint32, value int64, first, n int) syscall.Errno {
 }
 
 //go:norace
-//go:nosplit
 //go:nosplit
 func now() int64 {
 	var t syscall.Timespec

@@ -11,6 +11,7 @@ const (
 	clonePidfd  = 0x1000
 	cloneVfork  = 0x4000
 	cloneInto   = 0x200000000
+	same        = ^uintptr(0) // an id that setresuid leaves as it is
 	killSignal  = uintptr(syscall.SIGKILL)
 	childSignal = uint64(syscall.SIGCHLD)
 )
@@ -145,18 +146,36 @@ func spawn(h *Header) {
 		clone.flags |= cloneInto
 		clone.cgroup = reg[h.Cgroup&0xff]
 	}
-	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
-	if errno == 0 && pid == 0 {
-		child(h, uintptr(ends[0]), uintptr(ends[1]))
+	op := uint32(OpOwner)
+	errno := become(uintptr(h.Owner))
+	if errno == 0 {
+		var pid uintptr
+		op = OpClone
+		pid, _, errno = syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
+		if errno == 0 && pid == 0 {
+			child(h, uintptr(ends[0]), uintptr(ends[1]))
+		}
+		if become(0) != 0 {
+			exit(1) // a spawner that is not root any more is of no use; the daemon starts another
+		}
+		if errno == 0 {
+			release(h, pid, uintptr(ends[1]))
+			syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(pidfd), 0, 0)
+		}
 	}
 	if errno != 0 {
-		report(Failed, OpClone, int64(errno), 0, 0)
-	} else {
-		release(h, pid, uintptr(ends[1]))
-		syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(pidfd), 0, 0)
+		report(Failed, op, int64(errno), 0, 0)
 	}
 	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(ends[0]), 0, 0)
 	syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(ends[1]), 0, 0)
+}
+
+// become changes the effective user of this thread, whose privileges stay (see the spawner's secure bits). The kernel
+// forgets then that the spawner dies with the daemon.
+func become(user uintptr) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, same, user, same)
+	syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, killSignal, 0)
+	return errno
 }
 
 // release tells the daemon of the new process, writes its maps and lets it go on.
@@ -201,8 +220,6 @@ func writeMap(pid uintptr, name string, text uint32) syscall.Errno {
 	return errno
 }
 
-//go:norace
-//go:nosplit
 //go:norace
 //go:nosplit
 func exit(code uintptr) {

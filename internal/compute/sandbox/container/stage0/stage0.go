@@ -53,7 +53,7 @@ type Header struct {
 	Cgroup uint32 // register of a cgroup2 directory to be born in, or NoReg
 	UIDMap uint32 // offset of the text for uid_map, NUL-terminated
 	GIDMap uint32
-	_      uint32
+	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's
 }
 
 // Kinds of Message.
@@ -72,6 +72,7 @@ const (
 	OpGIDMap                     // writing its group map
 	OpPipe                       // making the pipe that holds it back
 	OpFormat                     // reading the program
+	OpOwner                      // becoming the owner of the user namespace, and root again
 )
 
 // Message is a report. Times are CLOCK_MONOTONIC nanoseconds.
