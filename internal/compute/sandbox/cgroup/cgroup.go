@@ -29,6 +29,7 @@ type Tree struct {
 	dirs    []string
 	burst   bool
 	peak    bool
+	swap    bool
 }
 
 // place is where one controller is found.
@@ -60,10 +61,9 @@ func Open(name string, limit int64) (*Tree, error) {
 	if err := t.limitMemory(t.memory.dir, limit); err != nil {
 		return nil, fmt.Errorf("limit memory of all sandboxes: %w", err)
 	}
-	_, err = os.Stat(filepath.Join(t.cpu.dir, t.cpu.file("cpu.cfs_burst_us", "cpu.max.burst")))
-	t.burst = err == nil
-	_, err = os.Stat(filepath.Join(t.memory.dir, t.memory.file("memory.max_usage_in_bytes", "memory.peak")))
-	t.peak = err == nil
+	t.burst = t.cpu.has("cpu.cfs_burst_us", "cpu.max.burst")
+	t.peak = t.memory.has("memory.max_usage_in_bytes", "memory.peak")
+	t.swap = t.memory.has("memory.memsw.limit_in_bytes", "memory.swap.max")
 	return t, nil
 }
 
@@ -103,6 +103,12 @@ func (p place) file(v1, v2 string) string {
 		return v2
 	}
 	return v1
+}
+
+// has reports whether the kernel offers a file of a controller.
+func (p place) has(v1, v2 string) bool {
+	_, err := os.Stat(filepath.Join(p.dir, p.file(v1, v2)))
+	return err == nil
 }
 
 func (t *Tree) create(f found) error {
@@ -234,6 +240,9 @@ func (t *Tree) Describe() string {
 
 // Peak reports whether the kernel keeps the high-water mark of memory (v2: since 5.19).
 func (t *Tree) Peak() bool { return t.peak }
+
+// Swap reports whether a memory limit includes swap.
+func (t *Tree) Swap() bool { return t.swap }
 
 // FrozenDie reports whether a frozen process can be killed. The v1 freezer lets it die only when it thaws.
 func (t *Tree) FrozenDie() bool { return t.unified != "" }

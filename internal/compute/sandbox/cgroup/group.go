@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,7 +28,8 @@ const (
 type Group struct {
 	tree *Tree
 	id   string
-	dir  int // the cgroup2 directory, or -1
+	dir  int        // the cgroup2 directory, or -1
+	cpu  sync.Mutex // held over the writes that make a quota
 }
 
 // New makes a group. Its CPU is not limited until SetCPU.
@@ -99,6 +100,8 @@ func (g *Group) SetCPU(cores float64) error {
 	if cores > 0 && quota < leastQuota {
 		quota, per = max(time.Duration(cores*float64(longPeriod)), leastQuota), longPeriod
 	}
+	g.cpu.Lock()
+	defer g.cpu.Unlock()
 	dir := g.path(g.tree.cpu)
 	burst := func(d time.Duration) error {
 		if !g.tree.burst {
@@ -250,56 +253,4 @@ func (g *Group) WatchOOM() (*os.File, error) {
 		return nil, fmt.Errorf("watch for lack of memory: %w", err)
 	}
 	return os.NewFile(uintptr(event), "oom"), nil
-}
-
-// write, number and field avoid os.File: its poller registration costs more than the access.
-func write(dir, name, value string) error {
-	path := filepath.Join(dir, name)
-	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	_, err = syscall.Write(fd, []byte(value))
-	_ = syscall.Close(fd)
-	if err != nil {
-		return &os.PathError{Op: "write " + value + " to", Path: path, Err: err}
-	}
-	return nil
-}
-
-func read(dir, name string) ([]byte, error) {
-	path := filepath.Join(dir, name)
-	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer func() { _ = syscall.Close(fd) }()
-	var buf [2048]byte
-	n, err := syscall.Read(fd, buf[:])
-	if err != nil {
-		return nil, &os.PathError{Op: "read", Path: path, Err: err}
-	}
-	return buf[:n], nil
-}
-
-func number(dir, name string) (int64, error) {
-	b, err := read(dir, name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64)
-}
-
-// field reads "key value" lines.
-func field(dir, name, key string) (int64, error) {
-	b, err := read(dir, name)
-	if err != nil {
-		return 0, err
-	}
-	for _, line := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, key+" "); ok {
-			return strconv.ParseInt(strings.TrimSpace(v), 10, 64)
-		}
-	}
-	return 0, fmt.Errorf("no %s in %s", key, filepath.Join(dir, name))
 }

@@ -3,6 +3,8 @@ package container
 import (
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"artesian/internal/compute/sandbox/sandboxtest"
@@ -33,5 +35,32 @@ func missing(t testing.TB, err error) {
 }
 
 func TestConformance(t *testing.T) {
-	sandboxtest.Conformance(t, open(t, 4<<30))
+	m := open(t, 4<<30)
+	sandboxtest.Conformance(t, m, own(t, m))
+}
+
+// own lists the loop devices and control groups of a Maker, and the files in its directory.
+func own(t *testing.T, m *Maker) sandboxtest.Lister {
+	return func() sandboxtest.Resources {
+		t.Helper()
+		groups, err := m.tree.Groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(m.dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var loops []string
+		for _, d := range devices {
+			if b, err := os.ReadFile(d); err == nil && strings.HasPrefix(string(b), m.dir+"/") {
+				loops = append(loops, d)
+			}
+		}
+		return sandboxtest.Resources{"control groups": groups, "files": files, "loop devices": loops}
+	}
 }

@@ -57,7 +57,7 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	payload := sandboxtest.Payload(t)
-	before := sandboxtest.Snapshot(t)
+	before := sandboxtest.Snapshot(t, own(t, m))
 	daemon := exec.Command(os.Args[0], "-test.run=^TestDaemonProcess$")
 	daemon.Env = append(os.Environ(), daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+payload)
 	out, err := daemon.StdoutPipe()
@@ -100,7 +100,7 @@ func TestCrash(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("files after the sweep: %v, %v", left, err)
 	}
-	before.Compare(t)
+	before.Compare(t, own(t, m))
 }
 
 // awaitNone waits until no process runs a program, at most two seconds.

@@ -44,6 +44,8 @@ const (
 	mkfs         = "mkfs.ext4"
 	loopControl  = "/dev/loop-control"
 	shutdownFlag = 2 // EXT4_GOING_FLAGS_NOLOGFLUSH: drop what is not written
+	// Bytes in a file system from which on they are dropped before it is unmounted.
+	worthDropping = 32 << 20
 )
 
 // available says what is missing to make disks, or nil.
@@ -87,7 +89,7 @@ func (d *disks) template(ctx context.Context, sizeMB int) (*template, error) {
 	if t := d.templates[sizeMB]; t != nil {
 		return t, nil
 	}
-	path := filepath.Join(d.dir, fmt.Sprintf("tmp-%d.ext4", sizeMB))
+	path := filepath.Join(d.dir, fmt.Sprintf("tmp-v1-%d.ext4", sizeMB))
 	t, err := readTemplate(path)
 	if err != nil {
 		if t, err = makeTemplate(ctx, path, sizeMB); err != nil {
@@ -271,11 +273,16 @@ func mountExt4(device string) (int, error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
 }
 
+// attached forgets the mount, which a sandbox has now.
+func (k *disk) attached() {
+	_ = unix.Close(k.mount)
+	k.mount = -1
+}
+
 // release gives the file system up; it is unmounted when the last process that sees it is gone.
 func (k *disk) release() {
 	if k.mount >= 0 {
-		_ = unix.Close(k.mount)
-		k.mount = -1
+		k.attached()
 	}
 	if k.root >= 0 {
 		_ = unix.Close(k.root)
@@ -283,9 +290,11 @@ func (k *disk) release() {
 	}
 }
 
-// close also drops everything in it, so that the unmount has nothing to write back.
+// close also drops what is in it, if that is so much that to write it back at the unmount would cost. For little it would
+// cost more: the kernel announces each shutdown on its console.
 func (k *disk) close() {
-	if k.root >= 0 {
+	var st unix.Statfs_t
+	if k.root >= 0 && unix.Fstatfs(k.root, &st) == nil && int64(st.Blocks-st.Bfree)*st.Bsize > worthDropping {
 		flags := uint32(shutdownFlag)
 		_ = ioctlShutdown(k.root, &flags) // without it the unmount is only slower
 	}

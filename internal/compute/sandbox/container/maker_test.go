@@ -100,7 +100,7 @@ func TestSpawnerDies(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	m := open(t, 0)
 	payload := sandboxtest.Payload(t)
-	before := sandboxtest.Snapshot(t)
+	before := sandboxtest.Snapshot(t, own(t, m))
 	var all sync.WaitGroup
 	for n := range 40 {
 		all.Go(func() {
@@ -120,7 +120,7 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	before.Compare(t)
+	before.Compare(t, own(t, m))
 }
 
 // TestCancelledStarts cuts starts short at every moment.
@@ -135,7 +135,7 @@ func TestCancelledStarts(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := sandboxtest.Snapshot(t)
+	before := sandboxtest.Snapshot(t, own(t, m))
 	for n := range 30 {
 		ctx, cancel := context.WithTimeout(context.Background(), whole*time.Duration(n)/25)
 		s, err := m.Start(ctx, spec)
@@ -149,7 +149,7 @@ func TestCancelledStarts(t *testing.T) {
 			t.Errorf("start cut short: %v", err)
 		}
 	}
-	before.Compare(t)
+	before.Compare(t, own(t, m))
 }
 
 func TestNeedsRoot(t *testing.T) {

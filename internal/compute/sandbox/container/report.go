@@ -20,6 +20,9 @@ func (m *Maker) Report() []sandbox.Guarantee {
 	if !m.tree.FrozenDie() {
 		g = append(g, sandbox.Guarantee{Name: "dying with the daemon", How: "what the v1 freezer holds dies at the next start's sweep; mount cgroup2 to mend it"})
 	}
+	if !m.tree.Swap() {
+		g = append(g, sandbox.Guarantee{Name: "swap limit", How: "the kernel does not account for swap; boot with swapaccount=1 or without swap"})
+	}
 	if !m.tree.Peak() {
 		g = append(g, sandbox.Guarantee{Name: "memory peak", How: "the highest of what was read; the kernel keeps no high-water mark before 5.19"})
 	}

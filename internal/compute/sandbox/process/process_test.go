@@ -19,7 +19,7 @@ func TestConformance(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	sandboxtest.Conformance(t, m)
+	sandboxtest.Conformance(t, m, nil)
 }
 
 func TestRewrite(t *testing.T) {

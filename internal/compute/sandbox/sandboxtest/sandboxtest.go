@@ -55,13 +55,15 @@ func Build(t testing.TB, pkg, env string) string {
 // suite is what the cases share.
 type suite struct {
 	maker   sandbox.Maker
+	own     Lister
 	payload string
 	ids     int
 }
 
-// Conformance checks a maker. Cases for what its Report says is not enforced are skipped.
-func Conformance(t *testing.T, m sandbox.Maker) {
-	s := &suite{maker: m, payload: Payload(t)}
+// Conformance checks a maker. Cases for what its Report says is not enforced are skipped. Own lists what the maker has
+// beyond this process, to find leaks; it may be nil.
+func Conformance(t *testing.T, m sandbox.Maker, own Lister) {
+	s := &suite{maker: m, own: own, payload: Payload(t)}
 	for _, c := range []struct {
 		name  string
 		needs string // a guarantee of Report
