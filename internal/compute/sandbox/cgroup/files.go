@@ -6,11 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
-// write, number and field avoid os.File: its poller registration costs more than the access.
+// write and read avoid os.File: its poller registration costs more than the access.
 func write(dir, name, value string) error {
 	path := filepath.Join(dir, name)
 	fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC, 0)
@@ -40,24 +39,14 @@ func read(dir, name string) ([]byte, error) {
 	return buf[:n], nil
 }
 
-func number(dir, name string) (int64, error) {
-	b, err := read(dir, name)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64)
-}
-
 // field reads "key value" lines.
 func field(dir, name, key string) (int64, error) {
 	b, err := read(dir, name)
 	if err != nil {
 		return 0, err
 	}
-	for _, line := range strings.Split(string(b), "\n") {
-		if v, ok := strings.CutPrefix(line, key+" "); ok {
-			return strconv.ParseInt(strings.TrimSpace(v), 10, 64)
-		}
+	if v, ok := value(b, key); ok {
+		return strconv.ParseInt(string(bytes.TrimSpace(v)), 10, 64)
 	}
 	return 0, fmt.Errorf("no %s in %s", key, filepath.Join(dir, name))
 }

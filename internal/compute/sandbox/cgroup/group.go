@@ -30,6 +30,8 @@ type Group struct {
 	id   string
 	dir  int        // the cgroup2 directory, or -1
 	cpu  sync.Mutex // held over the writes that make a quota
+
+	gauges gauges
 }
 
 // New makes a group. Its CPU is not limited until SetCPU.
@@ -183,6 +185,7 @@ func (g *Group) Remove(ctx context.Context) error {
 		_ = syscall.Close(g.dir)
 		g.dir = -1
 	}
+	g.gauges.close()
 	var errs []error
 	for _, dir := range g.tree.dirs {
 		path := filepath.Join(dir, g.id)
@@ -194,37 +197,6 @@ func (g *Group) Remove(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Counters are a group's totals since it was made.
-type Counters struct {
-	CPU    time.Duration
-	Memory int64 // bytes now
-	Peak   int64 // bytes; 0 where the kernel keeps none (v2 before 5.19)
-}
-
-// Counters reads the group's totals.
-func (g *Group) Counters() (Counters, error) {
-	var c Counters
-	var err error
-	if g.tree.unified != "" {
-		var us int64
-		us, err = field(filepath.Join(g.tree.unified, g.id), "cpu.stat", "usage_usec")
-		c.CPU = time.Duration(us) * time.Microsecond
-	} else {
-		var ns int64
-		ns, err = number(filepath.Join(g.tree.acct, g.id), "cpuacct.usage")
-		c.CPU = time.Duration(ns)
-	}
-	if err != nil {
-		return c, err
-	}
-	dir := g.path(g.tree.memory)
-	if c.Memory, err = number(dir, g.tree.memory.file("memory.usage_in_bytes", "memory.current")); err != nil {
-		return c, err
-	}
-	c.Peak, err = number(dir, g.tree.memory.file("memory.max_usage_in_bytes", "memory.peak"))
-	return c, optional(err)
 }
 
 // OOMKills counts the processes of the group that a memory limit, its own or the tree's, has killed.
