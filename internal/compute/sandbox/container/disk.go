@@ -100,12 +100,13 @@ func (d *disks) template(ctx context.Context, sizeMB int) (*template, error) {
 	return t, nil
 }
 
-// makeTemplate formats path. The image is larger than the size asked for by what ext4 needs for itself, 1/64 for inodes
-// and a little for bitmaps, so that a function finds sizeMB to fill.
+// makeTemplate formats path. The image is larger than the size asked for by what ext4 needs for itself, so that a function
+// finds sizeMB to fill: 1/64 for inodes, 1/50 and at most 16 MB that it keeps in reserve, a little for bitmaps.
 func makeTemplate(ctx context.Context, path string, sizeMB int) (*template, error) {
 	part := path + ".part"
 	defer func() { _ = os.Remove(part) }()
-	size := int64(sizeMB)<<20 + int64(sizeMB)<<20/64 + 2<<20
+	asked := int64(sizeMB) << 20
+	size := asked + asked/64 + min(asked/48, 17<<20) + 3<<20
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err

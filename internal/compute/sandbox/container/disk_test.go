@@ -2,21 +2,62 @@ package container
 
 import (
 	"context"
+	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-func BenchmarkDisk(b *testing.B) {
-	d := &disks{dir: b.TempDir(), templates: map[int]*template{}}
-	for b.Loop() {
-		k, err := d.new(context.Background(), 512, 1000, 1000)
+func TestDisk(t *testing.T) {
+	m := open(t, 0)
+	if m.noDisks != nil {
+		t.Skip(m.noDisks)
+	}
+	for _, sizeMB := range []int{8, 512, 10240} {
+		k, err := m.disks.new(context.Background(), sizeMB, 1234, 5678)
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
-		k.close()
+		defer k.close()
+		var fs unix.Statfs_t
+		var top unix.Stat_t
+		if err := unix.Fstatfs(k.root, &fs); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Fstat(k.root, &top); err != nil {
+			t.Fatal(err)
+		}
+		free, want := int64(fs.Bavail)*fs.Bsize, int64(sizeMB)<<20
+		if free < want || free > want+want/50+4<<20 {
+			t.Errorf("%d MB: %d bytes are free, want %d or a little more", sizeMB, free, want)
+		}
+		if top.Uid != 1234 || top.Gid != 5678 || top.Mode != unix.S_IFDIR|0o1777 {
+			t.Errorf("top directory of %d:%d, mode %o", top.Uid, top.Gid, top.Mode)
+		}
+		if names, err := os.ReadDir(formatFD(k.root)); err != nil || len(names) != 0 {
+			t.Errorf("a new file system holds %v, %v", names, err)
+		}
 	}
-	n := 0
-	for _, e := range d.templates[512].extents {
-		n += len(e.data)
+}
+
+func formatFD(fd int) string { return "/proc/self/fd/" + itoa(fd) }
+
+// TestTemplateOfAnEarlierRun is used as it is, not formatted anew.
+func TestTemplateOfAnEarlierRun(t *testing.T) {
+	m := open(t, 0)
+	if m.noDisks != nil {
+		t.Skip(m.noDisks)
 	}
-	b.Log(len(d.templates[512].extents), n)
+	if _, err := m.disks.template(context.Background(), 8); err != nil {
+		t.Fatal(err)
+	}
+	later := &disks{dir: m.dir, templates: map[int]*template{}}
+	t.Setenv("PATH", "/nowhere") // no mkfs
+	got, err := later.template(context.Background(), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := m.disks.templates[8]; got.size != want.size || len(got.extents) != len(want.extents) {
+		t.Errorf("template of %d bytes in %d parts, was %d in %d", got.size, len(got.extents), want.size, len(want.extents))
+	}
 }
