@@ -55,8 +55,10 @@ func (a *App) openDoors(context.Context) error {
 			"sts":         stsapi.New(sts.New(), options(nil)),
 			admin.Service: a.adminAPI(),
 		},
-		Known:        func(id string) bool { _, _, ok := a.identity.Secret(id); return ok },
-		Authenticate: func(r *http.Request, body []byte) (context.Context, error) { return authenticate(verifier, r, body) },
+		Known: func(id string) bool { _, _, ok := a.identity.Secret(id); return ok },
+		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
+			return authenticate(verifier, r, body, service)
+		},
 		Open: map[string]http.Handler{
 			admin.HealthPath: http.HandlerFunc(a.health),
 			downloadPath:     a.download,
@@ -67,11 +69,10 @@ func (a *App) openDoors(context.Context) error {
 	return nil
 }
 
-// authenticate finds out who signed a request.
-func authenticate(v *sigv4.Verifier, r *http.Request, body []byte) (context.Context, error) {
-	scope, _ := sigv4.ScopeOf(r)
+// authenticate finds out who signed a request. The service, if there is one, is whose errors the client understands.
+func authenticate(v *sigv4.Verifier, r *http.Request, body []byte, service string) (context.Context, error) {
 	dialect := sigv4.JSON
-	if scope.Service == "iam" || scope.Service == "sts" {
+	if service == "iam" || service == "sts" || service == "" && gateway.IsForm(r) {
 		dialect = sigv4.Query
 	}
 	who, err := v.Verify(r, body, time.Now(), dialect)
@@ -82,7 +83,9 @@ func authenticate(v *sigv4.Verifier, r *http.Request, body []byte) (context.Cont
 		return nil, &faas.Error{Kind: faas.Invalid, Code: "InvalidRegion", Message: "The credential scope names no region: " + who.Region}
 	}
 	ctx := identity.NewContext(r.Context(), who.Principal)
-	return gateway.WithCaller(ctx, gateway.Caller{Scope: faas.Scope{Account: who.Account, Region: who.Region}, ARN: who.ARN}), nil
+	return gateway.WithCaller(ctx, gateway.Caller{
+		Scope: faas.Scope{Account: who.Account, Region: who.Region}, ARN: who.ARN, Service: who.Service, Base: gateway.Base(r),
+	}), nil
 }
 
 func caller(ctx context.Context) (string, faas.Scope) {

@@ -4,13 +4,16 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
 
+	"artesian/internal/door/aws/sigv4"
 	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
 )
@@ -28,8 +31,9 @@ type Service interface {
 // Caller is who signed a request and for which region.
 type Caller struct {
 	faas.Scope
-	ARN  string
-	User string // id of the principal
+	ARN     string
+	Service string // signing name
+	Base    string // scheme and host by which the caller reached the platform, for URLs handed out to it
 }
 
 type callerKey struct{}
@@ -47,29 +51,33 @@ func CallerFrom(ctx context.Context) (Caller, bool) {
 
 // Config of a gateway.
 type Config struct {
-	Services     map[string]Service // by signing name
-	Authenticate func(r *http.Request, body []byte) (context.Context, error)
+	Services map[string]Service // by signing name
+	// Authenticate returns a context with the Caller. service is the signing name that the request was told apart by; it is
+	// empty where the signature is too broken to name one, and the request is refused anyway.
+	Authenticate func(r *http.Request, body []byte, service string) (context.Context, error)
 	Known        func(keyID string) bool // a body is read only for a key that exists; Authenticate refuses the rest
 	Open         map[string]http.Handler // unsigned, by path; one that ends in a slash stands for all below it
-	BodyTime     time.Duration           // within which a request's body must have come; default 5 minutes
+	BodyTime     time.Duration           // within which a request's body must have come, and a second more per 128 KiB; default 1 minute
 	Hosts        []string                // names under which the platform is reached, beside localhost and loopback addresses
 	Logger       *slog.Logger
 }
 
 // Gateway is an http.Handler.
 type Gateway struct {
-	cfg   Config
-	hosts map[string]bool
+	cfg    Config
+	hosts  map[string]bool
+	bodies budget
 }
 
 // New returns a gateway.
 func New(cfg Config) *Gateway {
 	if cfg.BodyTime == 0 {
-		cfg.BodyTime = 5 * time.Minute
+		cfg.BodyTime = time.Minute
 	}
 	g := &Gateway{cfg: cfg, hosts: map[string]bool{"localhost": true}}
+	g.bodies.all, g.bodies.large = allBodies, largeBodies
 	for _, h := range cfg.Hosts {
-		g.hosts[strings.ToLower(h)] = true
+		g.hosts[hostname(h)] = true
 	}
 	return g
 }
@@ -94,9 +102,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				panic(p)
 			}
 			g.cfg.Logger.Error("request panicked", "request_id", id, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			w.Header().Set("X-Amzn-Errortype", "InternalFailure")
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	}()
+	g.expect(w, r)
 	if !g.knownHost(r.Host) {
 		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
@@ -113,59 +123,86 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve authenticates a request and hands it to its service.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	key, name := credential(r)
-	s, ok := g.cfg.Services[name]
-	switch {
-	case name == "":
-		unsigned(w, r)
+	scope, ok := sigv4.ScopeOf(r)
+	if !ok {
+		g.malformed(w, r)
 		return
-	case !ok:
-		unknownService(w, r, name)
+	}
+	s, ok := g.cfg.Services[scope.Service]
+	if !ok {
+		unknownService(w, r, scope.Service)
 		return
 	}
 	var body []byte
-	if g.cfg.Known(key) {
+	if g.cfg.Known(scope.KeyID) {
+		in := arrival{budget: &g.bodies, conn: http.NewResponseController(w), time: g.cfg.BodyTime, begun: time.Now()}
+		defer in.letGo()
 		var err error
-		if body, err = g.readBody(w, r, s.Limit(r)); err != nil {
+		if body, err = in.read(r, s.Limit(r)); err != nil {
+			if faas.KindOf(err) == faas.Throttled {
+				w.Header().Set("Retry-After", "1")
+			}
 			s.Refuse(w, r, err)
 			return
 		}
 	}
-	ctx, err := g.cfg.Authenticate(r, body)
+	ctx, err := g.cfg.Authenticate(r, body, scope.Service)
 	if err != nil {
 		s.Refuse(w, r, err)
+		return
+	}
+	if c, ok := CallerFrom(ctx); !ok || c.Service != scope.Service {
+		s.Refuse(w, r, faas.Errorf(faas.Denied, "The signature is for another service than %s.", quote(scope.Service)))
 		return
 	}
 	s.Serve(w, r.WithContext(ctx), body)
 }
 
+// malformed answers a request whose signature names no service, or that has none.
+func (g *Gateway) malformed(w http.ResponseWriter, r *http.Request) {
+	_, err := g.cfg.Authenticate(r, nil, "")
+	var e *faas.Error
+	if !errors.As(err, &e) || strings.HasPrefix(e.Code, "MissingAuthenticationToken") {
+		unsigned(w, r)
+		return
+	}
+	status := http.StatusForbidden
+	if e.Kind == faas.Invalid {
+		status = http.StatusBadRequest
+	}
+	refuse(w, r, "", status, e.Code, e.Message)
+}
+
 // knownHost accepts loopback addresses, localhost and its subdomains, and what is configured: a page of another origin
 // that resolves its own name to this machine is turned away.
 func (g *Gateway) knownHost(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	host = hostname(host)
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return true
 	}
 	return g.hosts[host] || strings.HasSuffix(host, ".localhost")
 }
 
-// credential returns the access key and the service that a request's signature names; empty without one.
-func credential(r *http.Request) (keyID, service string) {
-	var c string
-	if auth := r.Header.Get("Authorization"); auth != "" {
-		_, rest, _ := strings.Cut(auth, "Credential=")
-		c, _, _ = strings.Cut(rest, ",")
-	} else if strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
-		c = r.URL.Query().Get("X-Amz-Credential")
+// hostname is the name in a Host header: without port and brackets, in lower case, an address in its usual form.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	} else if h, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(h, "]")
 	}
-	parts := strings.Split(strings.TrimSpace(c), "/")
-	if len(parts) < 5 {
-		return "", ""
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
 	}
-	return strings.Join(parts[:len(parts)-4], "/"), parts[len(parts)-2]
+	return strings.ToLower(host)
+}
+
+// Base is the scheme and host by which a client reached the platform. A proxy that ends TLS before it says so by
+// X-Forwarded-Proto; what a client says there of itself concerns only what it is answered.
+func Base(r *http.Request) string {
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 func writeError(w http.ResponseWriter, status int, code, message string) {

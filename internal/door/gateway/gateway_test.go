@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"artesian/internal/account/identity"
+	"artesian/internal/door/aws/sigv4"
 	"artesian/internal/door/gateway"
 	"artesian/internal/faas"
 )
@@ -41,11 +43,15 @@ func edge(t *testing.T, change ...func(*gateway.Config)) string {
 	cfg := gateway.Config{
 		Services: map[string]gateway.Service{"echo": echo{4 << 20}},
 		Known:    func(key string) bool { return key == "KEY" },
-		Authenticate: func(r *http.Request, body []byte) (context.Context, error) {
+		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
+			if service == "" {
+				_, err := sigv4.New(nobody).Verify(r, body, time.Now(), sigv4.JSON)
+				return nil, err
+			}
 			if !strings.Contains(r.Header.Get("Authorization")+r.URL.RawQuery, "KEY") {
 				return nil, faas.Errorf(faas.Unauthenticated, "who is it, with %d bytes?", len(body))
 			}
-			return gateway.WithCaller(r.Context(), gateway.Caller{ARN: "caller"}), nil
+			return gateway.WithCaller(r.Context(), gateway.Caller{ARN: "caller", Service: service}), nil
 		},
 		Open:   map[string]http.Handler{"/open": text("one"), "/all/": text("all")},
 		Hosts:  []string{"Cloud.Example.org"},
@@ -65,6 +71,9 @@ func text(s string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s) })
 }
 
+func nobody(string) (string, identity.Principal, bool) { return "", identity.Principal{}, false }
+
+// signature is well formed together with the header X-Amz-Date of ask.
 const signature = "AWS4-HMAC-SHA256 Credential=KEY/20260102/us-east-1/echo/aws4_request, SignedHeaders=host, Signature=0"
 
 // ask sends a request; headers are in pairs, of which Host and none is as in HTTP.
@@ -74,6 +83,7 @@ func ask(t *testing.T, method, url string, body io.Reader, header ...string) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Header.Set("X-Amz-Date", "20260102T000000Z")
 	for i := 0; i < len(header); i += 2 {
 		if r.Header.Set(header[i], header[i+1]); header[i] == "Host" {
 			r.Host = header[i+1]
@@ -156,9 +166,9 @@ func TestSlowBody(t *testing.T) {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nContent-Length: 1000\r\n\r\nfew", signature)
+	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\nX-Amz-Date: 20260102T000000Z\r\nContent-Length: 1000\r\n\r\nfew", signature)
 	answer, err := io.ReadAll(conn)
-	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "ended early") {
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "in time") {
 		t.Errorf("%v %s", err, answer)
 	}
 }
@@ -239,36 +249,9 @@ func TestPanic(t *testing.T) {
 		c.Open["/panic"] = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("defect")) })
 	})
 	for range 2 {
-		if resp, _ := ask(t, "GET", url+"/panic", nil); resp.StatusCode != 500 {
-			t.Errorf("%d", resp.StatusCode)
+		resp, _ := ask(t, "GET", url+"/panic", nil)
+		if resp.StatusCode != 500 || len(resp.Header.Get("X-Amzn-Requestid")) != 36 || resp.Header.Get("X-Amzn-Errortype") != "InternalFailure" {
+			t.Errorf("%d %v", resp.StatusCode, resp.Header)
 		}
 	}
-}
-
-// FuzzSignature sends any Authorization header: it is answered, and reaches a service only under its name.
-func FuzzSignature(f *testing.F) {
-	for _, s := range []string{signature, "", "Bearer x", "AWS4-HMAC-SHA256 Credential=////", "Credential=a/b/c/echo/e,", "AWS4-HMAC-SHA256 Credential=KEY/1/2/echo"} {
-		f.Add(s)
-	}
-	g := gateway.New(gateway.Config{
-		Services:     map[string]gateway.Service{"echo": echo{10}},
-		Known:        func(string) bool { return true },
-		Authenticate: func(r *http.Request, _ []byte) (context.Context, error) { return r.Context(), nil },
-		Logger:       slog.New(slog.DiscardHandler),
-	})
-	f.Fuzz(func(t *testing.T, authorization string) {
-		r := httptest.NewRequest("POST", "http://localhost/", strings.NewReader("x"))
-		r.Header["Authorization"] = []string{authorization}
-		w := httptest.NewRecorder()
-		g.ServeHTTP(w, r)
-		switch w.Code {
-		case 200:
-			if !strings.Contains(authorization, "/echo/") {
-				t.Errorf("%q reached the service", authorization)
-			}
-		case 403, 501:
-		default:
-			t.Errorf("%q: %d %s", authorization, w.Code, w.Body)
-		}
-	})
 }

@@ -30,7 +30,7 @@ func refuse(w http.ResponseWriter, r *http.Request, service string, status int, 
 	case service == "ec2":
 		h.Set("Content-Type", "text/xml")
 		body = []byte("<Response><Errors><Error>" + xmlError(code, message) + "</Error></Errors><RequestID>" + id + "</RequestID></Response>")
-	case service == "route53" || service == "cloudfront" || isForm(r):
+	case service == "route53" || service == "cloudfront" || IsForm(r):
 		h.Set("Content-Type", "text/xml")
 		body = []byte("<ErrorResponse><Error><Type>Sender</Type>" + xmlError(code, message) + "</Error><RequestId>" + id + "</RequestId></ErrorResponse>")
 	default:
@@ -60,13 +60,14 @@ func unknownService(w http.ResponseWriter, r *http.Request, name string) {
 // unsigned is the answer to a request without a signature.
 func unsigned(w http.ResponseWriter, r *http.Request) {
 	code := "MissingAuthenticationTokenException"
-	if isForm(r) {
+	if IsForm(r) {
 		code = "MissingAuthenticationToken" // the same error, as the Query protocol calls it
 	}
 	refuse(w, r, "", http.StatusForbidden, code,
 		"Missing Authentication Token: sign the request with AWS Signature Version 4; `artesian env` prints the credentials.")
 }
 
-func isForm(r *http.Request) bool {
+// IsForm reports whether a request speaks the Query protocol.
+func IsForm(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded")
 }

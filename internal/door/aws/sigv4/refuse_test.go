@@ -200,7 +200,7 @@ func TestKeyCacheIsBounded(t *testing.T) {
 
 func TestScopeOf(t *testing.T) {
 	s, ok := ScopeOf(smallCall(t, smallBody))
-	if !ok || s != (Scope{Region: "us-east-1", Service: "lambda"}) {
+	if !ok || s != (Scope{KeyID: testKey, Region: "us-east-1", Service: "lambda"}) {
 		t.Error(s, ok)
 	}
 	if s, ok := ScopeOf(httptest.NewRequest("GET", "/", nil)); ok {

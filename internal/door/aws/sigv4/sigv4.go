@@ -74,9 +74,9 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect
 	return Identity{Principal: owner, Region: a.region, Service: a.service, Presigned: a.presigned}, nil
 }
 
-// Scope is the part of a signature that tells which service and region a request is for. Nothing about it is verified.
+// Scope is the part of a signature that tells whose key made it and which service and region a request is for. Nothing about it is verified.
 type Scope struct {
-	Region, Service string
+	KeyID, Region, Service string
 }
 
 // ScopeOf reads the credential scope of a request, so that a door can find the service before the body is read. It
@@ -86,7 +86,7 @@ func ScopeOf(r *http.Request) (Scope, bool) {
 	if fail != nil {
 		return Scope{}, false
 	}
-	return Scope{Region: a.region, Service: a.service}, true
+	return Scope{KeyID: a.keyID, Region: a.region, Service: a.service}, true
 }
 
 // match compares the signature with the one that the secret gives. Signers differ on paths with empty or dot segments
