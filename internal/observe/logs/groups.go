@@ -189,6 +189,10 @@ func (s *Store) StoredBytes(ctx context.Context, id GroupID) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	return s.stored(ctx, k)
+}
+
+func (s *Store) stored(ctx context.Context, k *known) (int64, error) {
 	first, err := s.at(ctx, k.subject(data), 1)
 	if err != nil || first == nil {
 		return 0, err

@@ -45,7 +45,7 @@ type Config struct {
 	Interval   time.Duration // how long events gather before they are written; 100 ms, at most 1 s
 	Buffer     int           // bytes of events of one group that may wait for the disk; 1 MiB, at least 64 KiB
 	GroupBytes int64         // of one group on disk, the oldest go first; 512 MiB
-	TotalBytes int64         // of all groups on disk, the oldest go first; 4 GiB
+	TotalBytes int64         // of all groups on disk, the oldest of the largest go first; 4 GiB
 	Sweep      time.Duration // between looks for what is older than its group's retention; 10 min
 	Now        func() time.Time
 	Logger     *slog.Logger
@@ -123,8 +123,10 @@ type Store struct {
 
 	wake     chan struct{} // to the flusher: there is something to write
 	hurry    chan struct{} // to the flusher: somebody waits for it
+	crowded  chan struct{} // to the reliever: the disk's part is nearly used up
 	stop     context.CancelFunc
-	running  sync.WaitGroup // flusher and sweeper
+	running  sync.WaitGroup // flusher, reliever and sweeper
+	usage    *usage
 	buffered bytesInUse
 	dirty    dirty
 
@@ -158,9 +160,11 @@ func Open(ctx context.Context, eng *engine.Engine, registry *kv.Store, cfg Confi
 	}
 	run, stop := context.WithCancel(context.Background())
 	s := &Store{cfg: cfg, eng: eng, kv: registry, stream: st, book: newBook(registry), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		stop: stop, groups: map[GroupID]*group{}, tails: map[GroupID]map[*tail]struct{}{}}
+		crowded: make(chan struct{}, 1), usage: newUsage(), stop: stop, groups: map[GroupID]*group{}, tails: map[GroupID]map[*tail]struct{}{}}
 	s.running.Go(func() { s.flusher(run) })
+	s.running.Go(func() { s.reliever(run) })
 	s.running.Go(func() { s.sweeper(run) })
+	nudge(s.crowded) // so that it is known how much there is
 	return s, nil
 }
 

@@ -38,8 +38,12 @@ func (s *Store) publish(ctx context.Context, g *group, recs []record, epoch int)
 		prev := g.prepared.totals
 		prev.ingested = max(prev.ingested, s.cfg.Now().UnixMilli())
 		b, f, next := encodeFrame(prev, recs)
+		if err := s.reserve(ctx, k, len(b)); err != nil {
+			return err
+		}
 		msg := &nats.Msg{Subject: k.subject(data), Header: nats.Header{}, Data: b}
 		seq, err := s.eng.Publish(ctx, msg, engine.ExpectSubject(s.stream, msg.Subject, g.prepared.seq))
+		s.usage.release(k, len(b), err == nil)
 		if faas.KindOf(err) == faas.Conflict { // the group's oldest messages, and with them its last, may have been trimmed
 			g.prepared = head{}
 			continue
