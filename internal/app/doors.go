@@ -36,14 +36,14 @@ func (a *App) openDoors(context.Context) error {
 		Serves:        a.serves,
 		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
 		Caller:        caller,
-		Location:      func(sha string) string { return a.download.URL(sha) },
+		Location:      a.location,
 		Now:           time.Now,
 		Logger:        a.cfg.Logger,
 	})
 	options := func(resource func(context.Context, string, any) string) wire.Options {
 		return wire.Options{Authorize: a.authorize, Resource: resource, Log: a.cfg.Logger}
 	}
-	a.download = newDownloads(a.blobs, a.endpoint, time.Now)
+	a.download = newDownloads(a.blobs, time.Now)
 	roles := iam.New(a.identity)
 	output := logsdoor.New(a.logs, func(ctx context.Context) faas.Scope { _, scope := caller(ctx); return scope }, time.Now)
 	verifier := sigv4.New(a.identity.Secret)
@@ -91,6 +91,13 @@ func authenticate(v *sigv4.Verifier, r *http.Request, body []byte, service strin
 func caller(ctx context.Context) (string, faas.Scope) {
 	c, _ := gateway.CallerFrom(ctx)
 	return c.ARN, c.Scope
+}
+
+// location is where the caller fetches a package: at the address by which it reached us, which may be a public name or,
+// in a sandbox, the platform's inside.
+func (a *App) location(ctx context.Context, sha string) string {
+	c, _ := gateway.CallerFrom(ctx)
+	return c.Base + a.download.Path(sha)
 }
 
 // authorize is the one seam that every operation passes.

@@ -25,22 +25,21 @@ const downloadTime = 10 * time.Minute
 // downloads hands out URLs for packages and answers them. The key lives as long as the daemon.
 type downloads struct {
 	blobs *blob.Store
-	base  string
 	key   [32]byte
 	now   func() time.Time
 }
 
-func newDownloads(blobs *blob.Store, base string, now func() time.Time) *downloads {
-	d := &downloads{blobs: blobs, base: base, now: now}
+func newDownloads(blobs *blob.Store, now func() time.Time) *downloads {
+	d := &downloads{blobs: blobs, now: now}
 	_, _ = rand.Read(d.key[:]) // crypto/rand.Read never returns an error
 	return d
 }
 
-// URL returns where the package can be fetched for downloadTime.
-func (d *downloads) URL(sha string) string {
+// Path returns where on this platform the package can be fetched for downloadTime: the URL without scheme and host.
+func (d *downloads) Path(sha string) string {
 	expires := strconv.FormatInt(d.now().Add(downloadTime).Unix(), 10)
 	q := url.Values{"expires": {expires}, "signature": {d.sign(sha, expires)}}
-	return d.base + downloadPath + sha + "?" + q.Encode()
+	return downloadPath + sha + "?" + q.Encode()
 }
 
 func (d *downloads) sign(sha, expires string) string {

@@ -45,8 +45,8 @@ type Config struct {
 	AssumableRole func(account, arn string) error
 	// Caller says who is calling, for which account and region.
 	Caller func(ctx context.Context) (arn string, scope faas.Scope)
-	// Location makes a URL from which a package can be downloaded for ten minutes.
-	Location func(sha256 string) string
+	// Location makes a URL from which the caller can download a package for ten minutes.
+	Location func(ctx context.Context, sha256 string) string
 	Now      func() time.Time
 	Logger   *slog.Logger
 }
@@ -180,7 +180,7 @@ func (s *Service) GetFunction(ctx context.Context, in *api.GetFunctionInput) (*a
 	}
 	out := &api.GetFunctionOutput{
 		Configuration: configuration(&rec.Version, qualifier != ""),
-		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(rec.Version.Code.SHA256))},
+		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(ctx, rec.Version.Code.SHA256))},
 	}
 	if latest, err := s.cfg.Functions.Get(rec.Version.ID.FunctionID, ""); err == nil && len(latest.Tags) > 0 {
 		out.Tags = latest.Tags
