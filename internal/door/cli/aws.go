@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
-
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -74,6 +74,19 @@ func (c *client) functions(ctx context.Context) ([]functionConfig, error) {
 		}
 		query.Set("Marker", page.NextMarker)
 	}
+}
+
+// versions lists a function's versions in words, at most the last hundred; "$LATEST" alone when they cannot be had.
+func (c *client) versions(ctx context.Context, name string) string {
+	var page struct{ Versions []functionConfig }
+	if err := c.lambda(ctx, http.MethodGet, functionPath(name, "/versions"), url.Values{"MaxItems": {"100"}}, nil, &page); err != nil || len(page.Versions) == 0 {
+		return "$LATEST"
+	}
+	all := make([]string, len(page.Versions))
+	for i, v := range page.Versions {
+		all[i] = v.Version
+	}
+	return strings.Join(all, ", ")
 }
 
 // settled waits until a function's last change is done, at most a minute.

@@ -175,6 +175,9 @@ func (f *fake) function(w http.ResponseWriter, r *http.Request, name, rest strin
 	case rest == "invocations":
 		f.invoke(w, r)
 		return
+	case rest == "versions":
+		fmt.Fprint(w, `{"Versions":[{"Version":"$LATEST"},{"Version":"1"}]}`)
+		return
 	case r.Method == http.MethodDelete:
 		delete(f.functions, name)
 		w.WriteHeader(204)

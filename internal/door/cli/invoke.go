@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -20,8 +18,8 @@ import (
 type invokeCmd struct {
 	remote
 	Name      string `arg:"" help:"Function to call."`
-	Payload   string `short:"d" help:"The event: JSON, @FILE, or - for stdin." default:"{}" placeholder:"EVENT"`
-	Qualifier string `help:"Version or alias." placeholder:"Q"`
+	Payload   string `short:"d" help:"The event: JSON, @FILE, or - for stdin; {} when not given." default:"{}" placeholder:"EVENT"`
+	Qualifier string `help:"Version: a number or $$LATEST." placeholder:"Q"`
 	Tail      bool   `help:"Print the last 4 KB of this call's log to stderr."`
 	Quiet     bool   `short:"q" help:"Print the answer only."`
 }
@@ -39,6 +37,9 @@ type invoked struct {
 }
 
 func (c *invokeCmd) Run(s *session) error {
+	if err := c.mistaken(); err != nil {
+		return err
+	}
 	payload, err := c.event(s.Stdin)
 	if err != nil {
 		return err
@@ -52,15 +53,14 @@ func (c *invokeCmd) Run(s *session) error {
 		got, err = c.call(s.ctx, cl, payload)
 		return err
 	})
+	if errors.Is(err, context.Canceled) {
+		s.note("interrupted; the call, once begun, goes on: artesian logs %s", c.Name)
+		return err
+	}
 	if err != nil {
-		return cl.suggest(s.ctx, c.Name, err)
+		return c.explain(s.ctx, cl, err)
 	}
-	if !c.Quiet {
-		if got.Receipt, err = cl.receipt(s.ctx, got.RequestID); err != nil {
-			return err
-		}
-	}
-	if err := c.print(s, got); err != nil {
+	if err := c.print(s, cl, got); err != nil {
 		return err
 	}
 	if got.FunctionError != "" {
@@ -69,28 +69,15 @@ func (c *invokeCmd) Run(s *session) error {
 	return nil
 }
 
-// event reads what -d names.
-func (c *invokeCmd) event(stdin io.Reader) ([]byte, error) {
-	var b []byte
-	var err error
-	switch {
-	case c.Payload == "-":
-		b, err = io.ReadAll(stdin)
-	case strings.HasPrefix(c.Payload, "@"):
-		b, err = os.ReadFile(c.Payload[1:])
-	default:
-		b = []byte(c.Payload)
+// explain says of a function or a version that is not there which one is missing.
+func (c *invokeCmd) explain(ctx context.Context, cl *client, err error) error {
+	if c.Qualifier == "" || !isCode(err, "ResourceNotFoundException") {
+		return cl.suggest(ctx, c.Name, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the event: %w", err)
+	if _, ferr := cl.function(ctx, c.Name); ferr != nil {
+		return ferr
 	}
-	if len(b) > faas.MaxRequestBytes {
-		return nil, fmt.Errorf("the event has %d bytes; at most %d are allowed", len(b), faas.MaxRequestBytes)
-	}
-	if len(b) > 0 && !json.Valid(b) {
-		return nil, &exitError{ExitUsage, errors.New("the event (-d) is not JSON")}
-	}
-	return b, nil
+	return &notThere{fmt.Sprintf("%s has no version %q; it has %s", c.Name, c.Qualifier, cl.versions(ctx, c.Name)), err}
 }
 
 func (c *invokeCmd) call(ctx context.Context, cl *client, payload []byte) (invoked, error) {
@@ -138,8 +125,12 @@ func (c *client) receipt(ctx context.Context, id string) (*admin.Receipt, error)
 	}
 }
 
-func (c *invokeCmd) print(s *session, got invoked) error {
+// print writes the answer first: what can be said about the call may be missing, and is no part of it.
+func (c *invokeCmd) print(s *session, cl *client, got invoked) error {
 	if c.JSON {
+		if !c.Quiet {
+			got.Receipt = s.receipt(cl, got.RequestID)
+		}
 		return s.json(got)
 	}
 	answer := got.raw
@@ -153,9 +144,19 @@ func (c *invokeCmd) print(s *session, got invoked) error {
 		s.note("%s", strings.TrimRight(got.Log, "\n"))
 	}
 	if !c.Quiet {
+		got.Receipt = s.receipt(cl, got.RequestID)
 		s.note("%s", summary(got))
 	}
 	return nil
+}
+
+// receipt is what the daemon knows of a call; nil, with a note, when it cannot be had.
+func (s *session) receipt(cl *client, id string) *admin.Receipt {
+	r, err := cl.receipt(s.ctx, id)
+	if err != nil {
+		s.note("no receipt: %v", err)
+	}
+	return r
 }
 
 // summary is the receipt in a line: status, duration, memory, cold phases, price.
@@ -171,7 +172,7 @@ func summary(got invoked) string {
 	if r.Outcome != faas.OutcomeOK && r.Outcome != faas.OutcomeError {
 		parts = append(parts, string(r.Outcome))
 	}
-	parts = append(parts, fmt.Sprintf("%s, billed %d ms", span(r.Run), r.BilledMS), fmt.Sprintf("peak %d of %d MB", r.PeakMB, r.MemoryMB))
+	parts = append(parts, fmt.Sprintf("%s, billed %d ms", span(r.Run), r.BilledMS), fmt.Sprintf("peak %s of %d MB", measured(r.PeakMB), r.MemoryMB))
 	if cold := r.Cold; cold != nil {
 		parts = append(parts, fmt.Sprintf("cold %s: place %s, sandbox %s, runtime %s, init %s",
 			span(cold.Place+cold.Sandbox+cold.Runtime+cold.Init), span(cold.Place), span(cold.Sandbox), span(cold.Runtime), span(cold.Init)))

@@ -38,7 +38,7 @@ func (c *psCmd) Run(s *session) error {
 			idle = now.Sub(*i.IdleSince).Round(time.Second).String()
 		}
 		rows = append(rows, []string{i.Function, i.Version, i.Instance, i.State, strconv.FormatInt(i.Calls, 10),
-			fmt.Sprintf("%d/%d MB", i.PeakMB, i.MemoryMB), now.Sub(i.Started).Round(time.Second).String(), idle, i.Runtime, i.Served})
+			fmt.Sprintf("%s/%d MB", measured(i.PeakMB), i.MemoryMB), now.Sub(i.Started).Round(time.Second).String(), idle, i.Runtime, i.Served})
 	}
 	return s.table("FUNCTION VERSION INSTANCE STATE CALLS PEAK AGE IDLE RUNTIME SERVED", rows)
 }

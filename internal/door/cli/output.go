@@ -49,6 +49,14 @@ func span(d time.Duration) string {
 	}
 }
 
+// measured is a peak in MB, or a dash where nothing measures it: every process uses some memory.
+func measured(mb int) string {
+	if mb == 0 {
+		return "-"
+	}
+	return fmt.Sprint(mb)
+}
+
 func size(n int64) string {
 	switch {
 	case n >= 1<<20:
