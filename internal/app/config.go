@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -66,9 +67,7 @@ func (c *Config) load() error {
 		return fmt.Errorf("read %s: %w", configFile, err)
 	}
 	if err == nil {
-		dec := json.NewDecoder(bytes.NewReader(b))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(c); err != nil {
+		if err := decodeOnly(b, c); err != nil {
 			return fmt.Errorf("%s: %w", filepath.Join(c.Data, configFile), err)
 		}
 	}
@@ -81,7 +80,55 @@ func (c *Config) load() error {
 	return c.check()
 }
 
+// decodeOnly decodes a document that is one JSON value of known fields and nothing else.
+func decodeOnly(b []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if rest := bytes.TrimSpace(b[dec.InputOffset():]); len(rest) > 0 {
+		return fmt.Errorf("after the settings, which end at byte %d, there is more: %.40q", dec.InputOffset(), rest)
+	}
+	return nil
+}
+
+// checkHost refuses what no request's Host can match once its port is taken off.
+func checkHost(h string) error {
+	refuse := func(why string) error {
+		return fmt.Errorf("hosts has %.200q: %s", h, why)
+	}
+	if _, err := netip.ParseAddr(h); err == nil {
+		return nil
+	}
+	switch {
+	case h == "":
+		return refuse("a name is needed")
+	case strings.Contains(h, "://"):
+		return refuse("name the host alone, without a scheme")
+	case strings.ContainsAny(h, "/?#@"):
+		return refuse("name the host alone, without a path or user")
+	case strings.ContainsAny(h, "[]"):
+		return refuse("write an IPv6 address without brackets and port")
+	case strings.Contains(h, ":"):
+		return refuse("name the host alone, without a port: every port is answered")
+	case strings.Contains(h, "*"):
+		return refuse("there are no patterns; name every host")
+	}
+	for label := range strings.SplitSeq(h, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(strings.ToLower(label), "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return refuse("it is not a host name of letters, digits, hyphens and dots; other letters are written in punycode (xn--…)")
+		}
+	}
+	return nil
+}
+
 func (c *Config) check() error {
+	for _, h := range c.Hosts {
+		if err := checkHost(h); err != nil {
+			return err
+		}
+	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen address %q: it must be HOST:PORT", c.Listen)
