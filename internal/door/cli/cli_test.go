@@ -160,6 +160,7 @@ func TestInvoke(t *testing.T) {
 
 func TestSuggestions(t *testing.T) {
 	f := newFake(t)
+	f.silent = true
 	got := f.run(t, "", "invoke", "hello")
 	contains(t, got.err, `there is no function "hello"`, "none yet")
 	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
@@ -282,5 +283,92 @@ func TestCompletion(t *testing.T) {
 	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		contains(t, execute(t, "", "completion", shell).out, "artesian __complete")
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for in, want := range map[string]time.Duration{"90": 90 * time.Second, "90s": 90 * time.Second, "1h30m": 90 * time.Minute, "7d": 7 * 24 * time.Hour, "0": 0} {
+		var d duration
+		if err := d.UnmarshalText([]byte(in)); err != nil || time.Duration(d) != want {
+			t.Errorf("%q: %v, %v", in, time.Duration(d), err)
+		}
+	}
+	f := newFake(t)
+	for _, args := range [][]string{{"logs", "x", "--since", "soon"}, {"logs", "x", "--since=-5m"}, {"logs", "x", "--since", "1.5d"}, {"deploy", ".", "--timeout", ""}} {
+		got := f.run(t, "", args...)
+		contains(t, got.err, "is not a time; for example 30 or 30s")
+		if got.status != ExitUsage {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, seed := range []string{"", "5", "5s", "1h2m", "7d", "65536d", "-1", "1e9h"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		var d duration
+		if err := d.UnmarshalText([]byte(in)); err == nil && d < 0 {
+			t.Errorf("%q is negative: %d", in, d)
+		}
+	})
+}
+
+func TestFunctionsJSON(t *testing.T) {
+	f := newFake(t)
+	if got := f.run(t, "", "functions", "--json").out; got != "{\n  \"functions\": []\n}\n" {
+		t.Errorf("none: %s", got)
+	}
+	f.functions["a"] = &functionConfig{FunctionName: "a", MemorySize: 128, Timeout: 3}
+	contains(t, f.run(t, "", "functions", "--json").out, `"function": "a"`, `"memory_mb": 128`, `"timeout_s": 3`)
+}
+
+func TestDeleteGoesOnBehindAMissingOne(t *testing.T) {
+	f := newFake(t)
+	for _, n := range []string{"a", "b"} {
+		f.functions[n] = &functionConfig{FunctionName: n}
+	}
+	got := f.run(t, "", "delete", "a", "nosuchfunction", "b")
+	if got.status != ExitError || got.out != "deleted a\ndeleted b\n" || len(f.functions) != 0 {
+		t.Errorf("%+v, left %v", got, f.functions)
+	}
+	contains(t, got.err, `artesian: there is no function "nosuchfunction"`)
+	if strings.Count(got.err, "\n") != 1 {
+		t.Errorf("said more than once: %s", got.err)
+	}
+}
+
+func TestLogsOfNothingAndOfTheDeleted(t *testing.T) {
+	f := newFake(t)
+	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
+	f.silent = true
+	got := f.run(t, "", "logs", "hello")
+	contains(t, got.err, "nothing logged by hello in the last 10m0s", "--since 24h", "-f")
+	if got.status != ExitOK || got.out != "" {
+		t.Errorf("%+v", got)
+	}
+	delete(f.functions, "hello")
+	got = f.run(t, "", "logs", "hello")
+	contains(t, got.err, `there is no function "hello"`)
+	if got.status != ExitError {
+		t.Errorf("%+v", got)
+	}
+	f.silent = false
+	got = f.run(t, "", "logs", "hello")
+	contains(t, got.out, "2026-01-02 ", "from /aws/lambda/hello\n")
+	contains(t, got.err, "hello is deleted")
+	if got.status != ExitOK {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestClock(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 8e6, time.UTC)
+	if got := clock(now, now); got != "05:06:07.008" {
+		t.Error(got)
+	}
+	if got := clock(now, now.AddDate(0, 0, 1)); got != "2026-03-04 05:06:07.008" {
+		t.Error(got)
 	}
 }

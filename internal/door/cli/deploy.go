@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -19,8 +21,8 @@ type deployCmd struct {
 	remote
 	Dir     string            `arg:"" help:"Folder with app.py, go.mod or bootstrap in it." default:"."`
 	Name    string            `help:"Name of the function; the folder's by default."`
-	Memory  int               `help:"Memory in MB, 128 to 10240; CPU grows with it. Default for a new function: 128." placeholder:"MB"`
-	Timeout time.Duration     `help:"Longest time for a call, 1s to 15m. Default for a new function: 3s." placeholder:"TIME"`
+	Memory  *int              `help:"Memory in MB, 128 to 10240; CPU grows with it. Default for a new function: 128." placeholder:"MB"`
+	Timeout duration          `help:"Longest time for a call, 1s to 15m; a bare number is seconds. Default for a new function: 3s." placeholder:"TIME"`
 	Env     map[string]string `help:"Environment variable of the function; given ones replace all it has." placeholder:"K=V" mapsep:"none"`
 	Runtime string            `help:"Runtime, for example python3.12; found from the folder by default." placeholder:"NAME"`
 	Handler string            `help:"Handler, for example app.handler; found from the folder by default." placeholder:"NAME"`
@@ -57,19 +59,23 @@ type deployment struct {
 }
 
 func (c *deployCmd) Run(s *session) error {
+	if err := c.check(); err != nil {
+		return &exitError{ExitUsage, err}
+	}
 	cl, err := c.connect()
 	if err != nil {
 		return err
 	}
-	if c.Timeout%time.Second != 0 {
-		return &exitError{ExitUsage, fmt.Errorf("--timeout %s: whole seconds only", c.Timeout)}
-	}
 	d := &deployment{deployCmd: c, s: s, cl: cl}
 	start := time.Now()
-	if err := d.build(); err != nil {
-		return err
+	err = d.build()
+	if err == nil {
+		err = d.publish()
 	}
-	if err := d.publish(); err != nil {
+	if err != nil && s.ctx.Err() != nil { // whatever a tool said when it was killed
+		return context.Canceled
+	}
+	if err != nil {
 		return err
 	}
 	if c.JSON {
@@ -81,6 +87,25 @@ func (c *deployCmd) Run(s *session) error {
 	}
 	return s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
 		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// check refuses what no function can have, in the words of the command line.
+// Limits: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+func (c *deployCmd) check() error {
+	timeout := time.Duration(c.Timeout)
+	switch {
+	case c.Memory != nil && (*c.Memory < 128 || *c.Memory > 10240):
+		return fmt.Errorf("--memory %d: 128 to 10240 MB are allowed", *c.Memory)
+	case timeout%time.Second != 0:
+		return fmt.Errorf("--timeout %s: whole seconds only", timeout)
+	case c.Timeout != 0 && timeout > 15*time.Minute:
+		return fmt.Errorf("--timeout %s: 1s to 15m are allowed", timeout)
+	case c.Name != "" && !namePattern.MatchString(c.Name):
+		return fmt.Errorf("--name %q: 1 to 64 letters, digits, - and _ are allowed", c.Name)
+	}
+	return nil
 }
 
 // step runs one part, says when it takes long, and notes its time.
@@ -164,11 +189,11 @@ func (d *deployment) create() error {
 // settings are the options that were given.
 func (d *deployment) settings() map[string]any {
 	in := map[string]any{}
-	if d.Memory != 0 {
-		in["MemorySize"] = d.Memory
+	if d.Memory != nil {
+		in["MemorySize"] = *d.Memory
 	}
 	if d.Timeout != 0 {
-		in["Timeout"] = int(d.Timeout / time.Second)
+		in["Timeout"] = int(time.Duration(d.Timeout) / time.Second)
 	}
 	if len(d.Env) > 0 {
 		in["Environment"] = environment{d.Env}

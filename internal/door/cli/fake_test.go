@@ -31,6 +31,7 @@ type fake struct {
 	roles     map[string]bool
 	invoke    http.HandlerFunc
 	own       map[string]any // answers of the daemon's own API by path
+	silent    bool           // no group has events
 	asked     []string       // method and path of every request
 }
 
@@ -194,6 +195,10 @@ func (f *fake) function(w http.ResponseWriter, r *http.Request, name, rest strin
 func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
 	var in struct{ LogGroupName, NextToken string }
 	_ = json.NewDecoder(r.Body).Decode(&in)
+	if f.silent {
+		fmt.Fprint(w, `{"events":[]}`)
+		return
+	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli()
 	if in.NextToken == "" {
 		fmt.Fprintf(w, `{"events":[{"logStreamName":"s","timestamp":%d,"message":"from %s\n"}],"nextToken":"2"}`, at, in.LogGroupName)

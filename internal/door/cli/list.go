@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -96,7 +97,7 @@ func (c *functionsCmd) Run(s *session) error {
 		return err
 	}
 	if c.JSON {
-		return s.json(map[string]any{"functions": all})
+		return s.json(map[string]any{"functions": listing(all)})
 	}
 	if len(all) == 0 {
 		return s.printf("no functions in %s; deploy one with: artesian deploy DIR\n", c.Region)
@@ -109,6 +110,31 @@ func (c *functionsCmd) Run(s *session) error {
 	return s.table("FUNCTION RUNTIME HANDLER MEMORY TIMEOUT CODE MODIFIED", rows)
 }
 
+// listed is a function as --json prints it.
+type listed struct {
+	Function string `json:"function"`
+	ARN      string `json:"arn"`
+	Runtime  string `json:"runtime"`
+	Handler  string `json:"handler"`
+	Role     string `json:"role"`
+	MemoryMB int    `json:"memory_mb"`
+	TimeoutS int    `json:"timeout_s"`
+	CodeSize int64  `json:"code_size"`
+	CodeHash string `json:"code_sha256"`
+	Modified string `json:"modified"`
+	LogGroup string `json:"log_group"`
+	State    string `json:"state,omitempty"`
+}
+
+func listing(all []functionConfig) []listed {
+	out := make([]listed, len(all))
+	for i, f := range all {
+		out[i] = listed{Function: f.FunctionName, ARN: f.FunctionArn, Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: f.MemorySize,
+			TimeoutS: f.Timeout, CodeSize: f.CodeSize, CodeHash: f.CodeSha256, Modified: f.LastModified, LogGroup: f.LoggingConfig.LogGroup, State: f.State}
+	}
+	return out
+}
+
 type deleteCmd struct {
 	remote
 	Names []string `arg:"" name:"name" help:"Functions to delete."`
@@ -119,10 +145,19 @@ func (c *deleteCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	deleted, failed := []string{}, 0
 	for _, name := range c.Names {
-		if err := cl.lambda(s.ctx, http.MethodDelete, functionPath(name, ""), nil, nil, nil); err != nil {
-			return cl.suggest(s.ctx, name, err)
+		err := cl.lambda(s.ctx, http.MethodDelete, functionPath(name, ""), nil, nil, nil)
+		var refused *apiError
+		switch {
+		case errors.As(err, &refused): // the others may still go
+			failed++
+			s.note("artesian: %v", cl.suggest(s.ctx, name, err))
+			continue
+		case err != nil:
+			return err
 		}
+		deleted = append(deleted, name)
 		if !c.JSON {
 			if err := s.printf("deleted %s\n", name); err != nil {
 				return err
@@ -130,7 +165,10 @@ func (c *deleteCmd) Run(s *session) error {
 		}
 	}
 	if c.JSON {
-		return s.json(map[string]any{"deleted": c.Names})
+		err = s.json(map[string]any{"deleted": deleted})
 	}
-	return nil
+	if err == nil && failed > 0 {
+		return &exitError{status: ExitError}
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +17,9 @@ import (
 
 type logsCmd struct {
 	remote
-	Name   string        `arg:"" help:"Function whose log to print."`
-	Follow bool          `short:"f" help:"Go on printing what arrives, until interrupted."`
-	Since  time.Duration `help:"How far back to start." default:"10m" placeholder:"TIME"`
+	Name   string   `arg:"" help:"Function whose log to print."`
+	Follow bool     `short:"f" help:"Go on printing what arrives, until interrupted."`
+	Since  duration `help:"How far back to start: 600 or 600s, 10m, 24h, 7d." default:"10m" placeholder:"TIME"`
 }
 
 func (c *logsCmd) Run(s *session) error {
@@ -26,21 +27,42 @@ func (c *logsCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	f, err := cl.function(s.ctx, c.Name)
+	group, gone, err := c.group(s.ctx, cl)
 	if err != nil {
 		return err
 	}
-	group := f.LoggingConfig.LogGroup
+	since := time.Now().Add(-time.Duration(c.Since))
+	if c.Follow && gone == nil {
+		return c.follow(s, cl, group, since)
+	}
+	var printed int
+	err = cl.logEvents(s.ctx, group, since, func(e logEvent) error {
+		printed++
+		return c.print(s, admin.LogLine{Time: time.UnixMilli(e.Timestamp), Stream: e.LogStreamName, Message: e.Message})
+	})
+	switch {
+	case gone != nil && (err != nil || printed == 0):
+		return gone
+	case err == nil && printed == 0:
+		s.note("nothing logged by %s in the last %s; look further back with --since 24h, or wait for more with -f", c.Name, time.Duration(c.Since))
+	case gone != nil:
+		s.note("%s is deleted; this is what it left in %s", c.Name, group)
+	}
+	return err
+}
+
+// group returns the function's log group. Of a function that is not there it is the usual one, which outlives functions,
+// and gone says what is to be said when there is nothing in it.
+func (c *logsCmd) group(ctx context.Context, cl *client) (group string, gone, err error) {
+	f, err := cl.function(ctx, c.Name)
+	group = f.LoggingConfig.LogGroup
 	if group == "" {
 		group = "/aws/lambda/" + c.Name
 	}
-	since := time.Now().Add(-c.Since)
-	if c.Follow {
-		return c.follow(s, cl, group, since)
+	if isCode(err, "ResourceNotFoundException") {
+		return group, err, nil
 	}
-	return cl.logEvents(s.ctx, group, since, func(e logEvent) error {
-		return c.print(s, admin.LogLine{Time: time.UnixMilli(e.Timestamp), Stream: e.LogStreamName, Message: e.Message})
-	})
+	return group, nil, err
 }
 
 // follow prints what the daemon pushes: first the stored events, then new ones as they come.
@@ -79,5 +101,13 @@ func (c *logsCmd) print(s *session, l admin.LogLine) error {
 		}
 		return s.printf("%s\n", b)
 	}
-	return s.printf("%s  %s\n", l.Time.Local().Format("15:04:05.000"), strings.TrimRight(l.Message, "\n"))
+	return s.printf("%s  %s\n", clock(l.Time.Local(), time.Now()), strings.TrimRight(l.Message, "\n"))
+}
+
+// clock is a time of day, with the date when that is not now's.
+func clock(t, now time.Time) string {
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04:05.000")
+	}
+	return t.Format("2006-01-02 15:04:05.000")
 }

@@ -24,18 +24,18 @@ type Ready struct {
 }
 
 type upCmd struct {
-	Data      string        `help:"Directory of everything durable; made if missing." default:"${data}" env:"ARTESIAN_DATA" placeholder:"DIR" type:"path"`
-	Listen    string        `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
-	Account   string        `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
-	Runtimes  string        `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
-	Isolation string        `help:"container (namespaces, seccomp, cgroups) or process (none: only for code that you trust)." enum:"container,process" default:"container"`
-	Idle      time.Duration `help:"How long an instance without work is kept." default:"5m" placeholder:"TIME"`
-	Log       string        `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
-	JSON      bool          `help:"Print the ready line as JSON."`
+	Data      string   `help:"Directory of everything durable; made if missing." default:"${data}" env:"ARTESIAN_DATA" placeholder:"DIR" type:"path"`
+	Listen    string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
+	Account   string   `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
+	Runtimes  string   `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
+	Isolation string   `help:"container (namespaces, seccomp, cgroups) or process (none: only for code that you trust)." enum:"container,process" default:"container"`
+	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds." default:"5m" placeholder:"TIME"`
+	Log       string   `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
+	JSON      bool     `help:"Print the ready line as JSON."`
 }
 
 func (c *upCmd) Run(s *session) error {
-	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: c.Idle, Log: c.Log}
+	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: time.Duration(c.Idle), Log: c.Log}
 	var unsaid error
 	err := s.Up(s.ctx, o, func(r Ready) { unsaid = c.say(s, r) })
 	if err == nil {
