@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,7 +26,8 @@ type Blobs interface {
 	Delete(ctx context.Context, sha string) error
 }
 
-// grace protects a package between its upload and the moment that something durable refers to it.
+// grace protects a package between its upload and the moment that something durable refers to it, and between Dir and
+// the moment that the caller can tell which instances run from it.
 const grace = 15 * time.Minute
 
 var shaPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -42,7 +44,8 @@ type Store struct {
 
 	mu     sync.Mutex           // guards the fields below; never held during I/O beyond one lstat
 	busy   map[string]*flight   // by hash
-	put    map[string]time.Time // when a hash was last uploaded in this process
+	lately map[string]time.Time // when a hash was last uploaded or asked for
+	pruned time.Time            // when the old ones were taken out of lately
 	closed bool
 	work   sync.WaitGroup
 }
@@ -69,7 +72,7 @@ func Open(blobs Blobs, dir string, now func() time.Time) (*Store, error) {
 		return nil, fmt.Errorf("sweep package directory: %w", err)
 	}
 	return &Store{blobs: blobs, dir: dir, now: now, puts: newAdmission(), space: make(chan struct{}, maxUnpacks),
-		busy: map[string]*flight{}, put: map[string]time.Time{}}, nil
+		busy: map[string]*flight{}, lately: map[string]time.Time{}}, nil
 }
 
 // Put checks a package, stores it durably and unpacks it, so that the first instance need not. Errors are *faas.Error:
@@ -108,20 +111,22 @@ func (s *Store) touch(sha string) error {
 		return os.ErrClosed
 	}
 	now := s.now()
-	for old, at := range s.put {
-		if now.Sub(at) >= grace {
-			delete(s.put, old)
-		}
+	if now.Sub(s.pruned) >= grace {
+		s.pruned = now
+		maps.DeleteFunc(s.lately, func(_ string, at time.Time) bool { return now.Sub(at) >= grace })
 	}
-	s.put[sha] = now
+	s.lately[sha] = now
 	return nil
 }
 
 // Dir returns the directory of an unpacked package, unpacking it if need be: once, however many ask. A caller that
-// leaves does not stop the unpacking. The directory stays until Remove.
+// leaves does not stop the unpacking. The directory stays until Remove, which does nothing for 15 minutes from now.
 func (s *Store) Dir(ctx context.Context, sha string) (string, error) {
 	if !shaPattern.MatchString(sha) {
 		return "", faas.Errorf(faas.Invalid, "code hash %q is not a SHA-256 in lower-case hex", sha)
+	}
+	if err := s.touch(sha); err != nil {
+		return "", err
 	}
 	return s.once(ctx, sha, func(ctx context.Context) ([]byte, error) { return s.read(ctx, sha) })
 }
@@ -235,8 +240,9 @@ func (s *Store) unpackAside(ctx context.Context, load func(context.Context) ([]b
 	return tmp, nil
 }
 
-// Remove deletes a package and its directory. The caller vouches that no function refers to it and no instance runs
-// from it. A package uploaded in the last 15 minutes answers Conflict, because a function may be about to refer to it.
+// Remove deletes a package and its directory. The caller vouches that no function refers to it and no instance that
+// is older than 15 minutes runs from it. A package that was uploaded or asked for by Dir in the last 15 minutes answers Conflict:
+// a function may be about to refer to it, or an instance to start from it.
 func (s *Store) Remove(ctx context.Context, sha string) error {
 	if !shaPattern.MatchString(sha) {
 		return faas.Errorf(faas.Invalid, "code hash %q is not a SHA-256 in lower-case hex", sha)
@@ -266,8 +272,8 @@ func (s *Store) claim(sha string) (*flight, error) {
 	if s.closed {
 		return nil, os.ErrClosed
 	}
-	if at, ok := s.put[sha]; s.busy[sha] != nil || ok && s.now().Sub(at) < grace {
-		return nil, faas.Errorf(faas.Conflict, "code %s is in use or was uploaded just now", sha)
+	if at, ok := s.lately[sha]; s.busy[sha] != nil || ok && s.now().Sub(at) < grace {
+		return nil, faas.Errorf(faas.Conflict, "code %s is in use or was in use just now", sha)
 	}
 	f := &flight{done: make(chan struct{}), removal: true}
 	s.busy[sha] = f

@@ -233,6 +233,14 @@ func TestRemove(t *testing.T) {
 		t.Fatalf("just uploaded: %v", err)
 	}
 	now = now.Add(grace)
+	if _, err := s.Dir(t.Context(), code.SHA256); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(grace - 1)
+	if err := s.Remove(t.Context(), code.SHA256); faas.KindOf(err) != faas.Conflict {
+		t.Fatalf("an instance may be starting: %v", err)
+	}
+	now = now.Add(1)
 	if err := s.Remove(t.Context(), code.SHA256); err != nil {
 		t.Fatal(err)
 	}
