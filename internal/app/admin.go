@@ -2,7 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"artesian/internal/account/identity"
@@ -70,11 +74,23 @@ func (a *App) doctor(ctx context.Context) (admin.Doctor, error) {
 		return admin.Doctor{}, err
 	}
 	d := admin.Doctor{Version: a.cfg.Version, Endpoint: a.endpoint, Data: a.engine.Dir(), Isolation: string(a.maker.Level()),
-		Runtimes: runtimes, Paths: []admin.Path{{Name: "data", Path: a.engine.Dir()}}}
+		Runtimes: runtimes, Paths: places(a.engine.Dir())}
 	for _, g := range a.maker.Report() {
 		d.Guarantees = append(d.Guarantees, admin.Guarantee(g))
 	}
 	return d, nil
+}
+
+// places are where things are, below the data directory; of the files, config.json may not be there.
+func places(data string) []admin.Path {
+	out := []admin.Path{{Name: "data", Path: data}}
+	for _, p := range []admin.Path{
+		{Name: "code", Path: "code"}, {Name: "sandbox", Path: "sandbox"}, {Name: "runtimes", Path: "runtimes"},
+		{Name: "prices", Path: bookFile}, {Name: "config", Path: configFile}, {Name: "credentials", Path: admin.CredentialsFile},
+	} {
+		out = append(out, admin.Path{Name: p.Name, Path: filepath.Join(data, p.Path)})
+	}
+	return out
 }
 
 func (a *App) listRuntimes(ctx context.Context) ([]admin.Runtime, error) {
@@ -84,9 +100,17 @@ func (a *App) listRuntimes(ctx context.Context) ([]admin.Runtime, error) {
 	}
 	out := []admin.Runtime{}
 	for _, r := range found {
-		out = append(out, admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: r.Source == "added"})
+		out = append(out, admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: r.Source == "added", Note: gone(r.Path)})
 	}
 	return append(out, admin.Runtime{Name: "provided.al2023"}, admin.Runtime{Name: "provided.al2"}), nil
+}
+
+// gone notes that an interpreter, if a runtime has one, has vanished since it was found.
+func gone(path string) string {
+	if _, err := os.Stat(path); path != "" && errors.Is(err, fs.ErrNotExist) {
+		return "its file is gone"
+	}
+	return ""
 }
 
 func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error) {

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -53,6 +54,18 @@ func TestRuntimesAreTheOwners(t *testing.T) {
 	}
 	for _, path := range []string{admin.PSPath, admin.CostPath, admin.DoctorPath, admin.RuntimesPath} {
 		guest.must(200, "GET", admin.Service, path, "")
+	}
+	var d admin.Doctor
+	if err := json.Unmarshal([]byte(owner.must(200, "GET", admin.Service, admin.DoctorPath, "")), &d); err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range d.Paths {
+		if _, err := os.Stat(place.Path); err != nil && place.Name != "config" {
+			t.Errorf("%s is not where the doctor says: %v", place.Name, err)
+		}
+	}
+	if len(d.Paths) != 7 {
+		t.Errorf("places: %v", d.Paths)
 	}
 	owner.must(404, "DELETE", admin.Service, admin.RuntimesPath+"?path=/bin/sh", "")
 }

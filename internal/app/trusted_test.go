@@ -88,6 +88,18 @@ func TestTrustedProgram(t *testing.T) {
 	}
 }
 
+func TestGone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "python")
+	if got := gone(path); got == "" {
+		t.Error("a file that isn't there is not noted")
+	}
+	for _, path := range []string{"", "/bin/sh"} {
+		if got := gone(path); got != "" {
+			t.Errorf("%q: %s", path, got)
+		}
+	}
+}
+
 func TestOwnerOnly(t *testing.T) {
 	const owner = "arn:aws:iam::000000000000:user/admin"
 	for name, c := range map[string]struct {

@@ -54,7 +54,7 @@ func edge(t *testing.T, change ...func(*gateway.Config)) string {
 			return gateway.WithCaller(r.Context(), gateway.Caller{ARN: "caller", Service: service}), nil
 		},
 		Open:   map[string]http.Handler{"/open": text("one"), "/all/": text("all")},
-		Hosts:  []string{"Cloud.Example.org"},
+		Hosts:  []string{"Cloud.Example.org", "FD00:0::1"},
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, c := range change {
@@ -104,7 +104,8 @@ func ask(t *testing.T, method, url string, body io.Reader, header ...string) (*h
 func TestHosts(t *testing.T) {
 	url := edge(t)
 	for host, want := range map[string]int{
-		"localhost": 200, "LocalHost:4566": 200, "api.localhost:1": 200, "127.0.0.1": 200, "127.1.2.3:80": 200, "[::1]:4566": 200, "cloud.example.ORG:443": 200,
+		"localhost": 200, "LocalHost:4566": 200, "api.localhost:1": 200, "127.0.0.1": 200, "127.1.2.3:80": 200, "[::1]:4566": 200, "[::1]": 200, "[0:0::1]:1": 200, "[fd00::1]:80": 200, "[::ffff:127.0.0.1]": 200,
+		"[fd00::2]:80": 421, "[::2]": 421, ".localhost.evil.example": 421, "cloud.example.ORG:443": 200,
 		"example.org": 421, "evil.example": 421, "127.0.0.1.evil.example": 421, "localhost.evil.example": 421, "10.0.0.1": 421, "notlocalhost": 421, "sub.cloud.example.org": 421,
 	} {
 		resp, body := ask(t, "GET", url+"/open", nil, "Host", host)

@@ -67,7 +67,7 @@ type Instance struct {
 	Instance  string     `json:"instance"`
 	Runtime   string     `json:"runtime"` // as configured: python3.11
 	Served    string     `json:"served"`  // what really runs: python 3.11.7 (/usr/bin/python3.11)
-	State     string     `json:"state"`   // busy, idle or frozen
+	State     string     `json:"state"`   // busy, idle or frozen; one that starts is not listed yet
 	MemoryMB  int        `json:"memory_mb"`
 	PeakMB    int        `json:"peak_mb"`
 	Calls     int64      `json:"calls"`
@@ -116,7 +116,7 @@ type Guarantee struct {
 
 // Path is a place on disk that the daemon uses.
 type Path struct {
-	Name string `json:"name"` // data, code, logs, …
+	Name string `json:"name"` // data, code, sandbox, runtimes, prices, config, credentials
 	Path string `json:"path"`
 }
 
@@ -131,7 +131,7 @@ type Runtime struct {
 	Version string `json:"version"`        // 3.11.7; empty for provided
 	Path    string `json:"path"`           // on the host; empty for provided
 	Added   bool   `json:"added"`          // by `runtime add`, as against found on the host
-	Note    string `json:"note,omitempty"` // why it cannot be used, if so
+	Note    string `json:"note,omitempty"` // why it cannot be used, if so: its file is gone
 }
 
 // AddRuntime asks to use the interpreter at Path, an absolute path on the daemon's host.
