@@ -156,16 +156,21 @@ func (s *suite) quota(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.use(t, b, 100*time.Millisecond)                              // what was saved up before
-		if got := s.use(t, b, 500*time.Millisecond); got > cores*1.6 { // ticks come late on a busy or emulated machine
-			t.Errorf("quota %g cores, used %g", cores, got)
+		windows := 0
+		for s.use(t, b, 500*time.Millisecond) > cores*1.3 { // a tick comes late on a busy or emulated machine
+			if windows++; windows == 10 {
+				t.Fatalf("quota of %g cores: it uses more all the time", cores)
+			}
 		}
 		s.progress(t, b)
 	}
 	if err := b.SetCPU(0); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.use(t, b, 500*time.Millisecond); got < 0.32 { // others may use this machine
-		t.Errorf("no quota, used %g cores", got)
+	for deadline := time.Now().Add(patience); s.use(t, b, 200*time.Millisecond) < 0.3; { // others may use this machine
+		if time.Now().After(deadline) {
+			t.Fatal("the quota is lifted, and it still uses less than 0.3 cores")
+		}
 	}
 }
 
