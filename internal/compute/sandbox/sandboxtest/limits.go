@@ -155,7 +155,7 @@ func (s *suite) quota(t *testing.T) {
 		if err := b.SetCPU(cores); err != nil {
 			t.Fatal(err)
 		}
-		s.use(t, b, 100*time.Millisecond)                              // what was saved up before
+		s.use(t, b, 100*time.Millisecond) // what was saved up before
 		windows := 0
 		for s.use(t, b, 500*time.Millisecond) > cores*1.3 { // a tick comes late on a busy or emulated machine
 			if windows++; windows == 10 {
