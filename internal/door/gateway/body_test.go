@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -139,5 +141,31 @@ func BenchmarkSmallBody(b *testing.B) {
 			b.Fatal(err)
 		}
 		in.letGo()
+	}
+}
+
+// TestLetGo: when a request has ended, however it did, its body counts no more.
+func TestLetGo(t *testing.T) {
+	const authorization = "AWS4-HMAC-SHA256 Credential=KEY/20260102/us-east-1/artesian/aws4_request, SignedHeaders=host, Signature=0"
+	for name, fails := range map[string]error{"refused": faas.Errorf(faas.Denied, "no"), "panicked": nil} {
+		g := New(Config{
+			Services: map[string]Service{"artesian": &API{Logger: slog.New(slog.DiscardHandler)}},
+			Known:    func(string) bool { return true },
+			Logger:   slog.New(slog.DiscardHandler),
+		})
+		held := int64(0)
+		g.cfg.Authenticate = func(*http.Request, []byte, string) (context.Context, error) {
+			if held = g.bodies.used.Load(); fails == nil {
+				panic("defect")
+			}
+			return nil, fails
+		}
+		r := request(bytes.NewReader(make([]byte, 1000)), 1000)
+		r.Header.Set("Authorization", authorization)
+		r.Header.Set("X-Amz-Date", "20260102T000000Z")
+		g.ServeHTTP(httptest.NewRecorder(), r)
+		if after := g.bodies.used.Load(); held != 1000 || after != 0 {
+			t.Errorf("%s: %d bytes during the request, %d after it", name, held, after)
+		}
 	}
 }
