@@ -11,10 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"artesian/internal/compute/invoke"
 	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/lang/inside"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/registry"
@@ -125,20 +124,23 @@ func (a *App) insideAddress() []string {
 }
 
 // maxInside is how many connections one sandbox may have to the platform at once; more of them wait. Each is a descriptor
-// of the daemon's.
-const maxInside = 128
+// of the daemon's. idleInside is how long one may rest between requests.
+const (
+	maxInside  = 32
+	idleInside = 20 * time.Second
+)
 
 // serveInside answers on the listener that stands in a sandbox's own network. It ends with the sandbox.
 func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
 	for _, l := range sb.Listeners()[:len(a.insideAddress())] {
 		s := gateway.NewServer(a.gateway, a.cfg.Logger)
-		s.MaxHeaderBytes = 64 << 10
+		s.MaxHeaderBytes, s.IdleTimeout = 64<<10, idleInside
 		go func() {
 			<-sb.Done()
 			_ = s.Close()
 		}()
 		go func() {
-			if err := s.Serve(netutil.LimitListener(l, maxInside)); err != nil && err != http.ErrServerClosed {
+			if err := inside.Serve(s, l, maxInside); err != nil && err != http.ErrServerClosed {
 				a.cfg.Logger.Debug("serve inside sandbox", "error", err)
 			}
 		}()

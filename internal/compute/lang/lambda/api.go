@@ -5,10 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -19,13 +17,16 @@ import (
 // leaves open (which state allows what, the error bodies) is as AWS's public emulator of it answers.
 const version = "/2018-06-01/runtime/"
 
-// Bounds of what a runtime may send. awslambdaric puts up to 1 MiB of X-Ray cause into a header.
+// Bounds of what a runtime may send. With all connections used they come to less than 20 MB: header fields on each, one
+// body. What reports an initialisation's end is a document for people. Trailers of a streamed answer are bounded by
+// net/http, at 4 KiB.
 const (
-	maxHeader      = 2 << 20
+	maxHeader      = 1<<20 + 64<<10 // awslambdaric puts up to 1 MiB of X-Ray cause into a field
 	maxType        = 256
-	maxConnections = 64
+	maxInitError   = 256 << 10
+	maxConnections = 8 // a runtime needs one
 	maxRefused     = 64 << 20
-	headerTime     = time.Minute
+	headerTime     = time.Minute // no limit between requests: a connection rests while the handler runs
 )
 
 const (
@@ -126,7 +127,7 @@ func (s *Session) response(w http.ResponseWriter, r *http.Request) {
 	switch r.Header.Get(headMode) {
 	case "":
 		var body []byte
-		if body, err = readAll(r); err == nil {
+		if body, err = readAll(r, faas.MaxResponseBytes); err == nil {
 			_, err = x.Write(body)
 		}
 	case "streaming":
@@ -139,7 +140,7 @@ func (s *Session) response(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, errTooLarge):
 		x.finish(TooLargeFailure(), true)
-		refuseSize(w, r)
+		refuseSize(w, r, faas.MaxResponseBytes)
 	case errors.Is(err, errAbandoned): // too late: its caller has been told
 		x.finish(nil, false)
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
@@ -170,11 +171,11 @@ func (s *Session) invocationError(w http.ResponseWriter, r *http.Request) {
 	if x == nil {
 		return
 	}
-	body, err := readAll(r)
+	body, err := readAll(r, faas.MaxResponseBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
 		x.finish(TooLargeFailure(), true)
-		refuseSize(w, r)
+		refuseSize(w, r, faas.MaxResponseBytes)
 	case err != nil:
 		x.finish(failure("Runtime.TruncatedResponse", "the runtime's answer broke off"), true)
 		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
@@ -185,23 +186,49 @@ func (s *Session) invocationError(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Session) initError(w http.ResponseWriter, r *http.Request) {
-	body, err := readAll(r)
-	if err != nil {
-		refuseSize(w, r)
-		return
-	}
-	s.mu.Lock()
-	late := s.asked || s.initErr != nil
-	if !late {
-		s.initErr = reported(r.Header.Get(headErrorType), body)
-		s.signal()
-	}
-	s.mu.Unlock()
-	if late {
+	if !s.beginReport() {
 		refuseState(w, "the initialisation is over")
 		return
 	}
-	accept(w)
+	kind := r.Header.Get(headErrorType)
+	body, err := readAll(r, maxInitError)
+	switch {
+	case errors.Is(err, errTooLarge):
+		s.endReport(reported(kind, errorBody(kind, "the runtime's error document is larger than "+strconv.Itoa(maxInitError)+" bytes")))
+		refuseSize(w, r, maxInitError)
+	case err != nil:
+		s.endReport(nil)
+		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+	case !s.endReport(reported(kind, body)):
+		refuseState(w, "the initialisation is over")
+	default:
+		accept(w)
+	}
+}
+
+// beginReport claims the report of how the initialisation failed, before it is read; false when it is over, or another
+// report is being read.
+func (s *Session) beginReport() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked || s.initErr != nil || s.reporting {
+		return false
+	}
+	s.reporting = true
+	return true
+}
+
+// endReport takes the report in; f is nil when it broke off. False when the runtime has asked for an event meanwhile.
+func (s *Session) endReport(f *lang.Failure) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reporting = false
+	if s.asked {
+		return false
+	}
+	s.initErr = f
+	s.signal()
+	return true
 }
 
 var errTooLarge = errors.New("answer is too large")
@@ -224,16 +251,16 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readAll reads a whole body within the limit of answers.
-func readAll(r *http.Request) ([]byte, error) {
-	if r.ContentLength > faas.MaxResponseBytes {
+// readAll reads a whole body of at most limit bytes.
+func readAll(r *http.Request, limit int) ([]byte, error) {
+	if r.ContentLength > int64(limit) {
 		return nil, errTooLarge
 	}
 	var b bytes.Buffer
 	if r.ContentLength > 0 {
 		b.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
-	_, err := b.ReadFrom(&bounded{in: r.Body, left: faas.MaxResponseBytes})
+	_, err := b.ReadFrom(&bounded{in: r.Body, left: limit})
 	return b.Bytes(), err
 }
 
@@ -254,37 +281,10 @@ func refuseState(w http.ResponseWriter, why string) {
 }
 
 // refuseSize takes in what the runtime goes on sending, within reason: it may not look at the answer before.
-func refuseSize(w http.ResponseWriter, r *http.Request) {
+func refuseSize(w http.ResponseWriter, r *http.Request, limit int) {
 	_, _ = io.CopyN(io.Discard, r.Body, maxRefused)
 	refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
-		"Exceeded maximum allowed payload size ("+strconv.Itoa(faas.MaxResponseBytes)+" bytes).")
+		"Exceeded maximum allowed payload size ("+strconv.Itoa(limit)+" bytes).")
 }
 
 func errorBody(kind, message string) []byte { return failure(kind, message).Document }
-
-// limited bounds how many connections are open at once; the rest wait in the kernel.
-type limited struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	l.slots <- struct{}{}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &slotted{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-// slotted gives its place free when it is closed.
-type slotted struct {
-	net.Conn
-	free func()
-}
-
-func (c *slotted) Close() error {
-	defer c.free()
-	return c.Conn.Close()
-}

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -362,4 +363,135 @@ func FuzzRuntimeAPI(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestInitErrorInAnyState: only the first report is read, nothing is kept of one that comes when there is nothing to report.
+func TestInitErrorInAnyState(t *testing.T) {
+	dial := func(a *api, text string) net.Conn {
+		conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(a.base, "http://"), version))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	status := func(conn net.Conn) int {
+		r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		return r.StatusCode
+	}
+	unfinished := "POST " + version + "init/error HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
+	huge := strings.Replace(unfinished, "1000", "6000000", 1) // net/http reads small ones to their end before it answers
+	t.Run("initialised", func(t *testing.T) {
+		a := serve(t)
+		a.next()
+		if _, err := a.s.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := status(dial(a, huge)); got != 403 {
+			t.Error(got)
+		}
+	})
+	t.Run("one at a time", func(t *testing.T) {
+		a := serve(t)
+		first := dial(a, unfinished)
+		reading := func() bool { a.s.mu.Lock(); defer a.s.mu.Unlock(); return a.s.reporting }
+		for deadline := time.Now().Add(20 * time.Second); !reading(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it is not being read")
+			}
+		}
+		if got := status(dial(a, huge)); got != 403 {
+			t.Error(got)
+		}
+		_ = first.Close()
+		for deadline := time.Now().Add(20 * time.Second); !a.s.beginReport(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("one that broke off is still being read")
+			}
+		}
+		a.s.endReport(nil)
+		if got := a.post("init/error", `{"errorType":"X"}`); got.status != 202 {
+			t.Error("after one that broke off:", got)
+		}
+	})
+	t.Run("too large", func(t *testing.T) {
+		a := serve(t)
+		if got := a.post("init/error", strings.Repeat("x", maxInitError+1), headErrorType, "Runtime.Bad"); got.status != 413 {
+			t.Error(got)
+		}
+		_, err := a.s.Init(t.Context())
+		var f *lang.Failure
+		if !errors.As(err, &f) || f.Type != "Runtime.Bad" || !strings.Contains(string(f.Document), "larger than 262144 bytes") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestManyConnections: a runtime that lets go of no connection is served on the next one all the same, and so is one
+// whose function opens connections without asking anything.
+func TestManyConnections(t *testing.T) {
+	a := serve(t)
+	address := strings.TrimSuffix(strings.TrimPrefix(a.base, "http://"), version)
+	for i := range 100 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i == 50 {
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := io.WriteString(conn, "POST "+version+"invocation/x/response HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || r.StatusCode != 400 {
+			t.Fatal(i, r, err)
+		}
+	}
+	_, res := a.event("id")
+	if got := a.post("invocation/id/response", "x"); got.status != 202 {
+		t.Error(got)
+	}
+	if r := <-res; r.out != "x" {
+		t.Error(r)
+	}
+}
+
+// TestLargeFields: what AWS's clients put into header fields passes, more doesn't; trailers are small.
+func TestLargeFields(t *testing.T) {
+	a := serve(t)
+	cause := func(n int) int {
+		return a.post("invocation/x/error", "{}", "Lambda-Runtime-Function-XRay-Error-Cause", strings.Repeat("x", n)).status
+	}
+	if got := cause(1 << 20); got != 400 {
+		t.Error("1 MiB:", got)
+	}
+	more := strings.Repeat("x", maxHeader+8<<10) // the answer may be overtaken by the end of the connection
+	if r, err := a.request("POST", "invocation/x/error", nil, "X", more); err == nil && r.status != 431 {
+		t.Error("more:", r)
+	}
+	_, res := a.event("id")
+	r, w := io.Pipe()
+	go func() { _, _ = io.WriteString(w, "abc"); _ = w.Close() }()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", a.base+"invocation/id/response", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set(headMode, "streaming")
+	req.Trailer = http.Header{headErrorType: {"E"}, headErrorBody: {strings.Repeat("x", 1<<20)}}
+	if got, err := a.http.Do(req); err == nil {
+		_ = got.Body.Close()
+	}
+	if r := <-res; r.failure == nil || r.failure.Type != "Runtime.TruncatedResponse" {
+		t.Error(r.failure, r.err)
+	}
 }

@@ -28,9 +28,19 @@ var base = [...]string{
 	"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
 }
 
+// endpoint begins the names by which SDKs are told where services are: AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, …
+// https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+const endpoint = "AWS_ENDPOINT_URL"
+
 // Env returns the environment of one instance of v whose output goes to log stream stream. What is in given wins; then
-// the platform's own variables, then the function's, then those of its language, then the defaults.
+// the platform's own variables, then the function's, then those of its language, then the defaults. But a function may
+// send its SDK elsewhere: its own endpoints win over those in given.
 func Env(given []string, v faas.Version, stream string, language ...string) []string {
+	given = slices.DeleteFunc(slices.Clone(given), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		_, own := v.Env[name]
+		return own && strings.HasPrefix(name, endpoint)
+	})
 	env := newEnviron(given, len(v.Env)+32)
 	env.add("_HANDLER", v.Handler)
 	env.add("LAMBDA_TASK_ROOT", TaskRoot)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,6 +111,18 @@ func TestEnv(t *testing.T) {
 		Env: map[string]string{"PATH": "/mine", "B": "2", "A": "1", "AWS_LAMBDA_FUNCTION_NAME": "forged", "PYTHONPATH": "/p"}, Logging: faas.Logging{Group: "/g", Format: "JSON"}}
 	got := Env([]string{"AWS_REGION=given", "X=y"}, v, "stream", "PYTHONPATH=/var/runtime", "AWS_EXECUTION_ENV=AWS_Lambda_python3.9")
 	golden(t, "env.txt", strings.Join(got, "\n")+"\n")
+	given := []string{"AWS_ENDPOINT_URL=http://platform", "AWS_ENDPOINT_URL_S3=http://platform", "AWS_REGION=r"}
+	v.Env = map[string]string{"AWS_ENDPOINT_URL": "http://mine", "AWS_ENDPOINT_URL_SQS": "http://queue", "AWS_REGION": "forged"}
+	got = Env(given, v, "stream")
+	for _, want := range []string{"AWS_ENDPOINT_URL=http://mine", "AWS_ENDPOINT_URL_S3=http://platform", "AWS_ENDPOINT_URL_SQS=http://queue", "AWS_REGION=r"} {
+		name, _, _ := strings.Cut(want, "=")
+		if n := slices.IndexFunc(got, func(kv string) bool { return strings.HasPrefix(kv, name+"=") }); n < 0 || got[n] != want {
+			t.Errorf("%s is not there: %q", want, got)
+		}
+	}
+	if given[0] != "AWS_ENDPOINT_URL=http://platform" {
+		t.Error("what was given has changed:", given)
+	}
 	for name, want := range map[string]bool{"AWS_REGION": true, "_HANDLER": true, "PATH": false, "TZ": false, "MINE": false} {
 		if Reserved(name) != want {
 			t.Errorf("%s reserved: %v", name, !want)

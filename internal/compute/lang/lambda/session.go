@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/inside"
 	"artesian/internal/compute/sandbox"
 )
 
@@ -24,13 +25,14 @@ type Session struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu      sync.Mutex
-	asking  *poll     // the runtime's open request for an event
-	asked   bool      // it has asked before: it is initialised
-	current *exchange // the event handed out last
-	changed chan struct{}
-	initErr *lang.Failure
-	over    error // why no further call is possible
+	mu        sync.Mutex
+	asking    *poll     // the runtime's open request for an event
+	asked     bool      // it has asked before: it is initialised
+	current   *exchange // the event handed out last
+	changed   chan struct{}
+	initErr   *lang.Failure
+	reporting bool  // a report of an initialisation's failure is being read
+	over      error // why no further call is possible
 }
 
 // poll is one open request for an event.
@@ -64,7 +66,7 @@ const (
 func NewSession(sb sandbox.Sandbox, l net.Listener) *Session {
 	s := &Session{sb: sb, begun: time.Now(), closed: make(chan struct{}), changed: make(chan struct{})}
 	s.server = &http.Server{Handler: s.routes(), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime}
-	go func() { _ = s.server.Serve(&limited{Listener: l, slots: make(chan struct{}, maxConnections)}) }()
+	go func() { _ = inside.Serve(s.server, l, maxConnections) }()
 	return s
 }
 
