@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -87,8 +89,11 @@ func (e *Engine) Stream(ctx context.Context, cfg jetstream.StreamConfig) (jetstr
 func (e *Engine) makeStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	streams := filepath.Join(e.dir, storeDir, "jetstream", "$G", "streams")
 	dir := filepath.Join(streams, cfg.Name)
-	if blocks, _ := filepath.Glob(filepath.Join(dir, "msgs", "*.blk")); len(blocks) > 0 {
+	if inUse(dir) {
 		return nil, refuse("the stream in %s is damaged and could not be recovered; restore it from a backup", dir)
+	}
+	if err := os.RemoveAll(dir); err != nil { // what is left of a creation that was interrupted
+		return nil, explain(err, e.dir)
 	}
 	if err := e.CheckSpace(0); err != nil {
 		return nil, err
@@ -104,6 +109,22 @@ func (e *Engine) makeStream(ctx context.Context, cfg jetstream.StreamConfig) (je
 		}
 	}
 	return st, nil
+}
+
+// inUse reports whether a stream's directory has ever held messages: a block that is not empty, or the index that the
+// server writes later on. What cannot be looked at counts as used.
+func inUse(dir string) bool {
+	files, err := os.ReadDir(filepath.Join(dir, "msgs"))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for _, f := range files {
+		st, err := f.Info()
+		if err != nil || filepath.Ext(f.Name()) == ".blk" && st.Size() > 0 || f.Name() == "index.db" {
+			return true
+		}
+	}
+	return false
 }
 
 // writeID marks a message with a value of its own, so that a write whose answer was lost can be recognised.

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,6 +39,37 @@ func TestDamagedStreamIsNotReplaced(t *testing.T) {
 	e := open(t, dir)
 	_, err = e.Stream(t.Context(), jetstream.StreamConfig{Name: "TEST", Subjects: []string{"test.>"}})
 	wantRefusal(t, err, "damaged", "TEST")
+}
+
+// TestInterruptedCreation has what a daemon leaves that is killed while it makes a stream: the next one makes it.
+func TestInterruptedCreation(t *testing.T) {
+	dir := t.TempDir()
+	cfg := jetstream.StreamConfig{Name: "NEW", Subjects: []string{"new.>"}}
+	e := open(t, dir)
+	_, err := e.Stream(t.Context(), cfg)
+	must(t, err)
+	stream := filepath.Join("engine", "jetstream", "$G", "streams", "NEW")
+	for name, harm := range map[string]func(file func(string) string) error{
+		"no meta.inf":    func(file func(string) string) error { return os.Remove(file("meta.inf")) },
+		"half meta.inf":  func(file func(string) string) error { return os.Truncate(file("meta.inf"), 10) },
+		"no meta.sum":    func(file func(string) string) error { return os.Remove(file("meta.sum")) },
+		"empty meta.sum": func(file func(string) string) error { return os.Truncate(file("meta.sum"), 0) },
+		"half meta.key": func(file func(string) string) error {
+			return errors.Join(os.Remove(file("meta.inf")), os.Truncate(file("meta.key"), 5))
+		},
+	} {
+		left := t.TempDir()
+		must(t, exec.Command("cp", "-a", dir+"/.", left).Run()) // as it is while the server runs: nothing was closed
+		must(t, harm(func(f string) string { return filepath.Join(left, stream, f) }))
+		e := open(t, left)
+		if _, err := e.Stream(t.Context(), cfg); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, err := e.Publish(t.Context(), nats.NewMsg("new.a"), Expect{jetstream.ExpectedLastSeqHeader, 0, nil}); err != nil {
+			t.Errorf("%s: write: %v", name, err)
+		}
+	}
 }
 
 func TestStreamsFollowTheirConfiguration(t *testing.T) {
