@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,6 +41,7 @@ type deployed struct {
 	Handler  string       `json:"handler"`
 	CodeHash string       `json:"code_sha256"`
 	CodeSize int64        `json:"code_size"`
+	Changes  []string     `json:"changes,omitempty"` // settings that the folder changed: runtime python3.11 → python3.13
 	Steps    []deployStep `json:"steps"`
 }
 
@@ -53,6 +55,7 @@ type deployment struct {
 	*deployCmd
 	s    *session
 	cl   *client
+	have *functionConfig // nil: it is to be created
 	p    project.Project
 	zip  []byte
 	done deployed
@@ -80,6 +83,11 @@ func (c *deployCmd) Run(s *session) error {
 	}
 	if c.JSON {
 		return s.json(d.done)
+	}
+	for _, change := range d.done.Changes {
+		if err := s.printf("  %s\n", change); err != nil {
+			return err
+		}
 	}
 	runs := d.done.Runtime
 	if d.done.Served != "" {
@@ -121,12 +129,15 @@ func (d *deployment) step(name string, do func() error) error {
 }
 
 func (d *deployment) build() error {
-	var err error
-	if d.p, err = project.Detect(d.Dir, d.Handler, d.Runtime); err != nil {
+	err := d.look()
+	if err != nil {
 		return err
 	}
-	if d.Name == "" {
-		d.Name = d.p.Name
+	if err := d.detect(); err != nil {
+		return err
+	}
+	if d.p.Warning != "" {
+		d.s.note("%s", d.p.Warning)
 	}
 	b := project.Builder{Fresh: d.Fresh}
 	if d.p.Language == project.Python {
@@ -143,17 +154,59 @@ func (d *deployment) build() error {
 	return err
 }
 
+// look settles the function's name and finds out whether there is one of that name.
+func (d *deployment) look() (err error) {
+	if d.Name == "" {
+		if d.Name, err = project.Name(d.Dir); err != nil {
+			return err
+		}
+	}
+	if d.Name == "" {
+		return errors.New("the folder's name makes no function name; give one with --name")
+	}
+	var have functionConfig
+	err = d.cl.lambda(d.s.ctx, http.MethodGet, functionPath(d.Name, "/configuration"), nil, nil, &have)
+	switch {
+	case err == nil:
+		d.have = &have
+	case isCode(err, "ResourceNotFoundException"):
+		err = nil
+	}
+	return err
+}
+
+// detect finds out what the folder is. What is not said and the folder leaves open stays as the function has it.
+func (d *deployment) detect() (err error) {
+	handler := d.Handler
+	wasPython := d.have != nil && strings.HasPrefix(d.have.Runtime, "python")
+	if handler == "" && wasPython && project.HasModule(d.Dir, d.have.Handler) {
+		handler = d.have.Handler
+	}
+	if d.p, err = project.Detect(d.Dir, handler, d.Runtime); err != nil || d.have == nil {
+		return err
+	}
+	isPython := d.p.Language == project.Python
+	if d.Handler == "" && !isPython {
+		d.p.Handler = "bootstrap"
+		if !wasPython {
+			d.p.Handler = d.have.Handler
+		}
+	}
+	if d.Runtime == "" && isPython == wasPython && (!isPython || d.p.Runtime == "") {
+		d.p.Runtime = d.have.Runtime
+	}
+	return nil
+}
+
 // publish creates the function or changes what differs, and waits until that is in force.
 func (d *deployment) publish() error {
-	var have functionConfig
-	err := d.cl.lambda(d.s.ctx, http.MethodGet, functionPath(d.Name, "/configuration"), nil, nil, &have)
-	switch {
-	case isCode(err, "ResourceNotFoundException"):
+	var err error
+	if d.have == nil {
 		d.done.Action = "created"
 		err = d.create()
-	case err == nil:
+	} else {
 		d.done.Action = "unchanged"
-		err = d.update(have)
+		err = d.update(*d.have)
 	}
 	if err != nil {
 		return err
@@ -226,9 +279,11 @@ func (d *deployment) configure(have functionConfig) error {
 	}
 	if d.p.Runtime != have.Runtime {
 		in["Runtime"] = d.p.Runtime
+		d.done.Changes = append(d.done.Changes, "runtime "+have.Runtime+" → "+d.p.Runtime)
 	}
 	if d.p.Handler != have.Handler {
 		in["Handler"] = d.p.Handler
+		d.done.Changes = append(d.done.Changes, "handler "+have.Handler+" → "+d.p.Handler)
 	}
 	if d.Role != defaultRole {
 		role, err := d.roleARN()

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"artesian/internal/door/gateway/admin"
 )
@@ -72,7 +75,7 @@ func TestDeployRefusals(t *testing.T) {
 	}{
 		"empty":          {map[string]string{"README": ""}, nil, "no function found"},
 		"no handler":     {map[string]string{"app.py": "x = 1"}, nil, "--handler"},
-		"wrong runtime":  {map[string]string{"app.py": "def handler(e, c): 0"}, []string{"--runtime", "nodejs22.x"}, "neither a bootstrap nor a go.mod"},
+		"wrong runtime":  {map[string]string{"app.py": "def handler(e, c): 0"}, []string{"--runtime", "nodejs22.x"}, "Node.js is not supported yet; Python"},
 		"not executable": {map[string]string{"bootstrap": "#!/bin/sh"}, nil, "chmod +x"},
 		"requirements":   {map[string]string{"app.py": "def handler(e, c): 0", "requirements.txt": "six"}, nil, "python3.12"},
 	} {
@@ -92,5 +95,65 @@ func TestServer(t *testing.T) {
 		if got := server(all, want); got != expect {
 			t.Errorf("python3.%d is served by %+v, want %+v", want, got, expect)
 		}
+	}
+}
+
+func TestDeployKeepsRuntimeAndHandler(t *testing.T) {
+	f := newFake(t)
+	const source = "def handler(event, context):\n    return 1\n\ndef other(event, context):\n    return 2\n"
+	dir := folder(t, map[string]string{"app.py": source})
+	if got := f.run(t, "", "deploy", dir, "--runtime", "python3.9", "--handler", "app.other"); got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	contains(t, f.run(t, "", "deploy", dir).out, "unchanged my-function", "runtime python3.9", "handler app.other")
+	contains(t, f.run(t, "", "deploy", dir, "--runtime", "python3.12").out, "  runtime python3.9 → python3.12\n", "updated my-function")
+	if err := os.Rename(filepath.Join(dir, "app.py"), filepath.Join(dir, "main.py")); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, f.run(t, "", "deploy", dir).out, "  handler app.other → main.handler\n")
+}
+
+func TestDeployLimits(t *testing.T) {
+	f := newFake(t)
+	dir := folder(t, map[string]string{"app.py": "def handler(event, context): 0"})
+	for want, args := range map[string][]string{
+		"--memory 64: 128 to 10240 MB":  {"--memory", "64"},
+		"--memory 0: 128 to 10240 MB":   {"--memory", "0"},
+		"--timeout 20m0s: 1s to 15m":    {"--timeout", "20m"},
+		`--name "a b": 1 to 64 letters`: {"--name", "a b"},
+	} {
+		got := f.run(t, "", append([]string{"deploy", dir}, args...)...)
+		contains(t, got.err, want)
+		if got.status != ExitUsage {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+func TestDeployInterrupted(t *testing.T) {
+	f := newFake(t)
+	dir := folder(t, map[string]string{"go.mod": "module x\n", "main.go": "package main\n"})
+	bin, building := t.TempDir(), filepath.Join(t.TempDir(), "building")
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\necho > "+building+"\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	go func() {
+		for range time.Tick(10 * time.Millisecond) {
+			if ctx.Err() != nil {
+				return
+			}
+			if _, err := os.Stat(building); err == nil {
+				interrupt()
+			}
+		}
+	}()
+	var out bytes.Buffer
+	p := Program{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}
+	if status := p.Run(ctx, []string{"deploy", dir, "--data", f.data}); status != ExitInterrupted {
+		t.Errorf("status %d: %s", status, &out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +40,8 @@ func (d *deployment) interpreter() (string, error) {
 	}
 	path, err := exec.LookPath(serves.Name)
 	if err != nil && d.p.Requires != "" {
-		return "", fmt.Errorf("requirements.txt needs %s on this machine to be installed for the daemon's; it is not on the PATH", serves.Name)
+		return "", fmt.Errorf("%s needs %s on this machine to be installed for the daemon's; it is not on the PATH",
+			filepath.Base(d.p.Requires), serves.Name)
 	}
 	return path, nil
 }

@@ -71,7 +71,7 @@ func (b Builder) golang(ctx context.Context, p Project, t tree, step Step) error
 	bootstrap := filepath.Join(out, "bootstrap")
 	err := step("go build", func() error {
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bootstrap, p.Main)
-		cmd.Dir = p.Dir
+		cmd.Dir = p.Module
 		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+runtime.GOARCH, "CGO_ENABLED=0", "GOWORK=off")
 		return run(cmd)
 	})
@@ -88,14 +88,59 @@ func (b Builder) golang(ctx context.Context, p Project, t tree, step Step) error
 	return nil
 }
 
-// python installs requirements.txt for the interpreter that will serve, once per content of that file.
-func (b Builder) python(ctx context.Context, p Project, t tree, step Step) error {
-	if p.Requires == "" {
-		return nil
+// compiles prints why Python cannot read a source: its arguments are the file and the name to call it by.
+const compiles = `import sys
+try: compile(open(sys.argv[1], "rb").read(), sys.argv[2], "exec")
+except SyntaxError as e: print(f"{sys.argv[2]}, line {e.lineno}: {e.msg}")
+except ValueError as e: print(f"{sys.argv[2]}: {e}")`
+
+// dependencies prints [project].dependencies of a pyproject.toml, a line each.
+const dependencies = `import sys
+try: import tomllib
+except ImportError: from pip._vendor import tomli as tomllib
+try: print("\n".join(tomllib.load(open(sys.argv[1], "rb")).get("project", {}).get("dependencies", [])))
+except ValueError as e: sys.exit(f"pyproject.toml: {e}")`
+
+// ask runs a few lines of Python and returns what they print; what they exit with is the whole error.
+func (b Builder) ask(ctx context.Context, script string, args ...string) ([]byte, error) {
+	out, err := exec.CommandContext(ctx, b.Python, append([]string{"-I", "-B", "-c", script}, args...)...).Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && len(exit.Stderr) > 0 {
+		return nil, errors.New(strings.TrimSpace(string(exit.Stderr)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", b.Python, err)
+	}
+	return out, nil
+}
+
+// requirements is what has to be installed, in the form of requirements.txt.
+func (b Builder) requirements(ctx context.Context, p Project) ([]byte, error) {
+	if filepath.Base(p.Requires) == "pyproject.toml" {
+		return b.ask(ctx, dependencies, p.Requires)
 	}
 	req, err := os.ReadFile(p.Requires)
 	if err != nil {
-		return fmt.Errorf("read requirements.txt: %w", err)
+		return nil, fmt.Errorf("read requirements.txt: %w", err)
+	}
+	return req, nil
+}
+
+// python looks over the handler's source and installs what it requires for the interpreter that will serve, once per
+// content of that list.
+func (b Builder) python(ctx context.Context, p Project, t tree, step Step) error {
+	if module, ok := moduleFile(p.Handler); ok && b.Python != "" && exists(p.Dir, module) {
+		// An interpreter that does not run says nothing of the source; where it is needed, its absence is told.
+		if said, err := b.ask(ctx, compiles, filepath.Join(p.Dir, module), module); err == nil && len(said) > 0 {
+			return errors.New(strings.TrimSpace(string(said)))
+		}
+	}
+	if p.Requires == "" {
+		return nil
+	}
+	req, err := b.requirements(ctx, p)
+	if err != nil {
+		return err
 	}
 	if !needsPackages(string(req)) {
 		return nil
@@ -111,7 +156,7 @@ func (b Builder) python(ctx context.Context, p Project, t tree, step Step) error
 		}
 	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := step("pip install", func() error { return b.pip(ctx, p, dir) }); err != nil {
+		if err := step("pip install", func() error { return b.pip(ctx, p, req, dir) }); err != nil {
 			return err
 		}
 	}
@@ -122,7 +167,7 @@ func (b Builder) python(ctx context.Context, p Project, t tree, step Step) error
 	})
 }
 
-func (b Builder) pip(ctx context.Context, p Project, dir string) error {
+func (b Builder) pip(ctx context.Context, p Project, req []byte, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return fmt.Errorf("make cache: %w", err)
 	}
@@ -131,12 +176,20 @@ func (b Builder) pip(ctx context.Context, p Project, dir string) error {
 		return fmt.Errorf("make cache: %w", err)
 	}
 	defer os.RemoveAll(tmp)
+	list := p.Requires
+	if filepath.Base(list) == "pyproject.toml" {
+		list = tmp + ".txt"
+		if err := os.WriteFile(list, req, 0o600); err != nil {
+			return fmt.Errorf("write list of dependencies: %w", err)
+		}
+		defer os.Remove(list)
+	}
 	cmd := exec.CommandContext(ctx, b.Python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-input",
-		"--target", tmp, "--requirement", p.Requires)
+		"--target", tmp, "--requirement", list)
 	cmd.Dir = p.Dir
 	if err := run(cmd); err != nil {
 		if strings.Contains(err.Error(), "No module named pip") {
-			return fmt.Errorf("%s has no pip, which requirements.txt needs; install it (Debian: apt install python3-pip)", b.Python)
+			return fmt.Errorf("%s has no pip, which %s needs; install it (Debian: apt install python3-pip)", b.Python, filepath.Base(p.Requires))
 		}
 		return err
 	}

@@ -32,8 +32,10 @@ type Project struct {
 	Language Language
 	Handler  string // as Lambda writes it
 	Runtime  string // empty for Python without .python-version: whatever version serves
-	Requires string // path of requirements.txt, empty if there is none
-	Main     string // of Go: the package to build, relative
+	Requires string // path of requirements.txt or of a pyproject.toml with dependencies, empty if there is neither
+	Module   string // of Go: the folder with go.mod, Dir or one above it
+	Main     string // of Go: the package to build, relative to Module
+	Warning  string // what is left undone, empty if nothing
 }
 
 // pythonFiles are where a handler is looked for, in this order, before any other file of the folder.
@@ -53,21 +55,50 @@ func Detect(dir, handler, runtime string) (Project, error) {
 	} else if !fi.IsDir() {
 		return Project{}, fmt.Errorf("%s is a file; name the folder that it is in", dir)
 	}
+	if err := unknown(runtime); err != nil {
+		return Project{}, err
+	}
 	p := Project{Dir: dir, Name: functionName(filepath.Base(dir)), Handler: handler, Runtime: runtime}
 	switch {
 	case exists(dir, "bootstrap"):
 		p.Language = Binary
 		return p.provided()
 	case exists(dir, "go.mod"):
-		p.Language = Go
+		p.Language, p.Module = Go, dir
 		if p.Main, err = goMain(dir); err != nil {
 			return Project{}, err
 		}
 		return p.provided()
+	case hasMain(dir):
+		p.Language = Go
+		return p.below()
 	default:
 		p.Language = Python
 		return p.python()
 	}
+}
+
+// Name returns the function's name that a folder gives.
+func Name(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find folder: %w", err)
+	}
+	return functionName(filepath.Base(dir)), nil
+}
+
+// below is a Go program in a folder of a module, as cmd/name is.
+func (p Project) below() (Project, error) {
+	module, ok := moduleOf(p.Dir)
+	if !ok {
+		return p, fmt.Errorf("%s has a Go program, but neither it nor a folder above it has a go.mod; run: go mod init NAME", p.Dir)
+	}
+	main, err := filepath.Rel(module, p.Dir)
+	if err != nil {
+		return p, fmt.Errorf("find module: %w", err)
+	}
+	p.Module, p.Main = module, "./"+filepath.ToSlash(main)
+	return p.provided()
 }
 
 func (p Project) provided() (Project, error) {
@@ -87,9 +118,7 @@ func (p Project) python() (Project, error) {
 	if p.Runtime != "" && !strings.HasPrefix(p.Runtime, "python") {
 		return p, fmt.Errorf("--runtime %s: the folder has neither a bootstrap nor a go.mod, so it can only be Python", p.Runtime)
 	}
-	if exists(p.Dir, "requirements.txt") {
-		p.Requires = filepath.Join(p.Dir, "requirements.txt")
-	}
+	p.Requires, p.Warning = requires(p.Dir)
 	if p.Runtime == "" {
 		v, err := pythonVersion(p.Dir)
 		if err != nil {
@@ -123,7 +152,8 @@ func pythonVersion(dir string) (string, error) {
 
 var versionPattern = regexp.MustCompile(`^(3\.[0-9]{1,2})(\.[0-9]+)?$`)
 
-// pythonHandler finds module.function among the folder's own files.
+// pythonHandler finds module.function among the folder's own files. Of several it takes none but asks, unless only one is
+// in a file whose name says that it is looked at first.
 func pythonHandler(dir string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.py"))
 	if err != nil {
@@ -134,17 +164,31 @@ func pythonHandler(dir string) (string, error) {
 		names[i] = filepath.Base(f)
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+	var candidates, handlers []string // files, and module.function of each
 	for _, name := range names {
+		if len(candidates) > 0 && rank(name) == len(pythonFiles) && rank(candidates[0]) < len(pythonFiles) {
+			break
+		}
 		src, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", fmt.Errorf("read %s: %w", name, err)
 		}
-		if h := handlerIn(src); h != "" {
-			return strings.TrimSuffix(name, ".py") + "." + h, nil
+		if handlerIn(src) != "" {
+			candidates = append(candidates, name)
+			handlers = append(handlers, strings.TrimSuffix(name, ".py")+"."+handlerIn(src))
 		}
 	}
-	return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, and a def %s in its .py files; name it with --handler",
-		dir, strings.Join(pythonHandlers, " or def "))
+	switch len(handlers) {
+	case 0:
+		if err := unsupported(dir); err != nil {
+			return "", err
+		}
+		return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, and a def %s in its .py files; name it with --handler",
+			dir, strings.Join(pythonHandlers, " or def "))
+	case 1:
+		return handlers[0], nil
+	}
+	return "", fmt.Errorf("%s has several handlers (%s); name one with --handler", dir, strings.Join(handlers, ", "))
 }
 
 func rank(name string) int {

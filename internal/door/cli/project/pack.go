@@ -42,14 +42,17 @@ func (t tree) add(dir string, leave func(rel string) bool) error {
 			return fmt.Errorf("read folder: %w", err)
 		}
 		rel, err := filepath.Rel(dir, path)
-		if err != nil || rel == "." {
+		if err != nil {
 			return err
 		}
-		if leave(rel) {
+		if rel != "." && leave(rel) {
 			if d.IsDir() {
 				return filepath.SkipDir
 			}
 			return nil
+		}
+		if d.IsDir() && isData(path) {
+			return fmt.Errorf("%s is a daemon's data directory, with its keys, and is not deployed; move it away from the function's folder", path)
 		}
 		if d.IsDir() {
 			return nil

@@ -72,7 +72,10 @@ func TestDetect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.want.Dir, c.want.Name = dir, "f"; got != c.want {
+			if c.want.Dir, c.want.Name = dir, "f"; c.want.Language == Go {
+				c.want.Module = dir
+			}
+			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
