@@ -34,7 +34,8 @@ type Config struct {
 	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a tenth, at least 512 MB
 	// Concurrency is how many executions may run at once per account and region.
 	Concurrency int `json:"concurrency"`
-	// LogGroupMB and LogTotalMB bound the log of one function and of all, on disk; the oldest lines go first.
+	// LogGroupMB and LogTotalMB bound the log of one function and of all, on disk. In a group the oldest lines go first; of
+	// all, those of the largest account's largest group.
 	LogGroupMB int `json:"log_group_mb"`
 	LogTotalMB int `json:"log_total_mb"`
 
@@ -56,6 +57,9 @@ func DefaultConfig(data string) Config {
 		LogTotalMB:  4096,
 	}
 }
+
+// minLogMB is the least that a log may be bounded to.
+const minLogMB = 4
 
 // configFile is read from the data directory when it is there.
 const configFile = "config.json"
@@ -151,8 +155,8 @@ func (c *Config) check() error {
 	if c.MemoryMB < faas.MinMemoryMB {
 		return fmt.Errorf("memory_mb is %d: functions need at least %d together", c.MemoryMB, faas.MinMemoryMB)
 	}
-	if c.LogGroupMB < 1 || c.LogTotalMB < c.LogGroupMB {
-		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least 1, and the total at least a group", c.LogGroupMB, c.LogTotalMB)
+	if c.LogGroupMB < minLogMB || c.LogTotalMB < c.LogGroupMB {
+		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least %d, and the total at least a group", c.LogGroupMB, c.LogTotalMB, minLogMB)
 	}
 	if c.Concurrency < 1 {
 		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)

@@ -21,6 +21,7 @@ func TestBadConfig(t *testing.T) {
 		"memory":         {`{"memory_mb": 5}`, nil, "memory_mb"},
 		"concurrency":    {`{"concurrency": -1}`, nil, "concurrency"},
 		"log sizes":      {`{"log_group_mb": 100, "log_total_mb": 10}`, nil, "log_group_mb"},
+		"small log":      {`{"log_group_mb": 3}`, nil, "log_group_mb"},
 		"more text":      {`{"memory_mb": 500} {"memory_mb": 600}`, nil, "there is more"},
 		"stray brace":    {`{"memory_mb": 500}}`, nil, "there is more"},
 		"host scheme":    {`{"hosts": ["https://a.example"]}`, nil, "without a scheme"},

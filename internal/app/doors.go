@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"artesian/internal/account/identity"
@@ -36,6 +37,7 @@ func (a *App) openDoors(context.Context) error {
 		Serves:        a.serves,
 		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
 		Caller:        caller,
+		Trace:         func(ctx context.Context) string { c, _ := gateway.CallerFrom(ctx); return c.Trace },
 		Location:      a.location,
 		Now:           time.Now,
 		Logger:        a.cfg.Logger,
@@ -85,7 +87,20 @@ func authenticate(v *sigv4.Verifier, r *http.Request, body []byte, service strin
 	ctx := identity.NewContext(r.Context(), who.Principal)
 	return gateway.WithCaller(ctx, gateway.Caller{
 		Scope: faas.Scope{Account: who.Account, Region: who.Region}, ARN: who.ARN, Service: who.Service, Base: gateway.Base(r),
+		Trace: trace(r.Header.Get("X-Amzn-Trace-Id")),
 	}), nil
+}
+
+// maxTrace bounds a trace header, in bytes; the fields of one take about a hundred.
+const maxTrace = 512
+
+// trace returns a trace header that a function may be shown: one with a root, printable, of bounded length.
+func trace(header string) string {
+	printable := !strings.ContainsFunc(header, func(r rune) bool { return r < ' ' || r > '~' })
+	if len(header) > maxTrace || !printable || !strings.Contains(header, "Root=") {
+		return ""
+	}
+	return header
 }
 
 func caller(ctx context.Context) (string, faas.Scope) {

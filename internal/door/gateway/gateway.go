@@ -34,6 +34,7 @@ type Caller struct {
 	ARN     string
 	Service string // signing name
 	Base    string // scheme and host by which the caller reached the platform, for URLs handed out to it
+	Trace   string // X-Amzn-Trace-Id as sent, when it has the form of one
 }
 
 type callerKey struct{}

@@ -53,6 +53,7 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 		Payload:       payload,
 		ClientContext: client,
 		Caller:        arn,
+		Trace:         s.cfg.Trace(ctx),
 		Tail:          value(in.LogType) == "Tail",
 		Received:      received,
 	}, &sink)

@@ -45,6 +45,8 @@ type Config struct {
 	AssumableRole func(account, arn string) error
 	// Caller says who is calling, for which account and region.
 	Caller func(ctx context.Context) (arn string, scope faas.Scope)
+	// Trace returns the trace header that the caller sent, or nothing.
+	Trace func(ctx context.Context) string
 	// Location makes a URL from which the caller can download a package for ten minutes.
 	Location func(ctx context.Context, sha256 string) string
 	Now      func() time.Time
