@@ -16,10 +16,12 @@ import (
 // disks makes file systems for /tmp: ext4 in a sparse file without a name, attached to a loop device that detaches itself,
 // mounted nowhere in the daemon's own namespace. Whatever way the daemon ends, nothing of it is left.
 type disks struct {
-	dir string // where templates and images are; of the size of all /tmp together at worst
+	dir  string // where templates and images are
+	room room
 
 	mu        sync.Mutex
 	templates map[int]*template
+	making    map[int]chan struct{} // sizes that are being formatted; closed when that is over
 }
 
 // template is an empty file system of one size. Only what is not zero is kept.
@@ -34,10 +36,11 @@ type extent struct {
 }
 
 // disk is one mounted file system. mount is the detached mount to be attached; root is its top directory, held to shut
-// it down.
+// it down. claim is its share of the disk that the image lies on; a plain directory has none.
 type disk struct {
 	mount int
 	root  int
+	claim *claim
 }
 
 const (
@@ -66,11 +69,24 @@ func (d *disks) new(ctx context.Context, sizeMB, uid, gid int) (*disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare /tmp: %w", err)
 	}
+	c, err := d.room.take(d.dir, t.size)
+	if err != nil {
+		return nil, err
+	}
+	k, err := d.mount(t, c, uid, gid)
+	if err != nil {
+		c.give()
+	}
+	return k, err
+}
+
+// mount makes an image and mounts it, as a disk that owns the claim.
+func (d *disks) mount(t *template, c *claim, uid, gid int) (*disk, error) {
 	image, err := t.instance(d.dir)
 	if err != nil {
 		return nil, fmt.Errorf("write image of /tmp: %w", err)
 	}
-	defer func() { _ = image.Close() }()
+	c.follow(image)
 	k, err := mountImage(image)
 	if err != nil {
 		return nil, err
@@ -79,25 +95,51 @@ func (d *disks) new(ctx context.Context, sizeMB, uid, gid int) (*disk, error) {
 		k.close()
 		return nil, fmt.Errorf("own /tmp: %w", err)
 	}
+	k.claim = c
 	return k, nil
 }
 
-// template returns the template of a size, made at its first use.
+// template returns the template of a size, made at its first use. Who comes while it is being made waits for that one.
 func (d *disks) template(ctx context.Context, sizeMB int) (*template, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if t := d.templates[sizeMB]; t != nil {
-		return t, nil
-	}
-	path := filepath.Join(d.dir, fmt.Sprintf("tmp-v1-%d.ext4", sizeMB))
-	t, err := readTemplate(path)
-	if err != nil {
-		if t, err = makeTemplate(ctx, path, sizeMB); err != nil {
-			return nil, err
+	for {
+		d.mu.Lock()
+		t, made := d.templates[sizeMB], d.making[sizeMB]
+		if t == nil && made == nil {
+			if d.making == nil {
+				d.making = map[int]chan struct{}{}
+			}
+			d.making[sizeMB] = make(chan struct{})
+		}
+		d.mu.Unlock()
+		switch {
+		case t != nil:
+			return t, nil
+		case made == nil:
+			return d.makeFirst(ctx, sizeMB)
+		}
+		select {
+		case <-made: // if it went wrong, the next to come tries
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	d.templates[sizeMB] = t
-	return t, nil
+}
+
+// makeFirst takes the template of a size from an earlier run, or makes it.
+func (d *disks) makeFirst(ctx context.Context, sizeMB int) (*template, error) {
+	path := filepath.Join(d.dir, fmt.Sprintf("tmp-v2-%d.ext4", sizeMB))
+	t, err := readTemplate(path)
+	if err != nil {
+		t, err = makeTemplate(ctx, path, sizeMB)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.templates[sizeMB] = t
+	}
+	close(d.making[sizeMB])
+	delete(d.making, sizeMB)
+	return t, err
 }
 
 // makeTemplate formats path. The image is larger than the size asked for by what ext4 needs for itself, so that a function
@@ -288,6 +330,10 @@ func (k *disk) release() {
 	if k.root >= 0 {
 		_ = unix.Close(k.root)
 		k.root = -1
+	}
+	if k.claim != nil {
+		k.claim.give()
+		k.claim = nil
 	}
 }
 
