@@ -44,10 +44,11 @@ type Maker struct {
 
 	starting sync.WaitGroup
 
-	mu      sync.Mutex
-	closed  bool
-	spawner *spawner
-	live    map[string]*instance
+	mu       sync.Mutex
+	closed   bool
+	spawner  *spawner
+	renewing chan struct{} // a spawner is being started; closed when that is over
+	live     map[string]*instance
 }
 
 // New checks what this machine offers. The error names what is missing.
@@ -176,31 +177,55 @@ func (m *Maker) Close() error {
 		errs = append(errs, s.Close())
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.spawner != nil {
-		m.spawner.close()
-		m.spawner = nil
+	last := m.spawner
+	m.spawner = nil
+	m.mu.Unlock()
+	if last != nil {
+		last.close()
 		errs = append(errs, m.tree.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// working returns a spawner that lives, a new one if the last has died: every sandbox of that one has died with it.
-func (m *Maker) working() (*spawner, error) {
+// working returns a spawner that lives, a new one if the last has died: every sandbox of that one has died with it. Who
+// comes while a new one is started waits for it.
+func (m *Maker) working(ctx context.Context) (*spawner, error) {
+	for {
+		m.mu.Lock()
+		closed, s, over := m.closed, m.spawner, m.renewing
+		mine := !closed && over == nil && !s.alive()
+		if mine {
+			m.renewing = make(chan struct{})
+		}
+		m.mu.Unlock()
+		switch {
+		case closed:
+			return nil, os.ErrClosed
+		case mine:
+			return m.renew(s)
+		case over == nil:
+			return s, nil
+		}
+		select {
+		case <-over: // if it went wrong, the next to come tries
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// renew replaces a spawner that died. Close waits for the start on whose behalf it is done.
+func (m *Maker) renew(dead *spawner) (*spawner, error) {
+	m.log.Error("spawner died; starting another")
+	dead.close()
+	s, err := startSpawner(m.dir)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return nil, os.ErrClosed
-	}
-	if m.spawner.alive() {
-		return m.spawner, nil
-	}
-	m.log.Error("spawner died; starting another")
-	m.spawner.close()
-	s, err := startSpawner(m.dir)
 	if err == nil {
 		m.spawner = s
 	}
+	close(m.renewing)
+	m.renewing = nil
 	return s, err
 }
 

@@ -53,7 +53,7 @@ func (i *instance) register() error {
 
 // start makes everything and waits until the function's program runs. On an error, Close undoes what was done.
 func (i *instance) start(ctx context.Context) error {
-	spawner, err := i.maker.working()
+	spawner, err := i.maker.working(ctx)
 	if err != nil {
 		return err
 	}
