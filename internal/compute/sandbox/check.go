@@ -75,7 +75,7 @@ func checkMounts(mounts []Mount, bad func(string, ...any) error) error {
 			return bad("mount %q on /: the root is made here", m.Source)
 		}
 		for _, own := range []string{"/proc", "/dev", "/tmp"} {
-			if within(m.Target, own) {
+			if Within(m.Target, own) {
 				return bad("mount %q on %q: %s is made here", m.Source, m.Target, own)
 			}
 		}
@@ -83,7 +83,7 @@ func checkMounts(mounts []Mount, bad func(string, ...any) error) error {
 	return nil
 }
 
-// within reports whether file is dir or below it.
-func within(file, dir string) bool {
-	return file == dir || strings.HasPrefix(file, dir+"/")
+// Within reports whether file is dir or below it; both are absolute, clean paths.
+func Within(file, dir string) bool {
+	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -3,7 +3,6 @@ package container
 import (
 	"encoding/binary"
 	"path"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -157,26 +156,21 @@ func planDir(p *program, made map[string]bool, dir string) {
 // covered reports whether a mount hides or is file.
 func covered(mounts []sandbox.Mount, file string) bool {
 	for _, m := range mounts {
-		if within(file, m.Target) {
+		if sandbox.Within(file, m.Target) {
 			return true
 		}
 	}
 	return false
 }
 
-// within reports whether file is dir or below it.
-func within(file, dir string) bool {
-	return file == dir || strings.HasPrefix(file, strings.TrimSuffix(dir, "/")+"/")
-}
-
 // merged reports whether /name should lead to /usr/name: that is there, and nothing is mounted at or below /name.
 func merged(mounts []sandbox.Mount, name string) bool {
 	there := false
 	for _, m := range mounts {
-		if within(m.Target, "/"+name) {
+		if sandbox.Within(m.Target, "/"+name) {
 			return false
 		}
-		there = there || within("/usr/"+name, m.Target) || within(m.Target, "/usr/"+name)
+		there = there || sandbox.Within("/usr/"+name, m.Target) || sandbox.Within(m.Target, "/usr/"+name)
 	}
 	return there
 }

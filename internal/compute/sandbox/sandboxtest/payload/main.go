@@ -98,12 +98,15 @@ func tick([]string) error {
 func spin([]string) error {
 	fmt.Println("spinning")
 	for range runtime.NumCPU() {
-		go func() {
-			for {
-			}
-		}()
+		go burn()
 	}
 	return stay()
+}
+
+// burn takes a core for good.
+func burn() {
+	for n := 0; ; n++ {
+	}
 }
 
 // tree starts descendants that try to get away: by a session of their own, and by losing their parent.
@@ -112,8 +115,7 @@ func tree(args []string) error {
 	if depth == 0 {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 		fmt.Println("leaf")
-		for {
-		}
+		burn()
 	}
 	for range 2 {
 		if err := start("tree", strconv.Itoa(depth-1)).err; err != nil {
