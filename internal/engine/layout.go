@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"artesian/internal/faas"
@@ -35,8 +37,14 @@ type layout struct {
 
 // openLayout returns the keys of the data directory, locked. Nothing is written before the format is known to be ours.
 func openLayout(dir string) (*dirLock, map[string][]byte, error) {
-	if _, err := readFormat(dir); err != nil {
+	have, err := readFormat(dir)
+	if err != nil {
 		return nil, nil, err
+	}
+	if have == nil && !holdsData(dir) {
+		if err := refuseForeign(dir); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := makeDir(dir); err != nil {
 		return nil, nil, err
@@ -62,13 +70,41 @@ func keysOf(dir string) (map[string][]byte, error) {
 	if have != nil {
 		return loadKeys(dir, have.Keys)
 	}
-	for _, sub := range []string{storeDir, blobDir} {
-		if names, err := os.ReadDir(filepath.Join(dir, sub)); err == nil && len(names) > 0 {
-			return nil, refuse("%s holds data but its %s is missing; restore that file from a backup or choose another directory",
-				dir, formatFile)
-		}
+	if holdsData(dir) {
+		return nil, refuse("%s holds data but its %s is missing; restore that file from a backup or choose another directory",
+			dir, formatFile)
 	}
 	return firstStart(dir)
+}
+
+func holdsData(dir string) bool {
+	for _, sub := range []string{storeDir, blobDir} {
+		if names, err := os.ReadDir(filepath.Join(dir, sub)); err == nil && len(names) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// beforeFirstStart are the names that a directory may have before its first start: what a file system makes, what an
+// administrator prepares, and what a first start that was cut short leaves, temporary files (.new-*) aside.
+var beforeFirstStart = [...]string{"lost+found", "config.json", "prices.json", "lock", "keys", storeDir, blobDir}
+
+// refuseForeign refuses a directory with files of somebody else's, which keys and data are not to be mixed with.
+func refuseForeign(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return explain(err, dir)
+	}
+	for _, e := range entries {
+		if !slices.Contains(beforeFirstStart[:], e.Name()) && !strings.HasPrefix(e.Name(), ".new-") {
+			return refuse("%s is not a data directory and not empty (it has %s); name an empty or a new one", dir, e.Name())
+		}
+	}
+	return nil
 }
 
 // firstStart makes the keys, then the format file that commits to them: a crash between leaves keys without data, which
