@@ -11,7 +11,7 @@ export CGO_ENABLED := 0
 # AWS's own clients, unmodified, that setup installs.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: build setup demo test check bench crash fuzz clean
+.PHONY: build setup demo test check bench crash guest fuzz clean
 
 build: ## bin/artesian
 	go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/artesian ./cmd/artesian
@@ -35,6 +35,9 @@ bench: setup build ## warm and cold calls beside their floors, in the same run
 
 crash: setup ## kill -9 in a loop while functions are created and updated
 	ARTESIAN_CRASH_ROUNDS=10 go test -run 'Crash|Kill' -count 3 -timeout 20m ./internal/...
+
+guest: setup ## isolation on cgroup v2, a delegated subtree and pure v1, in a virtual machine
+	scripts/guest
 
 fuzz: ## every fuzz target, 20 seconds each
 	scripts/fuzz 20s
