@@ -83,7 +83,7 @@ func launch(t *testing.T, data string, args ...string) *child {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.kill)
+	t.Cleanup(c.cleanUp)
 	ready := make(chan string, 1)
 	go func() {
 		var r struct{ Endpoint string }
@@ -119,6 +119,16 @@ func (c *child) said(t *testing.T) string {
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill() // it may have ended
 	<-c.done
+}
+
+// cleanUp stops a daemon that still runs, so that nothing of it is left on this machine.
+func (c *child) cleanUp() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-c.done:
+	case <-time.After(10 * time.Second):
+		c.kill()
+	}
 }
 
 // terminate asks the daemon to stop.
