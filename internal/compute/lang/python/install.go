@@ -1,17 +1,21 @@
 package python
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"artesian/internal/compute/lang/durable"
 	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/engine"
 )
 
 //go:embed runtime/*.py
@@ -19,43 +23,48 @@ var files embed.FS
 
 const bootstrapName = "bootstrap.py"
 
-// Install writes the bootstrap below dir, in a folder named by its content, and returns that folder. It does nothing when
-// the folder is there. The folder is what a sandbox sees as /var/runtime.
+// Install writes the bootstrap below dir, in a folder named by its content, and returns that folder, which a sandbox sees as
+// /var/runtime. What is there is read and compared: a file that a power loss or a full disk cut short is written anew. All
+// is on the disk when it returns.
 func Install(dir string) (string, error) {
 	sources, hash, err := sources()
 	if err != nil {
 		return "", err
 	}
-	final := filepath.Join(dir, "python-"+hash)
-	if _, err := os.Stat(filepath.Join(final, bootstrapName)); err == nil {
-		return final, nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("create runtime folder: %w", err)
-	}
-	tmp, err := os.MkdirTemp(dir, ".python-")
-	if err != nil {
-		return "", fmt.Errorf("create runtime folder: %w", err)
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", fmt.Errorf("create runtime folder: %w", err)
-	}
-	if err := os.Mkdir(filepath.Join(tmp, "__pycache__"), 0o755); err != nil {
-		return "", fmt.Errorf("create runtime folder: %w", err)
+	folder := filepath.Join(dir, "python-"+hash)
+	for _, d := range []string{dir, folder, filepath.Join(folder, cacheDir)} {
+		if err := makeFolder(d); err != nil {
+			return "", err
+		}
 	}
 	for name, text := range sources {
-		if err := os.WriteFile(filepath.Join(tmp, name), text, 0o644); err != nil {
-			return "", fmt.Errorf("write bootstrap: %w", err)
+		if err := restore(filepath.Join(folder, name), text); err != nil {
+			return "", fmt.Errorf("install bootstrap: %w", err)
 		}
 	}
-	if err := os.Rename(tmp, final); err != nil {
-		if _, other := os.Stat(filepath.Join(final, bootstrapName)); other == nil {
-			return final, nil // somebody else was faster
-		}
-		return "", fmt.Errorf("install bootstrap: %w", err)
+	return folder, nil
+}
+
+// makeFolder makes a folder that functions may read, whatever the umask, unless it is there.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
 	}
-	return final, nil
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("create runtime folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return fmt.Errorf("create runtime folder: %w", err)
+	}
+	return engine.SyncDir(filepath.Dir(dir))
+}
+
+// restore writes a file unless it has that content.
+func restore(path string, text []byte) error {
+	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text) {
+		return nil
+	}
+	return durable.Replace(path, text, 0o644)
 }
 
 // sources returns the files by name, and a hash over all of them.
@@ -77,29 +86,103 @@ func sources() (map[string][]byte, string, error) {
 	return all, hex.EncodeToString(hash.Sum(nil)[:8]), nil
 }
 
-// compile writes the code objects to files with which no source is compared: the folder's name is the comparison. The
-// main one comes last and beside its source: it is executed, not imported.
-const compile = `import os, py_compile, sys
-folder, inside, tag = sys.argv[1:]
-os.umask(0o022)
-for name in sorted(os.listdir(folder), key="bootstrap.py".__eq__):
-    stem, ext = os.path.splitext(name)
-    if ext == ".py":
-        place = folder if stem == "bootstrap" else folder + "/__pycache__"
-        py_compile.compile(folder + "/" + name, "%s/%s.%s.pyc" % (place, stem, tag), inside + "/" + name, doraise=True,
-                           invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)`
+// compile answers the code objects of sources as files with which no source is compared: the folder's name is the
+// comparison. The form of such files: https://peps.python.org/pep-0552/
+const compile = `import base64, importlib.util as util, json, marshal, sys
+answer = {}
+for name, text in json.load(sys.stdin).items():
+    source = text.encode()
+    code = compile(source, sys.argv[1] + "/" + name, "exec", dont_inherit=True)
+    pyc = util.MAGIC_NUMBER + b"\x01\0\0\0" + util.source_hash(source) + marshal.dumps(code)
+    answer[name] = base64.b64encode(pyc).decode()
+json.dump(answer, sys.stdout)`
 
-// Compile has the interpreter at host path compile the bootstrap in folder, unless it has before, and returns where a
-// sandbox that sees folder as /var/runtime finds the result. tag is the interpreter's sys.implementation.cache_tag.
+// compileTime bounds one compilation.
+const compileTime = 30 * time.Second
+
+// cacheDir is where Python looks for the compiled form of modules.
+const cacheDir = "__pycache__"
+
+// Compile has the interpreter at host path compile the bootstrap in folder, unless a result of before is there, whole, and
+// returns where a sandbox that sees folder as /var/runtime finds the result. tag is the interpreter's
+// sys.implementation.cache_tag. It takes 30 seconds at most.
 func Compile(ctx context.Context, path, folder, tag string) (string, error) {
-	name := strings.TrimSuffix(bootstrapName, ".py") + "." + tag + ".pyc"
-	inside := lambda.RuntimeDir + "/" + name
-	if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+	main := pycName(bootstrapName, tag)
+	inside := lambda.RuntimeDir + "/" + main
+	sum := filepath.Join(folder, cacheDir, tag+".sums")
+	if complete(folder, sum) {
 		return inside, nil
 	}
-	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-c", compile, folder, lambda.RuntimeDir, tag)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("compile bootstrap with %s: %w: %.200s", path, err, out)
+	sources, _, err := sources()
+	if err != nil {
+		return "", err
+	}
+	texts := make(map[string]string, len(sources))
+	for name, text := range sources {
+		texts[name] = string(text)
+	}
+	input, err := json.Marshal(texts)
+	if err != nil {
+		return "", fmt.Errorf("compile bootstrap: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, compileTime)
+	defer cancel()
+	out, err := Ask(ctx, path, input, compile, lambda.RuntimeDir)
+	if err != nil {
+		return "", fmt.Errorf("compile bootstrap: %w", err)
+	}
+	var compiled map[string][]byte
+	if err := json.Unmarshal(out, &compiled); err != nil {
+		return "", fmt.Errorf("compile bootstrap with %s: %w", path, err)
+	}
+	sums := make(map[string]string, len(compiled))
+	for name := range sources {
+		pyc := compiled[name]
+		if len(pyc) == 0 {
+			return "", fmt.Errorf("compile bootstrap with %s: no code for %s", path, name)
+		}
+		at := pycName(name, tag)
+		sums[at] = digest(pyc)
+		if err := durable.Replace(filepath.Join(folder, at), pyc, 0o644); err != nil {
+			return "", fmt.Errorf("compile bootstrap: %w", err)
+		}
+	}
+	list, err := json.Marshal(sums)
+	if err == nil {
+		err = durable.Replace(sum, list, 0o644)
+	}
+	if err != nil {
+		return "", fmt.Errorf("compile bootstrap: %w", err)
 	}
 	return inside, nil
+}
+
+// pycName is where in the folder the compiled form of a source is. The main one, which is executed and not imported, is
+// beside its source.
+func pycName(source, tag string) string {
+	name := strings.TrimSuffix(source, ".py") + "." + tag + ".pyc"
+	if source == bootstrapName {
+		return name
+	}
+	return cacheDir + "/" + name
+}
+
+// complete reports whether the files of which sum has the digests are as they were written.
+func complete(folder, sum string) bool {
+	data, err := os.ReadFile(sum)
+	var sums map[string]string
+	if err != nil || json.Unmarshal(data, &sums) != nil || len(sums) == 0 {
+		return false
+	}
+	for name, want := range sums {
+		if pyc, err := os.ReadFile(filepath.Join(folder, name)); err != nil || digest(pyc) != want {
+			return false
+		}
+	}
+	return true
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
