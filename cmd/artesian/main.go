@@ -47,6 +47,7 @@ func up(ctx context.Context, o cli.UpOptions, ready func(cli.Ready)) error {
 	ready(said)
 	select {
 	case <-ctx.Done():
+		fmt.Fprintln(os.Stderr, "artesian: stopping; running calls get about 7 s to end; again to stop now")
 	case err = <-a.Done():
 	}
 	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)

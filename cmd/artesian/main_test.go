@@ -123,6 +123,9 @@ func TestUpServesUntilTerminated(t *testing.T) {
 	if err := d.cmd.Wait(); err != nil || time.Since(begin) > 10*time.Second {
 		t.Errorf("after SIGTERM: %v in %v\n%s", err, time.Since(begin), d.log)
 	}
+	if !strings.Contains(d.log.String(), "again to stop now") {
+		t.Errorf("nothing is said of the stop: %s", d.log)
+	}
 	if _, err := os.Stat(filepath.Join(data, "daemon.json")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("daemon.json is left: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -57,6 +58,27 @@ type commands struct {
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Complete   completeCmd   `cmd:"" name:"__complete" hidden:"" passthrough:""`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Help       helpCmd       `cmd:"" help:"Say what a command does and takes."`
+}
+
+type helpCmd struct {
+	Command []string `arg:"" optional:"" help:"The command."`
+}
+
+func (c *helpCmd) Run(s *session) error {
+	if status := s.Program.Run(s.ctx, append(c.Command, "--help")); status != ExitOK {
+		return &exitError{status: status}
+	}
+	return nil
+}
+
+// help adds to a flag's help the environment variables and the default, where the placeholder hides that.
+func help(v *kong.Value) string {
+	text := kong.DefaultHelpValueFormatter(v)
+	if v.Flag == nil || !v.HasDefault || v.Flag.PlaceHolder == "" || strings.Contains(text, "when not given") {
+		return text
+	}
+	return text + " Default: " + v.Default + "."
 }
 
 const description = `Serverless on machines you own.
@@ -104,7 +126,7 @@ func (p *Program) parser() (*kong.Kong, *commands, error) {
 	}
 	root := &commands{}
 	parser, err := kong.New(root, kong.Name("artesian"), kong.Description(description), kong.Writers(p.Stdout, p.Stderr),
-		kong.Vars{"data": filepath.Join(home, ".artesian")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.Vars{"data": filepath.Join(home, ".artesian")}, kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}), kong.ValueFormatter(help),
 		kong.ShortUsageOnError())
 	return parser, root, err
 }
@@ -112,6 +134,9 @@ func (p *Program) parser() (*kong.Kong, *commands, error) {
 func (p *Program) run(ctx context.Context, parser *kong.Kong, args []string) (int, error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	if len(args) == 1 && args[0] == "--version" { // as other programs call it
+		args = []string{"version"}
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -276,6 +277,11 @@ func TestCompletion(t *testing.T) {
 		{[]string{"invoke", "h"}, "hello\n"},
 		{[]string{"invoke", "--data", f.data, ""}, "hello\n"},
 		{[]string{"cost", "--da"}, "--data\n--days\n"},
+		{[]string{"invoke", "hello", ""}, ""},
+		{[]string{"delete", "x", "h"}, "hello\n"},
+		{[]string{"up", "--isolation", ""}, "container\nprocess\n"},
+		{[]string{"completion", "z"}, "zsh\n"},
+		{[]string{"help", "inv"}, "invoke\n"},
 	} {
 		if got := execute(t, "", append([]string{"__complete"}, c.words...)...); got != (outcome{0, c.want, ""}) {
 			t.Errorf("%v: %+v", c.words, got)
@@ -371,4 +377,50 @@ func TestClock(t *testing.T) {
 	if got := clock(now, now.AddDate(0, 0, 1)); got != "2026-03-04 05:06:07.008" {
 		t.Error(got)
 	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	if got := execute(t, "", "--version"); got != (outcome{0, "artesian 1.2.3\n", ""}) {
+		t.Errorf("%+v", got)
+	}
+	if got, want := execute(t, "", "help", "logs"), execute(t, "", "logs", "--help"); got != want || got.status != ExitOK {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := execute(t, "", "help"); got != execute(t, "", "--help") {
+		t.Errorf("%+v", got)
+	}
+	if got := execute(t, "", "help", "nonsense"); got.status != ExitUsage {
+		t.Errorf("%+v", got)
+	}
+	contains(t, strings.Join(strings.Fields(execute(t, "", "help", "logs").out), " "), "Default: 10m.")
+}
+
+func TestAccountIsSaidWhenItIsNotTheUsualOne(t *testing.T) {
+	f := newFake(t)
+	f.write(t, admin.CredentialsFile, admin.Credentials{AccessKeyID: "AKIATEST", SecretAccessKey: "sec/ret", Account: "111111111111"})
+	contains(t, f.run(t, "", "functions").out, "of account 111111111111")
+	f.own[admin.PSPath] = admin.PS{}
+	contains(t, f.run(t, "", "ps").out, "of account 111111111111")
+	f.own[admin.DoctorPath] = admin.Doctor{Version: "9"}
+	contains(t, f.run(t, "", "doctor").out, ", account 111111111111")
+
+	var out strings.Builder
+	p := Program{Stdout: &out, Stderr: &out, Up: func(_ context.Context, o UpOptions, ready func(Ready)) error {
+		ready(Ready{Data: o.Data})
+		return nil
+	}}
+	if p.Run(t.Context(), []string{"up", "--data", f.data, "--account", "222222222222"}) != ExitOK {
+		t.Error(out.String())
+	}
+	contains(t, out.String(), "  account 222222222222  credentials", "artesian up --account 111111111111")
+	out.Reset()
+	if p.Run(t.Context(), []string{"up", "--data", t.TempDir()}) != ExitOK || strings.Contains(out.String(), "account") {
+		t.Error(out.String())
+	}
+}
+
+func TestDataOfAnotherUser(t *testing.T) {
+	r := remote{Data: "/root/.artesian"}
+	err := r.forbidden(&fs.PathError{Op: "open", Path: "/root/.artesian/daemon.json", Err: fs.ErrPermission})
+	contains(t, err.Error(), "--endpoint URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 }

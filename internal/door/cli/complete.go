@@ -41,27 +41,29 @@ type completeCmd struct {
 }
 
 func (c *completeCmd) Run(s *session) error {
-	node, word, takesName := s.position(c.Words)
+	at := s.position(c.Words)
 	var found []string
 	switch {
-	case strings.HasPrefix(word, "-"):
-		for _, group := range node.AllFlags(true) {
+	case at.flag != nil:
+		found = choices(at.flag.Value)
+	case strings.HasPrefix(at.word, "-"):
+		for _, group := range at.node.AllFlags(true) {
 			for _, f := range group {
 				found = append(found, "--"+f.Name)
 			}
 		}
-	case takesName:
+	case at.arg != nil && at.arg.Name == "name":
 		found = s.functionNames()
+	case at.arg != nil && at.arg.Name == "command":
+		found = commandNames(s.model.Node)
+	case at.arg != nil:
+		found = choices(at.arg)
 	default:
-		for _, child := range node.Children {
-			if !child.Hidden {
-				found = append(found, child.Name)
-			}
-		}
+		found = commandNames(at.node)
 	}
 	slices.Sort(found)
 	for _, f := range slices.Compact(found) {
-		if strings.HasPrefix(f, word) {
+		if strings.HasPrefix(f, at.word) {
 			if err := s.printf("%s\n", f); err != nil {
 				return err
 			}
@@ -70,24 +72,77 @@ func (c *completeCmd) Run(s *session) error {
 	return nil
 }
 
-// position walks the commands named by words and returns where that leads, the word under the cursor, and whether a
-// function's name belongs there.
-func (s *session) position(words []string) (node *kong.Node, word string, takesName bool) {
-	node = s.model.Node
-	if len(words) == 0 {
-		return node, "", false
+func commandNames(node *kong.Node) (names []string) {
+	for _, child := range node.Children {
+		if !child.Hidden {
+			names = append(names, child.Name)
+		}
 	}
-	typed := words[:len(words)-1]
-	for _, w := range typed {
-		for _, child := range node.Children {
-			if child.Name == w || slices.Contains(child.Aliases, w) {
-				node = child
-				break
+	return names
+}
+
+// choices are the values that an argument or flag is limited to; none when it takes others.
+func choices(v *kong.Value) []string {
+	if v.Enum == "" {
+		return nil
+	}
+	return v.EnumSlice()
+}
+
+// cursor is where a command line is completed.
+type cursor struct {
+	node *kong.Node
+	word string      // what is typed of the word
+	flag *kong.Flag  // whose value the word is; nil if it is none
+	arg  *kong.Value // the argument that the word is; nil if none is due
+}
+
+// position walks the words typed so far.
+func (s *session) position(words []string) cursor {
+	at := cursor{node: s.model.Node}
+	if len(words) == 0 {
+		return at
+	}
+	at.word = words[len(words)-1]
+	args := 0
+	for _, w := range words[:len(words)-1] {
+		switch child := childOf(at.node, w); {
+		case at.flag != nil:
+			at.flag = nil
+		case strings.HasPrefix(w, "-"):
+			at.flag = awaiting(at.node, w)
+		case child != nil:
+			at.node = child
+		default:
+			args++
+		}
+	}
+	if all := at.node.Positional; args < len(all) {
+		at.arg = all[args]
+	} else if n := len(all); n > 0 && all[n-1].IsCumulative() {
+		at.arg = all[n-1]
+	}
+	return at
+}
+
+func childOf(node *kong.Node, w string) *kong.Node {
+	i := slices.IndexFunc(node.Children, func(c *kong.Node) bool { return c.Name == w || slices.Contains(c.Aliases, w) })
+	if i < 0 {
+		return nil
+	}
+	return node.Children[i]
+}
+
+// awaiting returns the flag that w is when its value comes with the next word.
+func awaiting(node *kong.Node, w string) *kong.Flag {
+	for _, group := range node.AllFlags(false) {
+		for _, f := range group {
+			if (w == "--"+f.Name || f.Short != 0 && w == "-"+string(f.Short)) && !f.IsBool() {
+				return f
 			}
 		}
 	}
-	takesName = len(node.Positional) > 0 && node.Positional[0].Name == "name"
-	return node, words[len(words)-1], takesName
+	return nil
 }
 
 // functionNames asks the daemon that the environment or the default data directory names, briefly; no answer completes

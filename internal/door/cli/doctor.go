@@ -20,8 +20,9 @@ type doctorCmd struct {
 
 // diagnosis is what doctor found, as --json prints it.
 type diagnosis struct {
-	Machine []admin.Guarantee `json:"machine"`          // what this machine offers, seen from here
-	Daemon  *admin.Doctor     `json:"daemon,omitempty"` // what the daemon says, when one answers
+	Machine []admin.Guarantee `json:"machine"`           // what this machine offers, seen from here
+	Daemon  *admin.Doctor     `json:"daemon,omitempty"`  // what the daemon says, when one answers
+	Account string            `json:"account,omitempty"` // the key's
 	Problem string            `json:"problem,omitempty"`
 }
 
@@ -29,7 +30,7 @@ func (c *doctorCmd) Run(s *session) error {
 	d := diagnosis{Machine: machine(c.Data)}
 	cl, err := c.connect()
 	if err == nil {
-		d.Daemon = &admin.Doctor{}
+		d.Daemon, d.Account = &admin.Doctor{}, cl.creds.Account
 		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 		defer cancel()
 		if err = cl.own(ctx, http.MethodGet, admin.DoctorPath, nil, nil, d.Daemon); err != nil {
@@ -56,7 +57,8 @@ func (d diagnosis) print(s *session) error {
 	if d.Daemon == nil {
 		return s.printf("\n%s\n", d.Problem)
 	}
-	if err := s.printf("\ndaemon %s at %s, isolation %s\n\n", d.Daemon.Version, d.Daemon.Endpoint, d.Daemon.Isolation); err != nil {
+	if err := s.printf("\ndaemon %s at %s, isolation %s%s\n\n", d.Daemon.Version, d.Daemon.Endpoint, d.Daemon.Isolation,
+		account(", account ", d.Account)); err != nil {
 		return err
 	}
 	if err := s.table("GUARANTEE OK HOW", guaranteeRows(d.Daemon.Guarantees)); err != nil {

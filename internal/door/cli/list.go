@@ -29,7 +29,7 @@ func (c *psCmd) Run(s *session) error {
 		return s.json(ps)
 	}
 	if len(ps.Instances) == 0 {
-		return s.printf("no instances: every function is at zero\n")
+		return s.printf("no instances%s: every function is at zero\n", account(" of account ", cl.creds.Account))
 	}
 	now := time.Now()
 	var rows [][]string
@@ -100,7 +100,7 @@ func (c *functionsCmd) Run(s *session) error {
 		return s.json(map[string]any{"functions": listing(all)})
 	}
 	if len(all) == 0 {
-		return s.printf("no functions in %s; deploy one with: artesian deploy DIR\n", c.Region)
+		return s.printf("no functions in %s%s; deploy one with: artesian deploy DIR\n", c.Region, account(" of account ", cl.creds.Account))
 	}
 	var rows [][]string
 	for _, f := range all {

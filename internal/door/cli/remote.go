@@ -51,7 +51,7 @@ func (r *remote) endpoint() (string, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", r.notRunning()
 		}
-		return "", err
+		return "", r.forbidden(err)
 	}
 	return d.Endpoint, nil
 }
@@ -71,7 +71,16 @@ func (r *remote) credentials() (admin.Credentials, error) {
 	if errors.Is(err, fs.ErrNotExist) && r.Endpoint != "" {
 		err = errors.New("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the data directory with --data")
 	}
-	return c, err
+	return c, r.forbidden(err)
+}
+
+// forbidden says how to reach a daemon whose data directory belongs to another user, as root's does.
+func (r *remote) forbidden(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%s belongs to another user: run this as that user, or with --endpoint URL and that user's AWS_ACCESS_KEY_ID and "+
+		"AWS_SECRET_ACCESS_KEY, which artesian env prints there (%w)", r.Data, err)
 }
 
 func readJSON(path string, v any) error {

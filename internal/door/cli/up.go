@@ -1,7 +1,11 @@
 package cli
 
 import (
+	"path/filepath"
 	"time"
+
+	"artesian/internal/door/gateway/admin"
+	"artesian/internal/faas"
 )
 
 // UpOptions are the settings of a daemon, as typed.
@@ -19,6 +23,7 @@ type UpOptions struct {
 type Ready struct {
 	Endpoint  string   `json:"endpoint"`
 	Data      string   `json:"data"`
+	Account   string   `json:"account"` // filled in by the command line
 	Isolation string   `json:"isolation"`
 	Missing   []string `json:"missing"` // guarantees that this environment cannot give, one line each
 }
@@ -36,24 +41,41 @@ type upCmd struct {
 
 func (c *upCmd) Run(s *session) error {
 	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: time.Duration(c.Idle), Log: c.Log}
+	var before admin.Credentials // of the last start, which are replaced when the account is another
+	_ = readJSON(filepath.Join(c.Data, admin.CredentialsFile), &before)
 	var unsaid error
-	err := s.Up(s.ctx, o, func(r Ready) { unsaid = c.say(s, r) })
+	err := s.Up(s.ctx, o, func(r Ready) {
+		r.Account = c.Account
+		unsaid = c.say(s, r, before.Account)
+	})
 	if err == nil {
 		err = unsaid
 	}
 	return err
 }
 
-func (c *upCmd) say(s *session, r Ready) error {
+// say prints the ready line, with the account when it is not the usual one, and last what is not as it should be.
+func (c *upCmd) say(s *session, r Ready, before string) error {
 	if c.JSON {
 		return s.json(r)
 	}
-	err := s.printf("ready: %s  data %s  isolation %s  credentials: eval \"$(artesian env --data %s)\"\n",
-		r.Endpoint, r.Data, r.Isolation, shellQuote(r.Data))
+	err := s.printf("ready: %s  data %s  isolation %s%s  credentials: eval \"$(artesian env --data %s)\"\n",
+		r.Endpoint, r.Data, r.Isolation, account("  account ", r.Account), shellQuote(r.Data))
+	if before != "" && before != r.Account {
+		s.note("account %s now, %s before, whose functions are kept: artesian up --account %[2]s", r.Account, before)
+	}
 	for _, m := range r.Missing {
 		if err == nil {
 			err = s.printf("not enforced here: %s\n", m)
 		}
 	}
 	return err
+}
+
+// account is an account with the words before it, and nothing when it is the usual one or not known.
+func account(words, a string) string {
+	if a == "" || a == faas.DefaultAccount {
+		return ""
+	}
+	return words + a
 }
