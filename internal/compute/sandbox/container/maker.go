@@ -25,7 +25,7 @@ import (
 
 // Config of a Maker.
 type Config struct {
-	Dir        string // for images of /tmp; on a disk with room for all of them
+	Dir        string // for images of /tmp; a start is refused when its disk has no room for another
 	NodeMemory int64  // bytes that all sandboxes together may use; 0: no limit
 	Logger     *slog.Logger
 }
