@@ -1,6 +1,9 @@
 package host
 
 import (
+	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
+	"artesian/internal/compute/lang/python"
 	"artesian/internal/faas"
 )
 
@@ -40,6 +46,23 @@ echo '{"implementation":"cpython","version":[3,%d,%d],"tag":"fake","executable":
 	return path, func() int {
 		b, _ := os.ReadFile(count)
 		return strings.Count(string(b), "x")
+	}
+}
+
+// compiled has the bootstrap below dir pass for compiled by a fake, which can't.
+func compiled(t *testing.T, dir string) {
+	t.Helper()
+	folder, err := python.Install(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "bootstrap.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := fmt.Sprintf(`{"bootstrap.py": "%x"}`, sha256.Sum256(text))
+	if err := os.WriteFile(filepath.Join(folder, "__pycache__", "fake.sums"), []byte(sums), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -110,6 +133,7 @@ func TestShimsArePassedOver(t *testing.T) {
 func TestAddAndRemove(t *testing.T) {
 	path, _ := fake(t, t.TempDir(), 77, 1)
 	cfg := Config{Dir: t.TempDir()}
+	compiled(t, cfg.Dir)
 	c := New(cfg)
 	info, err := c.Add(t.Context(), path)
 	if err != nil || info.Name != "python3.77" || info.Source != "added" {
@@ -183,10 +207,10 @@ func TestRanking(t *testing.T) {
 	e := func(minor, patch int, source string) *entry {
 		return &entry{minor: minor, source: source, facts: &facts{Version: []int{3, minor, patch}}}
 	}
-	c := New(Config{})
-	c.found = []*entry{e(11, 2, "found"), e(11, 7, "found"), e(12, 1, "found"), e(11, 1, "added")}
+	all := []*entry{e(11, 2, "found"), e(11, 7, "found"), e(12, 1, "found"), e(11, 1, "added")}
+	rank(all)
 	var got []string
-	for _, e := range c.ranked() {
+	for _, e := range all {
 		got = append(got, fmt.Sprint(e.facts.Version, e.source))
 	}
 	if want := []string{"[3 12 1]found", "[3 11 1]added", "[3 11 7]found", "[3 11 2]found"}; !slices.Equal(got, want) {
@@ -214,5 +238,92 @@ func TestRefusals(t *testing.T) {
 	err := missing("python3.14", []*entry{{minor: 11, facts: &facts{Version: []int{3, 11, 2}, Executable: "/p"}}})
 	if faas.KindOf(err) != faas.Invalid || !strings.Contains(err.Error(), "artesian runtime add PATH") || !strings.Contains(err.Error(), "--runtimes=nearest") {
 		t.Error(err)
+	}
+}
+
+// TestHangingInterpreter: only who needs an interpreter that hangs waits for it, and a stop ends it.
+func TestHangingInterpreter(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	path, _ := fake(t, t.TempDir(), 13, 5)
+	bin := filepath.Dir(path)
+	pid := filepath.Join(bin, "pid")
+	if err := os.WriteFile(filepath.Join(bin, "python3.99"), []byte("#!/bin/sh\necho $$ > "+pid+"\nsleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c := New(Config{Dir: dir, Path: bin})
+	ctx, cancel := context.WithCancel(t.Context())
+	discovered := make(chan error, 1)
+	go func() { discovered <- c.Discover(ctx) }()
+	begun := time.Now()
+	if _, err := c.Resolve("provided.al2023"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := c.join(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, _ := l.choose(13, false); e == nil || e.minor != 13 {
+		t.Fatal("python3.13 is not found:", e)
+	}
+	if took := time.Since(begun); took > probeTime/2 {
+		t.Error("the others have waited:", took)
+	}
+	select {
+	case <-l.done:
+		t.Error("it does not hang")
+	default:
+	}
+	for _, want := range []struct {
+		minor int
+		waits bool
+	}{{99, true}, {98, true}, {13, false}, {12, false}} {
+		k := &candidate{path: filepath.Join(bin, "python3.99")}
+		all, _, _ := l.ranked()
+		if k.beats(choose(all, want.minor, false), want.minor, false) != want.waits {
+			t.Errorf("python3.%d waits: %v", want.minor, !want.waits)
+		}
+	}
+	cancel()
+	if err := <-discovered; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/proc/" + strings.TrimSpace(string(text))); err == nil {
+		t.Error("it lives on")
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "interpreters.json")); err == nil && strings.Contains(string(text), "python3.99") {
+		t.Error("that it hung is remembered")
+	}
+}
+
+// TestDamagedTools: a copy that a power loss cut short is made anew.
+func TestDamagedTools(t *testing.T) {
+	dir := t.TempDir()
+	folder, lacks, _, err := installTools(dir)
+	if err != nil || slices.Contains(lacks, "sh") {
+		t.Fatal(err, lacks)
+	}
+	shell := filepath.Join(folder, "sh")
+	want, err := os.Stat(shell)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, damage := range map[string]func() error{
+		"empty": func() error { return os.Truncate(shell, 0) }, "cut": func() error { return os.Truncate(shell, 5000) },
+		"gone": func() error { return os.Remove(shell) }, "mode": func() error { return os.Chmod(shell, 0o644) },
+	} {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, _, err := installTools(dir); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.Stat(shell); err != nil || got.Size() != want.Size() || got.Mode() != want.Mode() {
+			t.Errorf("%s: %v %v", name, got, err)
+		}
 	}
 }

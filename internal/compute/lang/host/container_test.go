@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,20 @@ func maker(t testing.TB) sandbox.Maker {
 	}
 	t.Cleanup(func() { _ = m.Close() })
 	return m
+}
+
+// needs skips where the host lacks one of programs: a sandbox has copies of the host's.
+func needs(t testing.TB, c *host.Catalog, programs ...string) {
+	t.Helper()
+	list, err := c.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range programs {
+		if slices.Contains(list[len(list)-1].Lacks, name) {
+			t.Skipf("no %s here, or it needs more than the system's libraries", name)
+		}
+	}
 }
 
 // function is one in a container.
@@ -121,6 +136,7 @@ def handler(e, c):
 func TestPythonInContainer(t *testing.T) {
 	m := maker(t)
 	c := host.New(host.Config{Dir: t.TempDir(), Path: os.Getenv("PATH"), Home: os.Getenv("HOME")})
+	needs(t, c, "curl", "bash", "awk", "sed", "grep", "env")
 	list, err := c.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +195,7 @@ done
 func TestCustomRuntimeInContainer(t *testing.T) {
 	m := maker(t)
 	c := host.New(host.Config{Dir: t.TempDir()})
+	needs(t, c, "curl", "mktemp", "grep", "tr", "cut")
 	r, err := c.Resolve("provided.al2023")
 	if err != nil {
 		t.Fatal(err)

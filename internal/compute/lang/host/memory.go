@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"artesian/internal/compute/lang/durable"
 	"artesian/internal/faas"
 )
 
@@ -20,6 +21,7 @@ type memory struct {
 	Size     int64  `json:"size"`
 	Facts    *facts `json:"facts,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	late     bool   // it has not answered, which is not remembered
 }
 
 // memories is the file of them. It may vanish at any time: the interpreters are asked again.
@@ -48,14 +50,15 @@ func (c *Catalog) readMemory() memories {
 func (c *Catalog) writeMemory(known []memory) {
 	data, err := json.Marshal(memories{Format: memoryFormat, Known: known})
 	if err == nil {
-		err = replace(c.memoryFile(), data)
+		err = durable.Replace(c.memoryFile(), data, 0o600)
 	}
 	if err != nil {
 		c.cfg.Logger.Warn("what was found of interpreters is not remembered", "error", err)
 	}
 }
 
-// recall returns what is known of the file at path, asking it when it has changed.
+// recall returns what is known of the file at path, asking it when it has changed. That it didn't answer in time is not
+// known for ever: it may be the machine's fault.
 func (m memories) recall(ctx context.Context, path string) memory {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -71,6 +74,7 @@ func (m memories) recall(ctx context.Context, path string) memory {
 	now.Facts, err = probe(ctx, path)
 	if err != nil {
 		now.Reason = err.Error()
+		now.late = errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 	}
 	return now
 }
@@ -81,32 +85,39 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 	if err != nil || !filepath.IsAbs(real) {
 		return Info{}, faas.Errorf(faas.Invalid, "path %q is not an absolute path of an existing file", path)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.discover(ctx); err != nil {
+	l, err := c.join(ctx)
+	if err != nil {
 		return Info{}, err
 	}
-	f, err := probe(ctx, real)
+	e, err := l.try(ctx, real)
 	if err != nil {
 		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
 	}
-	e := &entry{minor: f.Version[1], source: "added", facts: f}
-	if err := e.plan(ctx, c.ground); err != nil {
-		return Info{}, &faas.Error{Kind: faas.Invalid, Op: "add runtime", Message: fmt.Sprintf("%s is of no use as an interpreter", path), Cause: err}
-	}
+	c.adding.Lock()
+	defer c.adding.Unlock()
 	added, err := c.readAdded()
 	if err != nil {
 		return Info{}, err
 	}
-	this := addition{Path: real, Executable: f.Executable}
+	this := addition{Path: real, Executable: e.facts.Executable}
 	if !slices.Contains(added, this) {
 		if err := c.writeAdded(append(added, this)); err != nil {
 			return Info{}, err
 		}
 	}
-	c.found = slices.DeleteFunc(c.found, func(o *entry) bool { return o.facts.Executable == f.Executable })
-	c.found = append(c.found, e)
+	l.prepend(e)
 	return e.info(), nil
+}
+
+// try asks the interpreter at path, and has it ready to serve.
+func (l *look) try(ctx context.Context, path string) (*entry, error) {
+	f, err := probe(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	e := newEntry(f, "added")
+	_, err = e.plan(ctx, l.ground)
+	return e, err
 }
 
 // Remove undoes Add. One that is found without having been added goes on serving.
@@ -115,8 +126,17 @@ func (c *Catalog) Remove(ctx context.Context, path string) error {
 	if r, err := filepath.EvalSymlinks(path); err == nil {
 		real = r
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if err := c.forget(path, real); err != nil {
+		return err
+	}
+	c.again()
+	_, err := c.join(ctx)
+	return err
+}
+
+func (c *Catalog) forget(path, real string) error {
+	c.adding.Lock()
+	defer c.adding.Unlock()
 	added, err := c.readAdded()
 	if err != nil {
 		return err
@@ -125,11 +145,7 @@ func (c *Catalog) Remove(ctx context.Context, path string) error {
 	if len(left) == len(added) {
 		return faas.Errorf(faas.NotFound, "no runtime was added from %s", path)
 	}
-	if err := c.writeAdded(left); err != nil {
-		return err
-	}
-	c.ready = false
-	return c.discover(ctx)
+	return c.writeAdded(left)
 }
 
 // addition is one interpreter added by hand: the file that was named, and what it says it is.
@@ -158,28 +174,5 @@ func (c *Catalog) writeAdded(added []addition) error {
 	if err != nil {
 		return fmt.Errorf("write added runtimes: %w", err)
 	}
-	return replace(c.addedFile(), data)
-}
-
-// replace writes a file whole or not at all.
-func replace(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return fmt.Errorf("replace %s: %w", path, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closed := tmp.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("replace %s: %w", path, err)
-	}
-	return nil
+	return durable.Replace(c.addedFile(), data, 0o600)
 }

@@ -1,16 +1,16 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"artesian/internal/compute/lang/python"
 )
 
 // probeTime bounds what one interpreter may take to describe itself.
@@ -36,14 +36,9 @@ type facts struct {
 func probe(ctx context.Context, path string) (*facts, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "-S", "-c", probeScript)
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}
-	cmd.WaitDelay = time.Second
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := python.Ask(ctx, path, nil, probeScript)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w: %.200s", path, err, strings.TrimSpace(stderr.String()))
+		return nil, err
 	}
 	f := new(facts)
 	if err := json.Unmarshal(out, f); err != nil {

@@ -7,7 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"artesian/internal/engine"
 )
 
 // tools are the programs of the host that every function finds in /bin and /usr/bin: what Lambda's own system has
@@ -22,43 +25,52 @@ const tools = "sh bash awk sed grep egrep fgrep find xargs curl gzip gunzip zcat
 
 const toolsPrefix = "tools-"
 
-// installTools copies the tools below dir, once per state of the host's, and returns their folder and the loader that
-// they are run by. What an older state left is removed: nothing runs at the start of a daemon.
-func installTools(dir string) (folder string, load *loader, err error) {
-	found, load, err := findTools()
+// installTools copies the tools below dir, once per state of the host's, and returns their folder, the names of those that
+// the host lacks, and the loader that they are run by. Copies are on the disk when it returns; ones that were cut short
+// are made anew. What an older state left is removed: nothing runs at the start of a daemon.
+func installTools(dir string) (folder string, lacks []string, load *loader, err error) {
+	found, lacks, load, err := findTools()
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
 	hash := sha256.New()
 	for _, t := range found {
 		fmt.Fprintln(hash, t.name, t.path, t.info.Size(), t.info.ModTime().UnixNano())
 	}
 	folder = filepath.Join(dir, toolsPrefix+hex.EncodeToString(hash.Sum(nil)[:8]))
-	if _, err := os.Stat(folder); err == nil {
-		return folder, load, nil
+	if !slices.ContainsFunc(found, func(t tool) bool { return !t.copied(folder) }) {
+		return folder, lacks, load, nil
 	}
 	old, _ := filepath.Glob(filepath.Join(dir, toolsPrefix+"*")) // the pattern is well-formed
 	for _, o := range old {
 		_ = os.RemoveAll(o) // tried again next time
 	}
+	return folder, lacks, load, copyTools(found, dir, folder)
+}
+
+// copyTools makes folder, below dir, whole or not at all.
+func copyTools(found []tool, dir, folder string) error {
 	tmp, err := os.MkdirTemp(dir, ".tools-")
 	if err != nil {
-		return "", nil, fmt.Errorf("create folder of tools: %w", err)
+		return fmt.Errorf("create folder of tools: %w", err)
 	}
 	defer os.RemoveAll(tmp)
 	copied := make(map[string]string)
 	for _, t := range found {
 		if err := t.copy(tmp, copied); err != nil {
-			return "", nil, err
+			return err
 		}
 	}
 	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", nil, fmt.Errorf("create folder of tools: %w", err)
+		return fmt.Errorf("create folder of tools: %w", err)
+	}
+	if err := engine.SyncDir(tmp); err != nil {
+		return err
 	}
 	if err := os.Rename(tmp, folder); err != nil {
-		return "", nil, fmt.Errorf("install tools: %w", err)
+		return fmt.Errorf("install tools: %w", err)
 	}
-	return folder, load, nil
+	return engine.SyncDir(dir)
 }
 
 // tool is one program of the host.
@@ -68,17 +80,22 @@ type tool struct {
 	info os.FileInfo
 }
 
-func findTools() ([]tool, *loader, error) {
+// copied reports whether folder has a copy as large as the tool, which anybody may execute.
+func (t tool) copied(folder string) bool {
+	info, err := os.Lstat(filepath.Join(folder, t.name))
+	return err == nil && info.Mode() == 0o755 && info.Size() == t.info.Size()
+}
+
+func findTools() (found []tool, lacks []string, load *loader, err error) {
 	shell, err := filepath.EvalSymlinks("/bin/sh")
 	if err != nil {
-		return nil, nil, fmt.Errorf("find a shell: %w", err)
+		return nil, nil, nil, fmt.Errorf("find a shell: %w", err)
 	}
-	load, err := systemLoader(shell)
-	if err != nil {
-		return nil, nil, err
+	if load, err = systemLoader(shell); err != nil {
+		return nil, nil, nil, err
 	}
-	var found []tool
 	for name := range strings.FieldsSeq(tools) {
+		before := len(found)
 		for _, dir := range []string{"/usr/bin", "/bin"} {
 			real, err := filepath.EvalSymlinks(filepath.Join(dir, name))
 			if err != nil {
@@ -90,8 +107,11 @@ func findTools() ([]tool, *loader, error) {
 				break
 			}
 		}
+		if len(found) == before {
+			lacks = append(lacks, name)
+		}
 	}
-	return found, load, nil
+	return found, lacks, load, nil
 }
 
 // copy puts the tool into folder, without the set-user-id bit; another name of a file that is there becomes a link.
@@ -111,11 +131,14 @@ func (t tool) copy(folder string, copied map[string]string) error {
 		return fmt.Errorf("copy tool: %w", err)
 	}
 	_, err = io.Copy(out, in)
-	if closed := out.Close(); err == nil {
-		err = closed
+	if err == nil {
+		err = out.Chmod(0o755)
 	}
 	if err == nil {
-		err = os.Chmod(to, 0o755)
+		err = out.Sync()
+	}
+	if closed := out.Close(); err == nil {
+		err = closed
 	}
 	if err != nil {
 		return fmt.Errorf("copy tool: %w", err)

@@ -1,0 +1,236 @@
+package host
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"artesian/internal/compute/lang/lambda"
+)
+
+// patience is how long all are waited for, so that the best answers. Who is slower is waited for by those who need it.
+const patience = 2 * time.Second
+
+// look is one search for interpreters. All are asked at once.
+type look struct {
+	cancel  context.CancelFunc
+	begun   chan struct{} // closed when what follows, up to custom, is valid
+	err     error         // nothing can run
+	ground  ground
+	custom  map[string]*lambda.Custom // by identifier
+	settled chan struct{}             // closed when all have answered or patience is over
+	done    chan struct{}             // closed when all have answered or had their time
+
+	mu         sync.Mutex // guards what follows
+	candidates []*candidate
+	changed    chan struct{} // closed at the next change
+}
+
+// candidate is a file that may be an interpreter.
+type candidate struct {
+	path, source string
+	answered     bool
+	memory       memory
+	entry        *entry // nil when it is of no use, or hasn't answered
+}
+
+// join returns the look for interpreters, begun.
+func (c *Catalog) join(ctx context.Context) (*look, error) {
+	c.mu.Lock()
+	l := c.look
+	if l == nil {
+		background, cancel := context.WithCancel(context.Background())
+		l = &look{cancel: cancel, begun: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{})}
+		c.look = l
+		go c.run(background, l)
+	}
+	c.mu.Unlock()
+	select {
+	case <-l.begun:
+		return l, l.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("look for interpreters: %w", ctx.Err())
+	}
+}
+
+// drop has the next who joins begin anew, if l is what it would join.
+func (c *Catalog) drop(l *look) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.look == l {
+		c.look = nil
+	}
+}
+
+// again has the next who joins begin anew. Who waits for the look before gets its answer.
+func (c *Catalog) again() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.look = nil
+}
+
+// run is one look from its beginning to the last answer.
+func (c *Catalog) run(ctx context.Context, l *look) {
+	defer l.cancel()
+	defer close(l.done)
+	if l.err = c.begin(l); l.err != nil {
+		c.drop(l)
+		close(l.settled)
+		close(l.begun)
+		return
+	}
+	known := c.readMemory()
+	asked := slices.Clone(l.candidates)
+	close(l.begun)
+	settle := sync.OnceFunc(func() {
+		close(l.settled)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.signal()
+	})
+	defer time.AfterFunc(patience, settle).Stop()
+	var all sync.WaitGroup
+	for _, k := range asked {
+		all.Go(func() { c.answer(l, k, known.recall(ctx, k.path)) })
+	}
+	all.Wait()
+	if ctx.Err() == nil {
+		c.writeMemory(remembered(asked))
+	}
+	settle()
+}
+
+// begin installs what sandboxes need and finds whom to ask: those added by hand first.
+func (c *Catalog) begin(l *look) (err error) {
+	added, err := c.readAdded()
+	if err != nil {
+		return err
+	}
+	if l.ground, err = c.install(); err != nil {
+		return err
+	}
+	mounts := customPlan(l.ground)
+	l.custom = make(map[string]*lambda.Custom)
+	for _, id := range identifiers {
+		if strings.HasPrefix(id, provided) {
+			l.custom[id] = lambda.NewCustom(id, mounts)
+		}
+	}
+	for _, a := range added {
+		l.candidates = append(l.candidates, &candidate{path: a.Path, source: "added"})
+	}
+	for _, p := range candidates(c.cfg.Path, c.cfg.Home) {
+		if !slices.ContainsFunc(l.candidates, func(k *candidate) bool { return k.path == p }) {
+			l.candidates = append(l.candidates, &candidate{path: p, source: "found"})
+		}
+	}
+	return nil
+}
+
+// answer takes in what k said, and logs why it can't serve if so.
+func (c *Catalog) answer(l *look, k *candidate, m memory) {
+	if m.Facts == nil {
+		level := slog.LevelDebug
+		if k.source == "added" || m.late {
+			level = slog.LevelWarn
+		}
+		c.cfg.Logger.Log(context.Background(), level, "interpreter is of no use", "path", m.Path, "reason", m.Reason)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k.answered, k.memory = true, m
+	if m.Facts != nil {
+		k.entry = newEntry(m.Facts, k.source)
+	}
+	l.signal()
+}
+
+func remembered(all []*candidate) (out []memory) {
+	for _, k := range all {
+		if !k.memory.late {
+			out = append(out, k.memory)
+		}
+	}
+	return out
+}
+
+// signal wakes who waits for a change. The caller holds the lock.
+func (l *look) signal() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// prepend adds an interpreter that serves before the others.
+func (l *look) prepend(e *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.candidates = slices.Insert(l.candidates, 0, &candidate{path: e.facts.Executable, source: e.source, answered: true, entry: e})
+}
+
+// ranked returns the interpreters that have answered, newest first, those that haven't, and what is closed at the next
+// change. Of one minor version those added by hand come first, then the newest patch, then the order in which they were
+// found.
+func (l *look) ranked() (out []*entry, silent []*candidate, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := make(map[string]bool)
+	for _, k := range l.candidates {
+		switch {
+		case !k.answered:
+			silent = append(silent, k)
+		case k.entry != nil && !seen[k.entry.facts.Executable]:
+			seen[k.entry.facts.Executable] = true
+			out = append(out, k.entry)
+		}
+	}
+	rank(out)
+	return out, silent, l.changed
+}
+
+func rank(all []*entry) {
+	slices.SortStableFunc(all, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(b.minor, a.minor), cmp.Compare(a.source, b.source), cmp.Compare(b.facts.Version[2], a.facts.Version[2]))
+	})
+}
+
+// choose returns what serves minor, nil for nothing, and what it was chosen from. It waits for who has not answered: for
+// all a moment, then for those that may serve it better than any other version that has.
+func (l *look) choose(minor int, nearest bool) (*entry, []*entry) {
+	for {
+		all, silent, changed := l.ranked()
+		best := choose(all, minor, nearest)
+		patient := true
+		select {
+		case <-l.settled:
+			patient = false
+		default:
+		}
+		better := slices.ContainsFunc(silent, func(k *candidate) bool { return k.beats(best, minor, nearest) })
+		if len(silent) == 0 || !patient && !better {
+			return best, all
+		}
+		<-changed // everything answers or is ended
+	}
+}
+
+// beats reports whether k, which has not answered, may be of a version that is chosen before best's. The name of its file
+// says which it is, python3.11, or it may be any.
+func (k *candidate) beats(best *entry, minor int, nearest bool) bool {
+	if best == nil || best.minor == minor {
+		return best == nil
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(k.path), "python3."))
+	if err != nil {
+		return true
+	}
+	both := []*entry{best, {minor: n}}
+	slices.SortStableFunc(both, func(a, b *entry) int { return cmp.Compare(b.minor, a.minor) })
+	return n != best.minor && choose(both, minor, nearest) != best
+}
