@@ -2,11 +2,12 @@ package app_test
 
 import (
 	"crypto/rand"
-	"errors"
-	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -20,9 +21,13 @@ func smallDisk(t *testing.T, mb int) string {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it mounts a small file system")
 	}
-	dir := t.TempDir()
-	if err := syscall.Mount("small", dir, "tmpfs", 0, fmt.Sprintf("mode=700,size=%dm", mb)); err != nil {
-		t.Skipf("needs to mount a small file system: %v", err)
+	image, dir := filepath.Join(t.TempDir(), "image"), t.TempDir()
+	for _, command := range [][]string{
+		{"truncate", "-s", strconv.Itoa(mb) + "M", image}, {"mkfs.ext4", "-q", "-m", "0", image}, {"mount", "-o", "loop", image, dir},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("needs to mount a small file system: %v: %v: %s", command, err, out)
+		}
 	}
 	t.Cleanup(func() {
 		within(t, 5*time.Second, "the small file system is in use", func() string {
@@ -35,75 +40,71 @@ func smallDisk(t *testing.T, mb int) string {
 	return dir
 }
 
-// fill writes a file until only so many bytes are free; with 0 until the disk takes no more.
+// fill takes room until only so many bytes are free.
 func fill(t *testing.T, dir string, leave int64) {
 	t.Helper()
-	f := must(os.OpenFile(filepath.Join(dir, "ballast"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600))(t)
+	f := must(os.OpenFile(filepath.Join(dir, "ballast"), os.O_CREATE|os.O_RDWR, 0o600))(t)
 	defer f.Close()
-	for chunk := make([]byte, 256<<10); ; {
+	for chunk := int64(64 << 20); chunk >= 4096; {
 		var st syscall.Statfs_t
 		if err := syscall.Statfs(dir, &st); err != nil {
 			t.Fatal(err)
 		}
-		if free := int64(st.Bavail) * st.Bsize; leave > 0 && free <= leave {
-			return
-		} else if leave > 0 {
-			chunk = chunk[:min(int64(len(chunk)), free-leave)]
-		}
-		if _, err := f.Write(chunk); errors.Is(err, syscall.ENOSPC) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
+		at := must(f.Seek(0, io.SeekEnd))(t)
+		if int64(st.Bavail)*st.Bsize-chunk < leave || syscall.Fallocate(int(f.Fd()), 0, at, chunk) != nil {
+			chunk /= 2
 		}
 	}
 }
 
-// TestFullDisk fills the disk under a daemon: what needs room is refused with a reason, what exists goes on, and all is
+// TestFullDisk fills the disk under a daemon: what needs room is refused with a reason, what runs goes on, and all is
 // well again when there is room. A daemon does not start without.
 func TestFullDisk(t *testing.T) {
-	disk := smallDisk(t, 256)
-	c := launch(t, filepath.Join(disk, "data"), "--idle", "2s")
+	disk := smallDisk(t, 4000)
+	c := launch(t, filepath.Join(disk, "data"))
 	c.role()
-	c.create("f", map[string]string{"app.py": "def handler(e, c):\n  print('said ' + e)\n  return e\n"}, nil)
-	works := func(when string) answer {
+	for _, name := range []string{"f", "cold"} {
+		c.create(name, map[string]string{"app.py": "def handler(e, c):\n  print('said ' + e)\n  return e\n"}, nil)
+	}
+	works := func(when, name string) answer {
 		t.Helper()
-		a := c.invoke("f", `"here"`)
+		a := c.invoke(name, `"here"`)
 		if a.status != http.StatusOK || a.body != `"here"` {
 			t.Fatalf("%s: %+v", when, a)
 		}
 		return a
 	}
-	works("at first")
+	works("at first", "f")
 	blob := make([]byte, 12<<20)
 	_, _ = rand.Read(blob)
 	big := zipOf(t, map[string]string{"app.py": "def handler(e, c): pass\n", "blob": string(blob)})
-
-	fill(t, disk, 24<<20)
-	resp, body := c.tryCreate("big", big, nil)
-	if resp.StatusCode/100 == 2 {
-		t.Errorf("a package was taken that does not fit: %s", body)
+	small := zipOf(t, map[string]string{"app.py": "x = 1\n"})
+	refused := func(when string, zip []byte) {
+		t.Helper()
+		resp, body := c.tryCreate("new", zip, nil)
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: %s", when, resp.Status)
+		}
+		mustContain(t, when, body, "full", "free some space")
 	}
-	mustContain(t, "refusal", body, "full")
-	eventually(t, "zero instances", func() bool { return c.instances("f") == 0 })
-	works("from zero, with little room")
 
+	fill(t, disk, 70<<20)
+	refused("a package that does not fit", big)
+	works("running, with little room", "f")
+	if a := c.invoke("cold", `"here"`); a.status != http.StatusServiceUnavailable {
+		t.Errorf("from zero, with little room: %+v", a)
+	} else {
+		mustContain(t, "from zero, with little room", a.body, "disk is full")
+	}
 	fill(t, disk, 0)
-	resp, body = c.tryCreate("small", zipOf(t, map[string]string{"app.py": "x = 1\n"}), nil)
-	if resp.StatusCode/100 == 2 {
-		t.Errorf("a function was taken on a full disk: %s", body)
-	}
-	mustContain(t, "refusal", body, "full")
-	last := works("warm, without room")
-	eventually(t, "zero instances", func() bool { return c.instances("f") == 0 })
-	if a := c.invoke("f", `"here"`); a.status != http.StatusOK { // its /tmp may still find room
-		mustContain(t, "from zero, without room", a.body, "disk is full")
-	}
+	refused("a small package on a full disk", small)
+	last := works("running, without room", "f")
 
 	if err := os.Remove(filepath.Join(disk, "ballast")); err != nil {
 		t.Fatal(err)
 	}
-	works("with room again")
-	eventually(t, "the package is taken", func() bool { resp, _ := c.tryCreate("big", big, nil); return resp.StatusCode == http.StatusCreated })
+	eventually(t, "the package is taken", func() bool { resp, _ := c.tryCreate("new", big, nil); return resp.StatusCode == http.StatusCreated })
+	works("from zero, with room again", "cold")
 	eventually(t, "the receipt of a call on the full disk", func() bool {
 		status, _, _, _ := c.try("GET", admin.Service, admin.ReceiptsPath+last.id, nil)
 		return status == http.StatusOK
@@ -119,5 +120,5 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = launch(t, c.data)
-	works("after all")
+	works("after all", "f")
 }
