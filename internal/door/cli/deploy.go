@@ -97,7 +97,11 @@ func (c *deployCmd) Run(s *session) error {
 		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var (
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	// runtimePattern has the languages that project.Detect says more about, too.
+	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|(nodejs|java|ruby|dotnet).*)$`)
+)
 
 // check refuses what no function can have, in the words of the command line.
 // Limits: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
@@ -110,6 +114,8 @@ func (c *deployCmd) check() error {
 		return fmt.Errorf("--timeout %s: whole seconds only", timeout)
 	case c.Timeout != 0 && timeout > 15*time.Minute:
 		return fmt.Errorf("--timeout %s: 1s to 15m are allowed", timeout)
+	case c.Runtime != "" && !runtimePattern.MatchString(c.Runtime):
+		return fmt.Errorf("--runtime %q: there is no such runtime; for example python3.13 or provided.al2023", c.Runtime)
 	case c.Name != "" && !namePattern.MatchString(c.Name):
 		return fmt.Errorf("--name %q: 1 to 64 letters, digits, - and _ are allowed", c.Name)
 	}

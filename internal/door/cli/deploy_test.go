@@ -117,10 +117,11 @@ func TestDeployLimits(t *testing.T) {
 	f := newFake(t)
 	dir := folder(t, map[string]string{"app.py": "def handler(event, context): 0"})
 	for want, args := range map[string][]string{
-		"--memory 64: 128 to 10240 MB":  {"--memory", "64"},
-		"--memory 0: 128 to 10240 MB":   {"--memory", "0"},
-		"--timeout 20m0s: 1s to 15m":    {"--timeout", "20m"},
-		`--name "a b": 1 to 64 letters`: {"--name", "a b"},
+		"--memory 64: 128 to 10240 MB":         {"--memory", "64"},
+		"--memory 0: 128 to 10240 MB":          {"--memory", "0"},
+		`--runtime "python": there is no such`: {"--runtime", "python"},
+		"--timeout 20m0s: 1s to 15m":           {"--timeout", "20m"},
+		`--name "a b": 1 to 64 letters`:        {"--name", "a b"},
 	} {
 		got := f.run(t, "", append([]string{"deploy", dir}, args...)...)
 		contains(t, got.err, want)
