@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 	"path/filepath"
 	"time"
 
@@ -100,9 +101,13 @@ func (a *App) listRuntimes(ctx context.Context) ([]admin.Runtime, error) {
 	}
 	out := []admin.Runtime{}
 	for _, r := range found {
-		out = append(out, admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: r.Source == "added", Note: gone(r.Path)})
+		rt := admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: r.Source == "added", Note: gone(r.Path)}
+		if len(r.Lacks) > 0 {
+			rt.Note = "without " + strings.Join(r.Lacks, ", ")
+		}
+		out = append(out, rt)
 	}
-	return append(out, admin.Runtime{Name: "provided.al2023"}, admin.Runtime{Name: "provided.al2"}), nil
+	return out, nil
 }
 
 // gone notes that an interpreter, if a runtime has one, has vanished since it was found.
