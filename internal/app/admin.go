@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"strings"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"artesian/internal/account/identity"
