@@ -98,14 +98,11 @@ func (m *mirror) all(kind string) []Entry {
 	return out
 }
 
-// set puts a message in and returns the sequence of the value that it replaces, if any. Messages come in the order of their
-// sequences; one that was in already is not fresh.
-func (m *mirror) set(e Entry, deleted bool) (old uint64, fresh bool) {
+// set puts a message in and returns the sequence of the value that it replaces, if any. Messages come once each, in the
+// order of their sequences.
+func (m *mirror) set(e Entry, deleted bool) (old uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e.Rev <= m.applied {
-		return 0, false
-	}
 	sh := shelf{e.Key.Scope, e.Key.Kind}
 	s := m.shelves[sh]
 	if s == nil {
@@ -134,7 +131,7 @@ func (m *mirror) set(e Entry, deleted bool) (old uint64, fresh bool) {
 			s.names = slices.Insert(s.names, i, e.Key.Name)
 		}
 	}
-	return old, true
+	return old
 }
 
 func (s *entries) drop(name string, loading bool) {
@@ -144,6 +141,13 @@ func (s *entries) drop(name string, loading bool) {
 	if i, ok := slices.BinarySearch(s.names, name); ok {
 		s.names = slices.Delete(s.names, i, i+1)
 	}
+}
+
+// at is the sequence up to which everything is in.
+func (m *mirror) at() uint64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.applied
 }
 
 // advance tells writers that everything up to seq is in.

@@ -1,16 +1,16 @@
 // Package kv is the registry: small values under scoped keys, durable when a write returns, read from memory.
 //
 // Every write is one message of a JetStream stream, fenced by the sequence of the last message of its key: that alone
-// decides who wins. A mirror in memory follows the stream in order; reads touch nothing else. A write returns after the
-// mirror, and every watcher, has it.
+// decides who wins. A mirror in memory has the messages in the order of the stream; reads touch nothing else. A write
+// returns after the mirror, and every watcher, has it.
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,8 +24,7 @@ const (
 	subjectPrefix = "kv."
 	opHeader      = "Artesian-Op" // "delete" makes the message a delete marker
 	opDelete      = "delete"
-	headerRoom    = 4 << 10          // bytes of a message that its subject and headers may take
-	visibleTime   = 15 * time.Second // within which the mirror must have a stored write
+	headerRoom    = 4 << 10 // bytes of a message that its subject and headers may take
 )
 
 // Entry is one value. Value is shared between all readers: never modify it.
@@ -47,6 +46,10 @@ type Store struct {
 	// while holding mirror.mu.
 	apply    sync.Mutex
 	watchers []*watcher
+	early    map[uint64]message // by sequence: came before a message that precedes it
+
+	filling sync.Mutex // held by the one writer that fetches what the mirror lacks
+	tail    uint64     // last sequence of the stream at Open
 
 	loaded chan struct{} // closed when the mirror has what the stream had at Open
 	closed chan struct{}
@@ -56,7 +59,8 @@ type Store struct {
 	swept  sync.WaitGroup     // the sweeper
 }
 
-// Open starts the store on an engine and returns once everything stored is in memory.
+// Open starts the store on an engine and returns once everything stored is in memory. Have one Store on an engine at a
+// time: writes of two are fenced against each other, but either may sweep a delete marker before the other has seen it.
 func Open(ctx context.Context, eng *engine.Engine) (*Store, error) {
 	st, err := eng.Stream(ctx, jetstream.StreamConfig{
 		Name:       streamName,
@@ -69,7 +73,7 @@ func Open(ctx context.Context, eng *engine.Engine) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	s := &Store{eng: eng, stream: st, mirror: newMirror(), loaded: make(chan struct{}), closed: make(chan struct{})}
+	s := &Store{eng: eng, stream: st, mirror: newMirror(), early: map[uint64]message{}, loaded: make(chan struct{}), closed: make(chan struct{})}
 	s.sweep = newSweeper(st, s.mirror, eng.Logger())
 	if err := s.load(ctx); err != nil {
 		s.Close()
@@ -78,84 +82,13 @@ func Open(ctx context.Context, eng *engine.Engine) (*Store, error) {
 	return s, nil
 }
 
-// load follows the stream from its beginning and waits until it has caught up.
-func (s *Store) load(ctx context.Context) error {
-	info, err := s.stream.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if info.State.Msgs == 0 {
-		s.mirror.advance(info.State.LastSeq)
-		s.caughtUp()
-	}
-	cons, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
-	if err != nil {
-		return err
-	}
-	s.follow, err = cons.Consume(s.take, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		s.eng.Logger().Warn("registry follower", "error", err)
-	}))
-	if err != nil {
-		return err
-	}
-	select {
-	case <-s.loaded:
-		run, stop := context.WithCancel(context.Background())
-		s.stop = stop
-		s.swept.Go(func() { s.sweep.run(run) })
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Store) caughtUp() {
-	s.caught.Do(func() {
-		s.mirror.loaded()
-		close(s.loaded)
-	})
-}
-
-// take puts one message of the stream in. It runs on one goroutine, in stream order.
-func (s *Store) take(msg jetstream.Msg) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		s.eng.Logger().Error("registry message without metadata", "error", err)
-		return
-	}
-	key, err := parseSubject(msg.Subject())
-	if err != nil {
-		s.eng.Logger().Error("registry message with a foreign key", "error", err)
-	} else {
-		s.put(Entry{Key: key, Value: msg.Data(), Rev: meta.Sequence.Stream}, msg.Headers().Get(opHeader) == opDelete)
-	}
-	if meta.NumPending == 0 {
-		s.caughtUp()
-	}
-	s.mirror.advance(meta.Sequence.Stream)
-}
-
-func (s *Store) put(e Entry, deleted bool) {
-	s.apply.Lock()
-	defer s.apply.Unlock()
-	old, fresh := s.mirror.set(e, deleted)
-	if !fresh {
-		return
-	}
-	if old != 0 {
-		s.sweep.add(garbage{key: e.Key, seq: old})
-	}
-	if deleted {
-		s.sweep.add(garbage{key: e.Key, seq: e.Rev, marker: true})
-		e.Value = nil
-	}
-	s.tell(e, deleted)
-}
-
-// Close stops following the stream; the store must not be used afterwards. It does not close the engine.
+// Close stops following the stream; the store must not be used afterwards, and no watcher is called. It does not close
+// the engine.
 func (s *Store) Close() {
 	s.ending.Do(func() {
+		s.apply.Lock()
 		close(s.closed)
+		s.apply.Unlock()
 		if s.follow != nil {
 			s.follow.Stop()
 			<-s.follow.Closed()
@@ -251,6 +184,9 @@ func checkRev(key Key, rev uint64) error {
 
 // write stores one message and waits until the mirror has it.
 func (s *Store) write(ctx context.Context, key Key, value []byte, op string, expect uint64) (uint64, error) {
+	if s.ended() {
+		return 0, errClosing()
+	}
 	if len(value) > s.MaxValue() {
 		return 0, faas.Errorf(faas.TooLarge, "%s %q has %d bytes; at most %d are allowed", key.Kind, key.Name, len(value), s.MaxValue())
 	}
@@ -264,16 +200,11 @@ func (s *Store) write(ctx context.Context, key Key, value []byte, op string, exp
 	if err != nil {
 		return 0, named(err, key)
 	}
-	seen, cancel := context.WithTimeout(ctx, visibleTime)
-	defer cancel()
-	select {
-	case <-s.mirror.reached(seq):
-		return seq, nil
-	case <-seen.Done():
-		return 0, &faas.Error{Kind: faas.Unavailable, Message: "the write was stored, but is not visible yet", Cause: seen.Err()}
-	case <-s.closed:
-		return 0, faas.Errorf(faas.Unavailable, "the registry is closing")
+	s.offer(message{Entry: Entry{Key: key, Value: bytes.Clone(value), Rev: seq}, deleted: op == opDelete})
+	if err := s.visible(ctx, seq); err != nil {
+		return 0, err
 	}
+	return seq, nil
 }
 
 // named says in the public message which entry an error is about.
