@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -97,31 +94,6 @@ func (c *deployCmd) Run(s *session) error {
 		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
 }
 
-var (
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	// runtimePattern has the languages that project.Detect says more about, too.
-	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|(nodejs|java|ruby|dotnet).*)$`)
-)
-
-// check refuses what no function can have, in the words of the command line.
-// Limits: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
-func (c *deployCmd) check() error {
-	timeout := time.Duration(c.Timeout)
-	switch {
-	case c.Memory != nil && (*c.Memory < 128 || *c.Memory > 10240):
-		return fmt.Errorf("--memory %d: 128 to 10240 MB are allowed", *c.Memory)
-	case timeout%time.Second != 0:
-		return fmt.Errorf("--timeout %s: whole seconds only", timeout)
-	case c.Timeout != 0 && timeout > 15*time.Minute:
-		return fmt.Errorf("--timeout %s: 1s to 15m are allowed", timeout)
-	case c.Runtime != "" && !runtimePattern.MatchString(c.Runtime):
-		return fmt.Errorf("--runtime %q: there is no such runtime; for example python3.13 or provided.al2023", c.Runtime)
-	case c.Name != "" && !namePattern.MatchString(c.Name):
-		return fmt.Errorf("--name %q: 1 to 64 letters, digits, - and _ are allowed", c.Name)
-	}
-	return nil
-}
-
 // step runs one part, says when it takes long, and notes its time.
 func (d *deployment) step(name string, do func() error) error {
 	start := time.Now()
@@ -158,50 +130,6 @@ func (d *deployment) build() error {
 	b.Cache = filepath.Join(cache, "artesian")
 	d.zip, err = b.Build(d.s.ctx, d.p, d.step)
 	return err
-}
-
-// look settles the function's name and finds out whether there is one of that name.
-func (d *deployment) look() (err error) {
-	if d.Name == "" {
-		if d.Name, err = project.Name(d.Dir); err != nil {
-			return err
-		}
-	}
-	if d.Name == "" {
-		return errors.New("the folder's name makes no function name; give one with --name")
-	}
-	var have functionConfig
-	err = d.cl.lambda(d.s.ctx, http.MethodGet, functionPath(d.Name, "/configuration"), nil, nil, &have)
-	switch {
-	case err == nil:
-		d.have = &have
-	case isCode(err, "ResourceNotFoundException"):
-		err = nil
-	}
-	return err
-}
-
-// detect finds out what the folder is. What is not said and the folder leaves open stays as the function has it.
-func (d *deployment) detect() (err error) {
-	handler := d.Handler
-	wasPython := d.have != nil && strings.HasPrefix(d.have.Runtime, "python")
-	if handler == "" && wasPython && project.HasModule(d.Dir, d.have.Handler) {
-		handler = d.have.Handler
-	}
-	if d.p, err = project.Detect(d.Dir, handler, d.Runtime); err != nil || d.have == nil {
-		return err
-	}
-	isPython := d.p.Language == project.Python
-	if d.Handler == "" && !isPython {
-		d.p.Handler = "bootstrap"
-		if !wasPython {
-			d.p.Handler = d.have.Handler
-		}
-	}
-	if d.Runtime == "" && isPython == wasPython && (!isPython || d.p.Runtime == "") {
-		d.p.Runtime = d.have.Runtime
-	}
-	return nil
 }
 
 // publish creates the function or changes what differs, and waits until that is in force.
