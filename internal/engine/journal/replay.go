@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,8 +11,16 @@ import (
 	"artesian/internal/faas"
 )
 
-// deliveryTime is how long a group that the stream should have may take to come.
-const deliveryTime = 15 * time.Second
+// deliveryTime is how long Replay waits for a group before it reads that group by itself.
+const deliveryTime = 500 * time.Millisecond
+
+// group is one message of the stream.
+type group struct {
+	seq     Seq
+	data    []byte
+	trimmed bool // everything up to seq is gone
+	alone   bool // nothing more need be delivered: the next one is looked for at once
+}
 
 // Replay calls fn for every record of the groups from from up to the newest one at the time of the call, in order. Groups
 // trimmed away are passed over. A group that is damaged, or missing between others, ends it with a *DamageError before
@@ -32,67 +41,95 @@ func (j *Journal) Replay(ctx context.Context, from Seq, fn func(Seq, Record) err
 	if err != nil {
 		return j.unread(err)
 	}
-	groups, err := cons.Messages()
+	delivered, err := cons.Messages()
 	if err != nil {
 		return j.unread(err)
 	}
-	defer groups.Stop()
-	for next := from; next <= last; {
-		msg, err := j.fetch(ctx, groups, next)
+	defer delivered.Stop()
+	return j.read(ctx, delivered, from, last, fn)
+}
+
+// read hands the records of the groups from next to last on.
+func (j *Journal) read(ctx context.Context, delivered jetstream.MessagesContext, next, last Seq, fn func(Seq, Record) error) error {
+	patience := deliveryTime
+	for next <= last {
+		g, err := j.fetch(ctx, delivered, next, patience)
 		if err != nil {
 			return err
 		}
-		seq, more, err := j.one(ctx, msg, next, fn)
-		if err != nil {
+		if err := j.records(g, fn); err != nil {
 			return err
 		}
-		if !more && seq < last {
-			return &DamageError{j.subject, seq + 1, errMissing}
+		next, patience = g.seq+1, deliveryTime
+		if g.alone {
+			patience = 0
 		}
-		next = seq + 1
 	}
 	return nil
 }
 
-// fetch waits for the next message. A stream whose end is lost delivers nothing more.
-func (j *Journal) fetch(ctx context.Context, groups jetstream.MessagesContext, next Seq) (jetstream.Msg, error) {
-	wait, cancel := context.WithTimeout(ctx, deliveryTime)
+// fetch waits for the next group. One that does not come is looked for: the delivery may be late, or the group trimmed
+// meanwhile, and neither is damage.
+func (j *Journal) fetch(ctx context.Context, delivered jetstream.MessagesContext, next Seq, patience time.Duration) (group, error) {
+	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	msg, err := groups.Next(jetstream.NextContext(wait))
-	if err == nil {
-		return msg, nil
+	for {
+		msg, err := delivered.Next(jetstream.NextContext(wait))
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return j.look(ctx, next)
+		}
+		if err != nil {
+			return group{}, j.unread(err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return group{}, j.unread(err)
+		}
+		g := group{seq: Seq(meta.Sequence.Stream), data: msg.Data(), alone: meta.NumPending == 0}
+		if g.seq > next { // what is between must be trimmed; if that is not all of it, g is looked for later
+			if before, err := j.look(ctx, next); err != nil || !before.trimmed || before.seq+1 != g.seq {
+				return before, err
+			}
+		}
+		if g.seq >= next { // the others came late
+			return g, nil
+		}
 	}
-	if ctx.Err() == nil && wait.Err() != nil {
-		return nil, &DamageError{j.subject, next, errMissing}
-	}
-	return nil, j.unread(err)
 }
 
-// one hands the records of a group on. next is the sequence that it should have.
-func (j *Journal) one(ctx context.Context, msg jetstream.Msg, next Seq, fn func(Seq, Record) error) (Seq, bool, error) {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return 0, false, j.unread(err)
+// look reads one group by itself.
+func (j *Journal) look(ctx context.Context, seq Seq) (group, error) {
+	raw, err := j.stream.GetMsg(ctx, uint64(seq))
+	if err == nil {
+		return group{seq: seq, data: raw.Data, alone: true}, nil
 	}
-	seq := Seq(meta.Sequence.Stream)
-	if seq != next {
-		info, err := j.stream.Info(ctx)
-		if err != nil {
-			return 0, false, j.unread(err)
-		}
-		if Seq(info.State.FirstSeq) <= next {
-			return 0, false, &DamageError{j.subject, next, errMissing}
-		}
+	if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return group{}, j.unread(err)
+	}
+	info, err := j.stream.Info(ctx)
+	if err != nil {
+		return group{}, j.unread(err)
+	}
+	if first := Seq(info.State.FirstSeq); first > seq {
+		return group{seq: first - 1, trimmed: true}, nil
+	}
+	return group{}, &DamageError{j.subject, seq, errMissing}
+}
+
+// records hands the records of a group on.
+func (j *Journal) records(g group, fn func(Seq, Record) error) error {
+	if g.trimmed {
+		return nil
 	}
 	var stopped error
-	err = decode(msg.Data(), func(r Record) error {
-		stopped = fn(seq, r)
+	err := decode(g.data, func(r Record) error {
+		stopped = fn(g.seq, r)
 		return stopped
 	})
 	if err != nil && stopped == nil {
-		err = &DamageError{j.subject, seq, err}
+		err = &DamageError{j.subject, g.seq, err}
 	}
-	return seq, meta.NumPending > 0, err
+	return err
 }
 
 func (j *Journal) unread(err error) error {
