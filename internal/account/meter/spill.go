@@ -25,29 +25,27 @@ func (l *Ledger) drainOverflow(ctx context.Context) error {
 			recs = append(recs, encodeRow(kindRow, k, sum))
 		}
 		_, err := l.append(ctx, recs)
-		written := err == nil
 		if faas.KindOf(err) == faas.Conflict {
-			if err = l.resync(ctx); err == nil && l.state.spill != s.name {
-				continue
+			if err := l.resync(ctx); err != nil {
+				return err
 			}
+			continue
 		}
 		if err != nil {
 			return err
 		}
-		l.landed(s, written)
+		l.landed(s)
 	}
 	return nil
 }
 
-// landed drops the first group, which is durable. What resync read is in the state already.
-func (l *Ledger) landed(s spill, add bool) {
+// landed makes the first group, which is durable, a part of the state.
+func (l *Ledger) landed(s spill) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if add {
-		for k, sum := range s.rows {
-			l.state.open.add(k, sum)
-			l.state.since++
-		}
+	for k, sum := range s.rows {
+		l.state.open.add(k, sum)
+		l.state.since++
 	}
 	l.spilled = l.spilled[1:]
 }

@@ -24,23 +24,33 @@ func newState() state { return state{open: sums{}, closed: closed{}} }
 
 // replay folds the journal from a group on into index and state.
 func (l *Ledger) replay(ctx context.Context, from journal.Seq) error {
-	var at journal.Seq
-	var pos uint32
+	var pos position
 	return l.usage.Replay(ctx, from, func(seq journal.Seq, r journal.Record) error {
-		if seq != at {
-			at, pos = seq, 0
-		}
-		l.last = seq
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if err := l.fold(place{seq, pos}, r); err != nil {
-			return fmt.Errorf("group %d: %w", seq, err)
-		}
-		if r.Kind == kindUsage {
-			pos++
-		}
-		return nil
+		return l.foldNext(&pos, seq, r)
 	})
+}
+
+// position is where a replay stands.
+type position struct {
+	seq   journal.Seq
+	usage uint32 // usage records of the group so far
+}
+
+// foldNext folds the next record of a replay. mu is held.
+func (l *Ledger) foldNext(pos *position, seq journal.Seq, r journal.Record) error {
+	if seq != pos.seq {
+		*pos = position{seq: seq}
+	}
+	l.last = seq
+	if err := l.fold(place{seq, pos.usage}, r); err != nil {
+		return fmt.Errorf("group %d: %w", seq, err)
+	}
+	if r.Kind == kindUsage {
+		pos.usage++
+	}
+	return nil
 }
 
 // fold takes one record in. mu is held.

@@ -1,7 +1,9 @@
 package meter
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"artesian/internal/engine/journal"
@@ -144,20 +146,36 @@ func (l *Ledger) take() ([]faas.Usage, []journal.Record) {
 	return batch[:len(recs)], recs
 }
 
-// resync reads what is in the journal after what is known of it: groups of ours whose acknowledgement was lost. They are
-// no longer in flight then.
+// resync reads what is in the journal after what is known of it: groups of ours whose acknowledgement was lost. In the
+// same moment in which they become part of the state they are no longer on their way, so that nobody sees them twice.
 func (l *Ledger) resync(ctx context.Context) error {
-	if err := l.replay(ctx, l.last+1); err != nil {
+	type read struct {
+		seq journal.Seq
+		rec journal.Record
+	}
+	var lost []read
+	err := l.usage.Replay(ctx, l.last+1, func(seq journal.Seq, r journal.Record) error {
+		r.Data = bytes.Clone(r.Data)
+		lost = append(lost, read{seq, r})
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var rest []faas.Usage
-	for _, u := range l.inflight {
-		if p, ok := l.index.find(l.index.hash(u.RequestID)); !ok || p.seq == 0 {
-			rest = append(rest, u)
+	var pos position
+	for _, g := range lost {
+		if err := l.foldNext(&pos, g.seq, g.rec); err != nil {
+			return err
 		}
 	}
-	l.inflight = rest
+	l.inflight = slices.DeleteFunc(l.inflight, func(u faas.Usage) bool {
+		p, ok := l.index.find(l.index.hash(u.RequestID))
+		return ok && p.seq != 0
+	})
+	if len(l.spilled) > 0 && l.spilled[0].name == l.state.spill {
+		l.spilled = l.spilled[1:]
+	}
 	return nil
 }
