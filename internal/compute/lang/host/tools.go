@@ -3,12 +3,15 @@ package host
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"artesian/internal/engine"
 )
@@ -67,7 +70,16 @@ func copyTools(found []tool, dir, folder string) error {
 	if err := engine.SyncDir(tmp); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, folder); err != nil {
+	err = os.Rename(tmp, folder)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTEMPTY) {
+		if !slices.ContainsFunc(found, func(t tool) bool { return !t.copied(folder) }) {
+			return nil // somebody else was faster
+		}
+		if err = os.RemoveAll(folder); err == nil {
+			err = os.Rename(tmp, folder)
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("install tools: %w", err)
 	}
 	return engine.SyncDir(dir)
