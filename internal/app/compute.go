@@ -114,7 +114,7 @@ func (a *App) functionEnv(*faas.Version) []string {
 	return []string{"AWS_ENDPOINT_URL=" + a.endpoint}
 }
 
-// insideAddress is where functions reach the platform: inside, at the same address as outside.
+// insideAddress is where functions reach the platform inside: on loopback, at the same port as outside.
 func (a *App) insideAddress() []string {
 	if a.cfg.Isolation == sandbox.Process {
 		return nil // it shares the host's network
@@ -134,7 +134,7 @@ const (
 func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
 	for _, l := range sb.Listeners()[:len(a.insideAddress())] {
 		s := gateway.NewServer(a.gateway, a.cfg.Logger)
-		s.MaxHeaderBytes, s.IdleTimeout = 64<<10, idleInside
+		s.IdleTimeout = idleInside
 		go func() {
 			<-sb.Done()
 			_ = s.Close()

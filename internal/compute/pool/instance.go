@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -70,16 +69,17 @@ type Instance struct {
 // Discard keeps the instance from being lent again; it is stopped when the holder returns.
 func (in *Instance) Discard() { in.broken = true }
 
-// Invoke runs one call and meters it. The returned usage is what this call alone took, its peak the instance's.
+// Invoke runs one call and counts it.
 func (in *Instance) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
 	in.calls.Add(1)
 	return in.Session.Invoke(ctx, c, out)
 }
 
-// Meter returns CPU used since the last Meter, and the memory's high-water mark.
+// Meter returns CPU used since the last Meter, and the memory's high-water mark in bytes. When the counters cannot be read,
+// it returns no CPU and the mark that was read last.
 func (in *Instance) Meter() (cpu time.Duration, peak int64) {
 	u, err := in.Sandbox.Usage()
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil {
 		u = in.last
 	}
 	cpu = u.CPU - in.last.CPU
