@@ -58,11 +58,13 @@ func holder(f *os.File) string {
 	return fmt.Sprintf("pid %d", pid)
 }
 
+// release gives the lock up at once. Closing the file would not: the lock stays while a child process that is just being
+// started, and has not executed its program yet, holds a copy of the descriptor.
 func (l *dirLock) release() error {
 	if l == nil || l.f == nil {
 		return nil
 	}
-	err := l.f.Close()
+	err := errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
 	l.f = nil
 	return err
 }
