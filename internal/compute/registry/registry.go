@@ -231,13 +231,29 @@ func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision stri
 
 // Tag changes the tags of a function, which leaves its revision and its instances alone.
 func (r *Registry) Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error {
-	_, err := r.change(ctx, id, "", func(rec *Record) error {
+	_, err := r.Configure(ctx, id, func(rec *Record) error {
 		tags := make(map[string]string, len(rec.Tags))
 		maps.Copy(tags, rec.Tags)
 		rec.Tags = tags
 		return mutate(tags)
 	})
 	return err
+}
+
+// configureTries bounds how often Configure starts over because another change of the record came first.
+const configureTries = 16
+
+// Configure changes what belongs to a function beside its code and configuration (aliases, permissions, URLs, limits): its
+// revision and its instances stay. mutate works on a copy of the record whose maps and slices are shared with the one in
+// force, so it replaces what it changes; it may run more than once. Its error leaves all as it was.
+func (r *Registry) Configure(ctx context.Context, id faas.FunctionID, mutate func(*Record) error) (*Record, error) {
+	for try := 1; ; try++ {
+		var refused error
+		rec, err := r.change(ctx, id, "", func(rec *Record) error { refused = mutate(rec); return refused })
+		if refused != nil || faas.KindOf(err) != faas.Conflict || try == configureTries {
+			return rec, err
+		}
+	}
 }
 
 // change writes a function's record anew, unless another did so meanwhile. fn works on a copy.

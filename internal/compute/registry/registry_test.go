@@ -354,3 +354,27 @@ func TestPublishedVersionsNeverChange(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigureStartsOver has many change one record at once: each gets its turn, and a refusal is not repeated.
+func TestConfigureStartsOver(t *testing.T) {
+	f := open(t, t.TempDir(), nil)
+	created := must[*registry.Record](t)(f.reg.Create(t.Context(), version("f", "a"), nil, false))
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if err := f.reg.Tag(t.Context(), function("f"), func(tags map[string]string) error { tags[fmt.Sprint(i)] = ""; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	rec := must[*registry.Record](t)(f.reg.Get(function("f"), ""))
+	if len(rec.Tags) != 8 || rec.Version.ID.Revision != created.Version.ID.Revision {
+		t.Fatalf("%v, revision %s", rec.Tags, rec.Version.ID.Revision)
+	}
+	asked := 0
+	_, err := f.reg.Configure(t.Context(), function("f"), func(*registry.Record) error { asked++; return faas.Errorf(faas.Conflict, "taken") })
+	if faas.Message(err) != "taken" || asked != 1 {
+		t.Fatalf("%v after %d tries", err, asked)
+	}
+}
