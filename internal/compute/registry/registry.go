@@ -214,6 +214,9 @@ func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]s
 // the current one. With publish, the same write publishes the result, and the published version is returned.
 func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision string, publish bool, mutate func(*Record) error) (*Record, error) {
 	rec, err := r.change(ctx, id, revision, func(rec *Record) error {
+		if err := settled(&rec.Version); err != nil {
+			return err
+		}
 		if err := mutate(rec); err != nil {
 			return err
 		}

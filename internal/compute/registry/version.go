@@ -60,6 +60,9 @@ func (r *Registry) Publish(ctx context.Context, id faas.FunctionID, revision, co
 		return latest.Newest, nil
 	}
 	rec, err := r.change(ctx, id, revision, func(rec *Record) error {
+		if err := settled(&rec.Version); err != nil {
+			return err
+		}
 		if codeSHA256 != "" && codeSHA256 != rec.Version.Code.SHA256 { // updated since
 			return inProgress(faas.Errorf(faas.Conflict, "the code changed"), id)
 		}
@@ -186,6 +189,7 @@ func (r *Registry) sweep(ctx context.Context, id faas.FunctionID, from, below in
 func sameDeployment(a, b faas.Version) bool {
 	for _, v := range []*faas.Version{&a, &b} {
 		v.ID, v.Description, v.Modified = faas.VersionID{}, "", time.Time{}
+		Standing{}.apply(v)
 	}
 	x, _ := json.Marshal(a)
 	y, _ := json.Marshal(b)
