@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 
 	"artesian/internal/compute/lang"
-	"artesian/internal/compute/lang/python"
+	"artesian/internal/compute/lang/durable"
 	"artesian/internal/faas"
 )
 
@@ -47,11 +46,11 @@ type Catalog struct {
 
 // ground is what we put into the data directory for sandboxes, and the system that they stand on.
 type ground struct {
-	bootstrap string   // folder
-	empty     string   // folder that hides packages which happen to be installed on the host
-	tools     string   // folder
-	lacks     []string // tools that the host doesn't have
-	load      *loader  // of the tools
+	dir   string   // where languages put what they need from us
+	empty string   // folder that hides packages which happen to be installed on the host
+	tools string   // folder
+	lacks []string // tools that the host doesn't have
+	load  *loader  // of the tools
 }
 
 // New returns a catalog that hasn't looked yet.
@@ -82,7 +81,8 @@ func (c *Catalog) Discover(ctx context.Context) error {
 
 // install writes what sandboxes need from us.
 func (c *Catalog) install() (g ground, err error) {
-	if g.bootstrap, err = python.Install(c.cfg.Dir); err != nil {
+	g.dir = c.cfg.Dir
+	if err = durable.MakeFolder(g.dir); err != nil {
 		return g, err
 	}
 	g.empty = filepath.Join(c.cfg.Dir, "empty")
@@ -104,10 +104,12 @@ func (c *Catalog) List(ctx context.Context) ([]Info, error) {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("look for interpreters: %w", ctx.Err())
 	}
-	all, _, _ := l.ranked()
-	out := make([]Info, 0, len(all)+1)
-	for _, e := range all {
-		out = append(out, e.info())
+	var out []Info
+	for _, g := range languages {
+		all, _, _ := l.ranked(g)
+		for _, e := range all {
+			out = append(out, e.info())
+		}
 	}
 	return append(out, Info{Name: provided, Source: "built in", Lacks: l.ground.lacks}), nil
 }
@@ -116,7 +118,8 @@ func (c *Catalog) List(ctx context.Context) ([]Info, error) {
 // the configuration allows it, the next older one. Otherwise the error, of kind Invalid, says what is here. It waits for
 // interpreters that may be the one, half a minute for each step at most.
 func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
-	if err := known(runtime); err != nil {
+	g, number, err := known(runtime)
+	if err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
@@ -127,48 +130,44 @@ func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
 	if own := l.custom[runtime]; own != nil {
 		return own, nil
 	}
-	minor, err := strconv.Atoi(strings.TrimPrefix(runtime, "python3."))
-	if err != nil {
-		return nil, fmt.Errorf("read runtime %s: %w", runtime, err)
-	}
-	e, all := l.choose(minor, c.cfg.Nearest)
+	e, all := l.choose(g, number, c.cfg.Nearest)
 	if e == nil {
-		return nil, missing(runtime, all)
+		return nil, missing(g, runtime, all)
 	}
-	in, err := e.plan(ctx, l.ground)
+	serve, err := e.plan(ctx, l.ground)
 	if err != nil {
 		return nil, err
 	}
-	return python.New(runtime, in), nil
+	return serve(runtime), nil
 }
 
 // choose picks from entries ranked newest first.
-func choose(ranked []*entry, minor int, nearest bool) *entry {
+func choose(ranked []*entry, number int, nearest bool) *entry {
 	var best *entry
 	for _, e := range ranked {
 		switch {
-		case e.minor < minor && (best != nil || !nearest):
+		case e.number < number && (best != nil || !nearest):
 			return best
-		case e.minor < minor:
+		case e.number < number:
 			return e
-		case best == nil || e.minor < best.minor:
+		case best == nil || e.number < best.number:
 			best = e
 		}
 	}
 	return best
 }
 
-func missing(runtime string, all []*entry) error {
+func missing(g *language, runtime string, all []*entry) error {
 	var here []string
 	for _, e := range all {
 		here = append(here, fmt.Sprintf("%s (%s)", version(e.facts), e.facts.Executable))
 	}
-	have := "no usable Python is"
+	have := "no usable " + g.title + " is"
 	if len(here) > 0 {
 		have = "here are " + strings.Join(here, ", ") + "; none of them is"
 	}
-	return faas.Errorf(faas.Invalid, "runtime %s needs that version of Python or a newer one, and %s on this machine. "+
-		"Install one and name it with: artesian runtime add PATH%s", runtime, have, nearestHint(all))
+	return faas.Errorf(faas.Invalid, "runtime %s needs that version of %s or a newer one, and %s on this machine. "+
+		"Install one and name it with: artesian runtime add PATH%s", runtime, g.title, have, nearestHint(all))
 }
 
 func nearestHint(all []*entry) string {

@@ -174,7 +174,7 @@ func TestAddAndRemove(t *testing.T) {
 func TestChoose(t *testing.T) {
 	have := func(minors ...int) (all []*entry) {
 		for _, m := range minors {
-			all = append(all, &entry{minor: m})
+			all = append(all, &entry{number: m})
 		}
 		return all
 	}
@@ -195,7 +195,7 @@ func TestChoose(t *testing.T) {
 	} {
 		got := 0
 		if e := choose(c.have, c.want, c.nearest); e != nil {
-			got = e.minor
+			got = e.number
 		}
 		if got != c.got {
 			t.Errorf("%+v: %d", c, got)
@@ -205,7 +205,7 @@ func TestChoose(t *testing.T) {
 
 func TestRanking(t *testing.T) {
 	e := func(minor, patch int, source string) *entry {
-		return &entry{minor: minor, source: source, facts: &facts{Version: []int{3, minor, patch}}}
+		return &entry{number: minor, source: source, facts: &facts{Version: []int{3, minor, patch}}}
 	}
 	all := []*entry{e(11, 2, "found"), e(11, 7, "found"), e(12, 1, "found"), e(11, 1, "added")}
 	rank(all)
@@ -235,7 +235,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%q: %v", runtime, err)
 		}
 	}
-	err := missing("python3.14", []*entry{{minor: 11, facts: &facts{Version: []int{3, 11, 2}, Executable: "/p"}}})
+	err := missing(&pythonLanguage, "python3.14", []*entry{{number: 11, facts: &facts{Version: []int{3, 11, 2}, Executable: "/p"}}})
 	if faas.KindOf(err) != faas.Invalid || !strings.Contains(err.Error(), "artesian runtime add PATH") || !strings.Contains(err.Error(), "--runtimes=nearest") {
 		t.Error(err)
 	}
@@ -263,7 +263,7 @@ func TestHangingInterpreter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, _ := l.choose(13, false); e == nil || e.minor != 13 {
+	if e, _ := l.choose(&pythonLanguage, 13, false); e == nil || e.number != 13 {
 		t.Fatal("python3.13 is not found:", e)
 	}
 	if took := time.Since(begun); took > probeTime/2 {
@@ -278,8 +278,8 @@ func TestHangingInterpreter(t *testing.T) {
 		minor int
 		waits bool
 	}{{99, true}, {98, true}, {13, false}, {12, false}} {
-		k := &candidate{path: filepath.Join(bin, "python3.99")}
-		all, _, _ := l.ranked()
+		k := &candidate{language: &pythonLanguage, path: filepath.Join(bin, "python3.99")}
+		all, _, _ := l.ranked(&pythonLanguage)
 		if k.beats(choose(all, want.minor, false), want.minor, false) != want.waits {
 			t.Errorf("python3.%d waits: %v", want.minor, !want.waits)
 		}

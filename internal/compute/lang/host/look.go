@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +33,7 @@ type look struct {
 
 // candidate is a file that may be an interpreter.
 type candidate struct {
+	language     *language
 	path, source string
 	answered     bool
 	memory       memory
@@ -98,7 +97,7 @@ func (c *Catalog) run(ctx context.Context, l *look) {
 	defer time.AfterFunc(patience, settle).Stop()
 	var all sync.WaitGroup
 	for _, k := range asked {
-		all.Go(func() { c.answer(l, k, known.recall(ctx, k.path)) })
+		all.Go(func() { c.answer(l, k, known.recall(ctx, k.language, k.path)) })
 	}
 	all.Wait()
 	if ctx.Err() == nil {
@@ -118,17 +117,19 @@ func (c *Catalog) begin(l *look) (err error) {
 	}
 	mounts := customPlan(l.ground)
 	l.custom = make(map[string]*lambda.Custom)
-	for _, id := range identifiers {
-		if strings.HasPrefix(id, provided) {
-			l.custom[id] = lambda.NewCustom(id, mounts)
-		}
+	for _, id := range providedAll {
+		l.custom[id] = lambda.NewCustom(id, mounts)
 	}
 	for _, a := range added {
-		l.candidates = append(l.candidates, &candidate{path: a.Path, source: "added"})
+		if g := named(a.Language); g != nil {
+			l.candidates = append(l.candidates, &candidate{language: g, path: a.Path, source: "added"})
+		}
 	}
-	for _, p := range candidates(c.cfg.Path, c.cfg.Home) {
-		if !slices.ContainsFunc(l.candidates, func(k *candidate) bool { return k.path == p }) {
-			l.candidates = append(l.candidates, &candidate{path: p, source: "found"})
+	for _, g := range languages {
+		for _, p := range g.candidates(c.cfg.Path, c.cfg.Home) {
+			if !slices.ContainsFunc(l.candidates, func(k *candidate) bool { return k.path == p }) {
+				l.candidates = append(l.candidates, &candidate{language: g, path: p, source: "found"})
+			}
 		}
 	}
 	return nil
@@ -147,7 +148,7 @@ func (c *Catalog) answer(l *look, k *candidate, m memory) {
 	defer l.mu.Unlock()
 	k.answered, k.memory = true, m
 	if m.Facts != nil {
-		k.entry = newEntry(m.Facts, k.source)
+		k.entry = newEntry(k.language, m.Facts, k.source)
 	}
 	l.signal()
 }
@@ -171,18 +172,19 @@ func (l *look) signal() {
 func (l *look) prepend(e *entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.candidates = slices.Insert(l.candidates, 0, &candidate{path: e.facts.Executable, source: e.source, answered: true, entry: e})
+	l.candidates = slices.Insert(l.candidates, 0, &candidate{language: e.language, path: e.facts.Executable, source: e.source, answered: true, entry: e})
 }
 
-// ranked returns the interpreters that have answered, newest first, those that haven't, and what is closed at the next
-// change. Of one minor version those added by hand come first, then the newest patch, then the order in which they were
-// found.
-func (l *look) ranked() (out []*entry, silent []*candidate, changed <-chan struct{}) {
+// ranked returns the interpreters of a language that have answered, newest first, those that haven't, and what is closed at
+// the next change. Of one number those added by hand come first, then the newest version, then the order in which they
+// were found.
+func (l *look) ranked(g *language) (out []*entry, silent []*candidate, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seen := make(map[string]bool)
 	for _, k := range l.candidates {
 		switch {
+		case k.language != g:
 		case !k.answered:
 			silent = append(silent, k)
 		case k.entry != nil && !seen[k.entry.facts.Executable]:
@@ -196,23 +198,23 @@ func (l *look) ranked() (out []*entry, silent []*candidate, changed <-chan struc
 
 func rank(all []*entry) {
 	slices.SortStableFunc(all, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(b.minor, a.minor), cmp.Compare(a.source, b.source), cmp.Compare(b.facts.Version[2], a.facts.Version[2]))
+		return cmp.Or(cmp.Compare(b.number, a.number), cmp.Compare(a.source, b.source), slices.Compare(b.facts.Version, a.facts.Version))
 	})
 }
 
-// choose returns what serves minor, nil for nothing, and what it was chosen from. It waits for who has not answered: for
+// choose returns what serves a number of a language, nil for nothing, and what it was chosen from. It waits for who has not answered: for
 // all a moment, then for those that may serve it better than any other version that has.
-func (l *look) choose(minor int, nearest bool) (*entry, []*entry) {
+func (l *look) choose(g *language, number int, nearest bool) (*entry, []*entry) {
 	for {
-		all, silent, changed := l.ranked()
-		best := choose(all, minor, nearest)
+		all, silent, changed := l.ranked(g)
+		best := choose(all, number, nearest)
 		patient := true
 		select {
 		case <-l.settled:
 			patient = false
 		default:
 		}
-		better := slices.ContainsFunc(silent, func(k *candidate) bool { return k.beats(best, minor, nearest) })
+		better := slices.ContainsFunc(silent, func(k *candidate) bool { return k.beats(best, number, nearest) })
 		if len(silent) == 0 || !patient && !better {
 			return best, all
 		}
@@ -222,15 +224,15 @@ func (l *look) choose(minor int, nearest bool) (*entry, []*entry) {
 
 // beats reports whether k, which has not answered, may be of a version that is chosen before best's. The name of its file
 // says which it is, python3.11, or it may be any.
-func (k *candidate) beats(best *entry, minor int, nearest bool) bool {
-	if best == nil || best.minor == minor {
+func (k *candidate) beats(best *entry, number int, nearest bool) bool {
+	if best == nil || best.number == number {
 		return best == nil
 	}
-	n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(k.path), "python3."))
-	if err != nil {
+	n, ok := k.language.number(filepath.Base(k.path))
+	if !ok {
 		return true
 	}
-	both := []*entry{best, {minor: n}}
-	slices.SortStableFunc(both, func(a, b *entry) int { return cmp.Compare(b.minor, a.minor) })
-	return n != best.minor && choose(both, minor, nearest) != best
+	both := []*entry{best, {number: n}}
+	slices.SortStableFunc(both, func(a, b *entry) int { return cmp.Compare(b.number, a.number) })
+	return n != best.number && choose(both, number, nearest) != best
 }

@@ -16,6 +16,7 @@ import (
 
 // memory is what is known of one file: the facts it told, or why it is of no use.
 type memory struct {
+	Language string `json:"language"`
 	Path     string `json:"path"`
 	Modified int64  `json:"modified"` // Unix nanoseconds
 	Size     int64  `json:"size"`
@@ -30,7 +31,7 @@ type memories struct {
 	Known  []memory `json:"known"`
 }
 
-const memoryFormat = 1
+const memoryFormat = 2
 
 func (c *Catalog) memoryFile() string { return filepath.Join(c.cfg.Dir, "interpreters.json") }
 func (c *Catalog) addedFile() string  { return filepath.Join(c.cfg.Dir, "added.json") }
@@ -59,19 +60,19 @@ func (c *Catalog) writeMemory(known []memory) {
 
 // recall returns what is known of the file at path, asking it when it has changed. That it didn't answer in time is not
 // known for ever: it may be the machine's fault.
-func (m memories) recall(ctx context.Context, path string) memory {
+func (m memories) recall(ctx context.Context, g *language, path string) memory {
 	info, err := os.Stat(path)
 	if err != nil {
-		return memory{Path: path, Reason: err.Error()}
+		return memory{Language: g.name, Path: path, Reason: err.Error()}
 	}
-	now := memory{Path: path, Modified: info.ModTime().UnixNano(), Size: info.Size()}
+	now := memory{Language: g.name, Path: path, Modified: info.ModTime().UnixNano(), Size: info.Size()}
 	i := slices.IndexFunc(m.Known, func(k memory) bool {
-		return k.Path == path && k.Modified == now.Modified && k.Size == now.Size
+		return k.Language == g.name && k.Path == path && k.Modified == now.Modified && k.Size == now.Size
 	})
-	if i >= 0 && (m.Known[i].Facts == nil || m.Known[i].Facts.check() == nil) {
+	if i >= 0 && (m.Known[i].Facts == nil || g.check(m.Known[i].Facts) == nil) {
 		return m.Known[i]
 	}
-	now.Facts, err = probe(ctx, path)
+	now.Facts, err = g.probe(ctx, path)
 	if err != nil {
 		now.Reason = err.Error()
 		now.late = errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
@@ -99,7 +100,7 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	this := addition{Path: real, Executable: e.facts.Executable}
+	this := addition{Language: e.language.name, Path: real, Executable: e.facts.Executable}
 	if !slices.Contains(added, this) {
 		if err := c.writeAdded(append(added, this)); err != nil {
 			return Info{}, err
@@ -111,13 +112,18 @@ func (c *Catalog) Add(ctx context.Context, path string) (Info, error) {
 
 // try asks the interpreter at path, and has it ready to serve.
 func (l *look) try(ctx context.Context, path string) (*entry, error) {
-	f, err := probe(ctx, path)
-	if err != nil {
-		return nil, err
+	var all []error
+	for _, g := range likely(path) {
+		f, err := g.probe(ctx, path)
+		if err != nil {
+			all = append(all, err)
+			continue
+		}
+		e := newEntry(g, f, "added")
+		_, err = e.plan(ctx, l.ground)
+		return e, err
 	}
-	e := newEntry(f, "added")
-	_, err = e.plan(ctx, l.ground)
-	return e, err
+	return nil, errors.Join(all...)
 }
 
 // Remove undoes Add. One that is found without having been added goes on serving.
@@ -150,6 +156,7 @@ func (c *Catalog) forget(path, real string) error {
 
 // addition is one interpreter added by hand: the file that was named, and what it says it is.
 type addition struct {
+	Language   string `json:"language"`
 	Path       string `json:"path"`
 	Executable string `json:"executable"`
 }

@@ -1,53 +1,12 @@
 package host
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"artesian/internal/compute/lang/lambda"
-	"artesian/internal/compute/lang/python"
 	"artesian/internal/compute/sandbox"
 )
-
-// pythonPlan says how the described interpreter is shown inside: itself and its library below /var/lang, the system's
-// libraries, certificates, time zones and locale where they are looked for, the tools, and nothing else of the host.
-func pythonPlan(f *facts, g ground) (python.Interpreter, error) {
-	in := python.Interpreter{Version: version(f), Path: f.Executable}
-	load, err := systemLoader(f.Executable)
-	if err != nil {
-		return in, fmt.Errorf("plan %s: %w", f.Executable, err)
-	}
-	minor := fmt.Sprintf("python3.%d", f.Version[1])
-	in.Exec = lambda.LangDir + "/bin/" + minor
-	m := load.mounts()
-	for _, name := range []string{minor, "python3", "python"} {
-		m = append(m, sandbox.Mount{Source: f.Executable, Target: lambda.LangDir + "/bin/" + name})
-	}
-	// Python finds its library from where it is, so the place relative to the prefix must stay.
-	library := lambda.LangDir + strings.TrimPrefix(f.Stdlib, f.Prefix)
-	m = append(m, sandbox.Mount{Source: f.Stdlib, Target: library})
-	files := []string{f.Executable}
-	for _, dir := range f.Dynload {
-		modules, _ := filepath.Glob(filepath.Join(dir, "*.so"))
-		files = append(files, modules...)
-		if !strings.HasPrefix(dir, f.Stdlib+"/") && strings.HasPrefix(dir, f.Prefix+"/") {
-			m = append(m, sandbox.Mount{Source: dir, Target: lambda.LangDir + strings.TrimPrefix(dir, f.Prefix)})
-		}
-	}
-	for _, dir := range f.Packages {
-		m = append(m, sandbox.Mount{Source: g.empty, Target: library + strings.TrimPrefix(dir, f.Stdlib)})
-	}
-	libraries := load.closure(files, filepath.Join(f.Prefix, "lib"))
-	for _, name := range sorted(libraries) {
-		m = append(m, sandbox.Mount{Source: libraries[name], Target: lambda.LangDir + "/lib/" + name})
-	}
-	m = append(m, system(f.CAFile)...)
-	in.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"}, sandbox.Mount{Source: g.bootstrap, Target: lambda.RuntimeDir})
-	return in, nil
-}
 
 // customPlan is the file system of a function that brings its own program: Lambda's system without any language.
 func customPlan(g ground) []sandbox.Mount {
@@ -100,10 +59,6 @@ func system(caFile string) []sandbox.Mount {
 		}
 	}
 	return m
-}
-
-func version(f *facts) string {
-	return fmt.Sprintf("%d.%d.%d", f.Version[0], f.Version[1], f.Version[2])
 }
 
 func sorted(m map[string]string) []string {

@@ -3,25 +3,18 @@ package host
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-var pythonName = regexp.MustCompile(`^python3(\.[0-9]+)?$`)
+// places are directories outside PATH where interpreters of any language live.
+var places = [...]string{"/usr/bin", "/usr/local/bin", "/opt/bin", "/opt/*/bin"}
 
-// places are directories outside PATH where interpreters live, ~ standing for the user's home.
-var places = [...]string{
-	"/usr/bin", "/usr/local/bin", "/opt/bin", "/opt/*/bin",
-	"~/.pyenv/versions/*/bin", "~/.local/share/uv/python/*/bin", "~/.local/share/mise/installs/python/*/bin",
-	"~/.asdf/installs/python/*/bin",
-}
-
-// candidates returns the real files that may be a Python: in the directories of path (a PATH), then in the usual places.
-// pyenv's shims only name what its versions folder has, and cost a shell each, so they are passed over.
-func candidates(path, home string) []string {
+// candidates returns the real files that may be an interpreter: in the directories of path (a PATH), then in the usual
+// places. Shims only name what is in one of these places, and cost a shell each, so they are passed over.
+func (g *language) candidates(path, home string) []string {
 	dirs := filepath.SplitList(path)
-	for _, p := range places {
+	for _, p := range slices.Concat(places[:], g.places) {
 		if rest, ok := strings.CutPrefix(p, "~"); ok {
 			if home == "" {
 				continue
@@ -42,7 +35,7 @@ func candidates(path, home string) []string {
 			continue // PATH often names what does not exist
 		}
 		for _, e := range entries {
-			if !pythonName.MatchString(e.Name()) {
+			if !g.file.MatchString(e.Name()) {
 				continue
 			}
 			real, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name()))

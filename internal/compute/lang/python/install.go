@@ -1,7 +1,6 @@
 package python
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -13,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"artesian/internal/compute/lang/ask"
 	"artesian/internal/compute/lang/durable"
 	"artesian/internal/compute/lang/lambda"
-	"artesian/internal/engine"
 )
 
 //go:embed runtime/*.py
@@ -27,63 +26,17 @@ const bootstrapName = "bootstrap.py"
 // /var/runtime. What is there is read and compared: a file that a power loss or a full disk cut short is written anew. All
 // is on the disk when it returns.
 func Install(dir string) (string, error) {
-	sources, hash, err := sources()
-	if err != nil {
-		return "", err
+	folder, err := durable.Install(dir, "python-", files, "runtime")
+	if err == nil {
+		err = durable.MakeFolder(filepath.Join(folder, cacheDir))
 	}
-	folder := filepath.Join(dir, "python-"+hash)
-	for _, d := range []string{dir, folder, filepath.Join(folder, cacheDir)} {
-		if err := makeFolder(d); err != nil {
-			return "", err
-		}
-	}
-	for name, text := range sources {
-		if err := restore(filepath.Join(folder, name), text); err != nil {
-			return "", fmt.Errorf("install bootstrap: %w", err)
-		}
-	}
-	return folder, nil
+	return folder, err
 }
 
-// makeFolder makes a folder that functions may read, whatever the umask, unless it is there.
-func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("create runtime folder: %w", err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return fmt.Errorf("create runtime folder: %w", err)
-	}
-	return engine.SyncDir(filepath.Dir(dir))
-}
-
-// restore writes a file unless it has that content.
-func restore(path string, text []byte) error {
-	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text) {
-		return nil
-	}
-	return durable.Replace(path, text, 0o644)
-}
-
-// sources returns the files by name, and a hash over all of them.
-func sources() (map[string][]byte, string, error) {
-	entries, err := files.ReadDir("runtime")
-	if err != nil {
-		return nil, "", fmt.Errorf("read embedded bootstrap: %w", err)
-	}
-	all := make(map[string][]byte, len(entries))
-	hash := sha256.New()
-	for _, e := range entries { // in the order of their names
-		text, err := files.ReadFile("runtime/" + e.Name())
-		if err != nil {
-			return nil, "", fmt.Errorf("read embedded bootstrap: %w", err)
-		}
-		all[e.Name()] = text
-		fmt.Fprintf(hash, "%s %d\n%s", e.Name(), len(text), text)
-	}
-	return all, hex.EncodeToString(hash.Sum(nil)[:8]), nil
+// Ask runs script with arguments in the interpreter at host path, isolated from its user's settings, as ask.Run does.
+func Ask(ctx context.Context, path string, input []byte, script string, args ...string) ([]byte, error) {
+	answer, err := ask.Run(ctx, path, input, append([]string{"-I", "-S", "-c", script}, args...)...)
+	return answer.Stdout, err
 }
 
 // compile answers the code objects of sources as files with which no source is compared: the folder's name is the
@@ -113,7 +66,7 @@ func Compile(ctx context.Context, path, folder, tag string) (string, error) {
 	if complete(folder, sum) {
 		return inside, nil
 	}
-	sources, _, err := sources()
+	sources, _, err := durable.Sources(files, "runtime")
 	if err != nil {
 		return "", err
 	}

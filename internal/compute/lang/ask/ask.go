@@ -1,4 +1,5 @@
-package python
+// Package ask has interpreters of the host tell about themselves.
+package ask
 
 import (
 	"bytes"
@@ -21,27 +22,30 @@ const maxAnswer = 4 << 20
 
 var errTalkative = errors.New("it says too much")
 
-// Ask runs script with arguments in the interpreter at host path, isolated from its user's settings, and returns what it
-// prints, at most 4 MiB. It reads input and nothing else, has no environment, and dies with the daemon, or with ctx, its
-// children included. When the daemon is root it runs as a user without rights, unless that one can't execute the file.
-func Ask(ctx context.Context, path string, input []byte, script string, args ...string) ([]byte, error) {
+// Answer is what an interpreter has printed.
+type Answer struct{ Stdout, Stderr []byte }
+
+// Run runs the interpreter at host path with arguments and returns what it prints, at most 4 MiB each. It reads input and
+// nothing else, has no environment, and dies with the daemon, or with ctx, its children included. When the daemon is root it
+// runs as a user without rights, unless that one can't execute the file.
+func Run(ctx context.Context, path string, input []byte, args ...string) (Answer, error) {
 	// A signal for the parent's death is one for its thread's.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if os.Geteuid() == 0 {
 		attr := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		if out, started, err := ask(ctx, attr, path, input, script, args); started || ctx.Err() != nil {
+		if out, started, err := run(ctx, attr, path, input, args); started || ctx.Err() != nil {
 			return out, err
 		}
 	}
-	out, _, err := ask(ctx, &syscall.SysProcAttr{}, path, input, script, args)
+	out, _, err := run(ctx, &syscall.SysProcAttr{}, path, input, args)
 	return out, err
 }
 
-// ask is Ask with attr; started is false when nothing of the interpreter has run.
-func ask(ctx context.Context, attr *syscall.SysProcAttr, path string, input []byte, script string, args []string) (out []byte, started bool, err error) {
+// run is Run with attr; started is false when nothing of the interpreter has run.
+func run(ctx context.Context, attr *syscall.SysProcAttr, path string, input []byte, args []string) (out Answer, started bool, err error) {
 	attr.Setpgid, attr.Pdeathsig = true, syscall.SIGKILL
-	cmd := exec.CommandContext(ctx, path, append([]string{"-I", "-S", "-c", script}, args...)...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir, cmd.SysProcAttr = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"}, "/", attr
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -51,17 +55,17 @@ func ask(ctx context.Context, attr *syscall.SysProcAttr, path string, input []by
 	stdout, stderr := &bounded{left: maxAnswer}, &bounded{left: maxAnswer}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {
-		return nil, false, fmt.Errorf("ask %s: %w", path, err)
+		return out, false, fmt.Errorf("ask %s: %w", path, err)
 	}
 	err = cmd.Wait()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind; mostly nothing
 	switch {
 	case ctx.Err() != nil:
-		return nil, true, fmt.Errorf("ask %s: %w", path, context.Cause(ctx))
+		return out, true, fmt.Errorf("ask %s: %w", path, context.Cause(ctx))
 	case err != nil:
-		return nil, true, fmt.Errorf("ask %s: %w: %.200s", path, err, strings.TrimSpace(stderr.text.String()))
+		return out, true, fmt.Errorf("ask %s: %w: %.200s", path, err, strings.TrimSpace(stderr.text.String()))
 	}
-	return stdout.text.Bytes(), true, nil
+	return Answer{stdout.text.Bytes(), stderr.text.Bytes()}, true, nil
 }
 
 // bounded keeps a limited text; more is an error, which ends who writes it.
