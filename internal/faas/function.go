@@ -10,6 +10,7 @@ const (
 	MinTmpMB, MaxTmpMB, DefaultTmpMB          = 512, 10240, 512
 	MaxZipBytes, MaxUnpackedBytes             = 50 << 20, 250 << 20
 	MaxRequestBytes, MaxResponseBytes         = 6 << 20, 6<<20 + 100
+	MaxStreamBytes                            = 200 << 20 // of an answer that is streamed to a caller who takes a stream
 	MaxEnvBytes                               = 4096
 	MemoryMBPerCPU                            = 1769 // a function of this size has one full core
 	MaxInit                                   = 10 * time.Second

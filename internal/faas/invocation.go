@@ -15,11 +15,13 @@ type Invocation struct {
 	Caller        string // ARN of the principal
 	Trace         string // X-Amzn-Trace-Id value; made by the invoker when empty
 	Tail          bool   // the caller wants the last 4 KiB of log
+	Stream        bool   // the caller takes the answer as it comes, of up to MaxStreamBytes; else up to MaxResponseBytes
 	Received      time.Time
 }
 
 // Sink takes the answer of one invocation as it is produced. Begin is called at most once, before the first Write; End
-// exactly once after Begin, with the outcome. A platform error returned by the invoker before Begin means that neither
+// exactly once after Begin, with the outcome. Where the invocation asks for a stream, what the sink does is done on another
+// goroutine than the caller's, one call at a time. A platform error returned by the invoker before Begin means that neither
 // was called.
 type Sink interface {
 	Begin(Head) error
@@ -30,7 +32,7 @@ type Sink interface {
 // Head is what is known when the first byte of an answer is.
 type Head struct {
 	ExecutedVersion string
-	ContentType     string // empty: application/json
+	ContentType     string // as the function gave it to the stream that it answers with; empty: application/json
 }
 
 // Tail is what is known when the last byte is.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -24,19 +23,26 @@ type call struct {
 	out   faas.Sink
 	usage faas.Usage
 
-	begun bool
-	tail  faas.Tail
-	fail  *lang.Failure // what the function or the platform reported; nil is success
+	ctx         context.Context // of the run
+	contentType string          // of a streamed answer
+	begun       bool
+	relay       *relay // of a caller who takes a stream
+	tail        faas.Tail
+	fail        *lang.Failure // what the function or the platform reported; nil is success
 }
 
 func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *call {
 	if inv.Trace == "" {
 		inv.Trace = newTrace(inv.Received)
 	}
-	return &call{i: i, v: v, inv: inv, out: out, usage: faas.Usage{
+	c := &call{i: i, v: v, inv: inv, out: out, usage: faas.Usage{
 		RequestID: inv.ID, Account: v.ID.Account, Region: v.ID.Region, Function: v.ID.Name, Version: v.ID.Version,
 		Start: inv.Received, MemoryMB: v.MemoryMB, TmpMB: v.TmpMB, BytesIn: int64(len(inv.Payload)),
 	}}
+	if inv.Stream {
+		c.relay = newRelay(out)
+	}
+	return c
 }
 
 // newTrace returns a trace header that is not sampled
@@ -49,15 +55,37 @@ func newTrace(at time.Time) string {
 
 // Write passes the answer on as it comes; it counts and begins it.
 func (c *call) Write(p []byte) (int, error) {
-	if !c.begun {
-		c.begun = true
-		if err := c.out.Begin(faas.Head{ExecutedVersion: c.v.ID.Version}); err != nil {
-			return 0, err
-		}
+	if err := c.begin(); err != nil {
+		return 0, err
 	}
-	n, err := c.out.Write(p)
+	var n int
+	var err error
+	if c.relay != nil {
+		n, err = c.relay.write(c.ctx, p)
+	} else {
+		n, err = c.out.Write(p)
+	}
 	c.usage.BytesOut += int64(n)
 	return n, err
+}
+
+func (c *call) begin() error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	h := faas.Head{ExecutedVersion: c.v.ID.Version, ContentType: c.contentType}
+	if c.relay != nil {
+		c.relay.begin(h)
+		return nil
+	}
+	return c.out.Begin(h)
+}
+
+// streams is a lang.Call's Stream.
+func (c *call) streams(contentType string) error {
+	c.contentType = contentType
+	return c.begin()
 }
 
 // run is the call while it holds an instance. Its error means that the call did not happen.
@@ -69,6 +97,7 @@ func (c *call) run(in *pool.Instance) error {
 	deadline := start.Add(c.v.Timeout)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
+	c.ctx = ctx
 
 	if in.Cold != nil {
 		in.Output.Drain() // what the initialisation printed precedes the call
@@ -82,10 +111,16 @@ func (c *call) run(in *pool.Instance) error {
 	err := c.initialise(ctx, in)
 	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, start))
 	if err == nil {
-		c.fail, err = in.Invoke(ctx, lang.Call{
+		lc := lang.Call{
 			RequestID: c.inv.ID, FunctionARN: c.arn(), Deadline: deadline, Trace: c.inv.Trace,
 			Payload: c.inv.Payload, ClientContext: c.inv.ClientContext,
-		}, c)
+		}
+		if c.inv.Stream {
+			lc.Stream = c.streams
+		}
+		if c.fail, err = in.Invoke(ctx, lc, c); err == nil && c.fail != nil && c.fail.BrokenOff {
+			c.breakOff()
+		}
 	}
 	c.usage.Run = now().Sub(start)
 	if err != nil {
@@ -159,11 +194,16 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 	in.Output.Drain()
 	at := c.i.cfg.Now()
 	c.print(in, at, lambda.FailureLines(c.v, c.inv.ID, c.fail, at))
+	c.breakOff()
+}
+
+// breakOff tells the failure in the answer's place, or behind what has gone out of it.
+func (c *call) breakOff() {
 	if c.begun {
 		c.tail.Broken = c.fail.Document
-	} else if !errors.Is(err, io.ErrClosedPipe) {
-		_, _ = c.Write(c.fail.Document) // the sink's own error shows at End
+		return
 	}
+	_, _ = c.Write(c.fail.Document) // the sink's own error shows at End
 }
 
 // exitOf waits for the end of a sandbox whose runtime has gone; if something in it lives on, it is ended.
@@ -217,8 +257,11 @@ func (c *call) end() error {
 	if c.fail != nil {
 		c.tail.FunctionError = "Unhandled"
 	}
-	if !c.begun { // an empty answer
-		if _, err := c.Write(nil); err != nil {
+	if err := c.begin(); err != nil { // of an empty answer
+		return err
+	}
+	if c.relay != nil {
+		if err := c.relay.end(); err != nil {
 			return err
 		}
 	}

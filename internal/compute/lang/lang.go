@@ -32,9 +32,9 @@ type Session interface {
 	// again), or a *ProtocolError.
 	Init(ctx context.Context) (InitPhases, error)
 	// Invoke hands over one event and copies the answer to out as it comes. A nil *Failure and nil error is success.
-	// On failure the error document has been written to out. Errors: ErrExited, a *ProtocolError, ctx's error (after
-	// which the session is unusable), or out's own error. answer sizes are bounded by faas.MaxResponseBytes: beyond
-	// that the Failure has type Function.ResponseSizeTooLarge and out has the document that says so.
+	// On failure the error document has been written to out, unless part of an answer was there before: then the Failure
+	// is BrokenOff. Errors: ErrExited, a *ProtocolError, ctx's error (after which the session is unusable), or out's own
+	// error. Answer sizes are bounded by c.Limit: beyond that the Failure has type Function.ResponseSizeTooLarge.
 	Invoke(ctx context.Context, c Call, out io.Writer) (*Failure, error)
 	Close() error
 }
@@ -48,6 +48,19 @@ type Call struct {
 	Payload       []byte
 	ClientContext []byte // JSON; nil when none
 	Identity      []byte // JSON of the Cognito identity; nil when none
+
+	// Stream is nil for a caller who takes whole answers. Otherwise it is told the content type, which may be empty, once
+	// the runtime begins to stream its answer: before the first byte, and as soon as the runtime says so. A runtime that
+	// answers without streaming never makes it called.
+	Stream func(contentType string) error
+}
+
+// Limit returns how many bytes an answer may have. One that is not streamed never has more than a whole one may.
+func (c *Call) Limit(streamed bool) int {
+	if streamed && c.Stream != nil {
+		return faas.MaxStreamBytes
+	}
+	return faas.MaxResponseBytes
 }
 
 // InitPhases splits an initialisation.
@@ -60,6 +73,8 @@ type InitPhases struct {
 type Failure struct {
 	Type     string // Runtime.ImportModuleError, Runtime.HandlerNotFound, an exception's name, …
 	Document []byte // JSON: errorMessage, errorType, stackTrace, requestId as the runtime wrote them
+
+	BrokenOff bool // part of an answer had been passed on before, so the document was not
 }
 
 func (f *Failure) Error() string { return "function error " + f.Type }

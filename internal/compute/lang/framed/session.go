@@ -122,26 +122,42 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	if err := s.send(ctx, &c); err != nil {
 		return nil, s.fail(err)
 	}
-	if err := s.fill(ctx, frameHead+callHead); err != nil {
-		return nil, s.fail(err)
-	}
-	kind, n := s.head()
-	seq := binary.BigEndian.Uint32(s.buf[s.r+frameHead:])
+	kind, n, err := s.part(ctx)
 	switch {
-	case kind != frameAnswer && kind != frameError, n < callHead, n > maxFrame:
+	case err != nil:
+		return nil, err
+	case kind == frameAnswer:
+		return nil, s.copy(ctx, out, n, nil)
+	case kind == frameStream:
+		return s.stream(ctx, &c, out, n)
+	case kind != frameError:
 		return nil, s.fail(broken("frame %q of %d bytes instead of an answer", kind, n))
-	case seq != s.seq:
-		return nil, s.fail(broken("an answer to call %d during call %d", seq, s.seq))
 	}
-	s.r += frameHead + callHead
-	n -= callHead
-	if kind == frameAnswer {
-		return nil, s.copy(ctx, out, n)
+	f, err := s.failure(ctx, n)
+	if err == nil {
+		_, err = out.Write(f.Document)
 	}
-	return s.failure(ctx, out, n)
+	return f, err
 }
 
-func (s *Session) failure(ctx context.Context, out io.Writer, n int) (*lang.Failure, error) {
+// part waits for the head of the next frame of this call and returns how much follows it.
+func (s *Session) part(ctx context.Context) (kind byte, n int, err error) {
+	if err := s.fill(ctx, frameHead+callHead); err != nil {
+		return 0, 0, s.fail(err)
+	}
+	kind, n = s.head()
+	seq := binary.BigEndian.Uint32(s.buf[s.r+frameHead:])
+	switch {
+	case kind != frameAnswer && kind != frameError && kind != frameStream && kind != framePiece && kind != frameEnd, n < callHead, n > maxFrame:
+		return 0, 0, s.fail(broken("frame %q of %d bytes instead of an answer", kind, n))
+	case seq != s.seq:
+		return 0, 0, s.fail(broken("an answer to call %d during call %d", seq, s.seq))
+	}
+	s.r += frameHead + callHead
+	return kind, n - callHead, nil
+}
+
+func (s *Session) failure(ctx context.Context, n int) (*lang.Failure, error) {
 	doc := make([]byte, n)
 	if err := s.readFull(ctx, doc); err != nil {
 		return nil, s.fail(err)
@@ -150,8 +166,7 @@ func (s *Session) failure(ctx context.Context, out io.Writer, n int) (*lang.Fail
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	_, err = out.Write(f.Document)
-	return f, err
+	return f, nil
 }
 
 // send writes one call with a single system call where the socket takes it.
@@ -174,8 +189,9 @@ func (s *Session) send(ctx context.Context, c *lang.Call) error {
 	return nil
 }
 
-// copy passes n bytes of an answer on as they come. When out fails, the rest is read and dropped, and the session goes on.
-func (s *Session) copy(ctx context.Context, out io.Writer, n int) error {
+// copy passes n bytes of an answer on as they come, through b where it is large enough. When out fails, the rest is read and
+// dropped, and the session goes on.
+func (s *Session) copy(ctx context.Context, out io.Writer, n int, b []byte) error {
 	part := s.buf[s.r:min(s.w, s.r+n)]
 	s.r += len(part)
 	_, failed := out.Write(part)
@@ -183,7 +199,9 @@ func (s *Session) copy(ctx context.Context, out io.Writer, n int) error {
 	if n == 0 {
 		return failed
 	}
-	b := make([]byte, min(n, chunk))
+	if len(b) < min(n, chunk) {
+		b = make([]byte, min(n, chunk))
+	}
 	for n > 0 {
 		m, err := s.conn.Read(b[:min(n, len(b))])
 		if err != nil {

@@ -4,11 +4,19 @@
 //	from the runtime   H  version (1 byte)                                the bootstrap runs
 //	                   R                                                 the function is initialised
 //	                   I  type length (2), type, document                initialisation went wrong
-//	                   A  call (4), answer                               the answer to that call
+//	                   A  call (4), answer                               the answer to that call, in one piece
 //	                   E  call (4), type length (2), type, document      the error of that call
+//	                   S  call (4), content type                         the answer to that call begins, and comes in pieces
+//	                   D  call (4), piece                                its next piece
+//	                   F  call (4)                                       it is complete
 //	to the runtime     C  call (4), metadata length (4), metadata, event
 //
-// A call is a number counting from 1, so an answer out of turn is noticed. Metadata are six UTF-8 strings with a NUL
+// A call is a number counting from 1, so an answer out of turn is noticed. It ends with A, F or E; E after S means that the
+// answer broke off. A content type is at most 256 bytes of printable ASCII; empty means that the function gave none. The
+// pieces may be of any size up to that of a whole answer, and go on to the caller as their bytes come: a runtime should
+// send them as the function writes them, in frames of 64 KiB or less. The socket is the flow control: a runtime's write waits while the caller
+// reads slowly, and fails only with the end of the sandbox. A runtime need not know whether its caller takes a stream: for
+// one who does not, the pieces are put together, and bounded as a whole answer is. Metadata are six UTF-8 strings with a NUL
 // between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity.
 package framed
 
@@ -31,6 +39,9 @@ const (
 	frameInitError = 'I'
 	frameAnswer    = 'A'
 	frameError     = 'E'
+	frameStream    = 'S'
+	framePiece     = 'D'
+	frameEnd       = 'F'
 	frameCall      = 'C'
 
 	frameHead = 5 // type and length

@@ -123,15 +123,19 @@ func (s *Session) response(w http.ResponseWriter, r *http.Request) {
 	if x == nil {
 		return
 	}
+	limit := x.call.Limit(false)
 	var err error
 	switch r.Header.Get(headMode) {
 	case "":
 		var body []byte
-		if body, err = readAll(r, faas.MaxResponseBytes); err == nil {
+		if body, err = readAll(r, limit); err == nil {
 			_, err = x.Write(body)
 		}
 	case "streaming":
-		_, err = io.Copy(x, &bounded{in: r.Body, left: faas.MaxResponseBytes})
+		limit = x.call.Limit(true)
+		if err = x.stream(r.Header.Get("Content-Type")); err == nil {
+			_, err = io.Copy(x, &bounded{in: r.Body, left: limit})
+		}
 	default:
 		x.finish(failure("Runtime.InvalidResponseModeHeader", "Invalid function response mode"), true)
 		refuse(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
@@ -139,8 +143,8 @@ func (s *Session) response(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, errTooLarge):
-		x.finish(TooLargeFailure(), true)
-		refuseSize(w, r, faas.MaxResponseBytes)
+		x.finish(tooLarge(limit), true)
+		refuseSize(w, r, limit)
 	case errors.Is(err, errAbandoned): // too late: its caller has been told
 		x.finish(nil, false)
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")

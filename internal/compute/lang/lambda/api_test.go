@@ -216,7 +216,7 @@ func TestSizeLimit(t *testing.T) {
 		{"too large", faas.MaxResponseBytes + 1, nil, 413},
 		{"too large by far", 20 << 20, nil, 413},
 		{"largest, streamed", faas.MaxResponseBytes, []string{headMode, "streaming"}, 202},
-		{"too large, streamed", faas.MaxResponseBytes + 1, []string{headMode, "streaming"}, 413},
+		{"too large for a caller of whole answers, streamed", faas.MaxResponseBytes + 1, []string{headMode, "streaming"}, 413},
 	} {
 		for _, chunked := range []bool{false, true} {
 			a := serve(t)
@@ -259,7 +259,7 @@ func TestStreamedErrorInTrailers(t *testing.T) {
 		version, headMode, headErrorType, headErrorBody)
 	fmt.Fprintf(conn, "3\r\nabc\r\n0\r\n%s: Function.Midway\r\n%s: %s\r\n\r\n", headErrorType, headErrorBody, base64.StdEncoding.EncodeToString([]byte(doc)))
 	r := <-res
-	if r.failure == nil || r.failure.Type != "Function.Midway" || string(r.failure.Document) != doc || r.out != "abc" {
+	if r.failure == nil || r.failure.Type != "Function.Midway" || string(r.failure.Document) != doc || r.out != "abc" || !r.failure.BrokenOff {
 		t.Fatal(r)
 	}
 }
@@ -336,6 +336,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 func FuzzRuntimeAPI(f *testing.F) {
 	f.Add("POST "+version+"invocation/id/response HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok", true)
 	f.Add("POST "+version+"invocation/id/error HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nA: b\r\n\r\n", true)
+	f.Add("POST "+version+"invocation/id/response HTTP/1.1\r\nHost: x\r\n"+headMode+": streaming\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"+headErrorType+": b\r\n\r\n", true)
 	f.Add("GET "+version+"invocation/next HTTP/1.1\r\nHost: x\r\n\r\nGET "+version+"invocation/next HTTP/1.1\r\nHost: x\r\n\r\n", false)
 	f.Add("POST "+version+"init/error HTTP/1.0\r\nContent-Length: 99999999999\r\n\r\n{", false)
 	f.Add("\x00\xff", false)

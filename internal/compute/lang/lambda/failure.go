@@ -83,6 +83,11 @@ func OfRequest(id string, f *lang.Failure) *lang.Failure {
 }
 
 // TooLargeFailure is the answer in place of one beyond faas.MaxResponseBytes.
-func TooLargeFailure() *lang.Failure {
-	return failure(ErrorTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", faas.MaxResponseBytes))
+func TooLargeFailure() *lang.Failure { return tooLarge(faas.MaxResponseBytes) }
+
+// TooLongFailure is how an answer to c ends that is streamed beyond what its caller takes.
+func TooLongFailure(c *lang.Call) *lang.Failure { return tooLarge(c.Limit(true)) }
+
+func tooLarge(limit int) *lang.Failure {
+	return failure(ErrorTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", limit))
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -48,10 +49,12 @@ type exchange struct {
 	mu      sync.Mutex
 	out     io.Writer // nil once nobody waits for an answer any more
 	state   exchangeState
-	wrote   bool
+	begun   bool  // out has been told of a stream or has got a part of the answer
 	failed  error // out's own
 	failure *lang.Failure
 	wary    bool // the answer was turned down: the runtime may end over it
+
+	moves atomic.Int64 // odd while out takes a part of the answer
 }
 
 type exchangeState uint8
@@ -137,8 +140,7 @@ func (s *Session) exited() error {
 	return lang.ErrExited
 }
 
-// Invoke implements lang.Session. When a streamed answer breaks off after its first byte, the Failure's document is not
-// written to out behind it.
+// Invoke implements lang.Session.
 func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
 	x := &exchange{call: c, out: out, done: make(chan struct{})}
 	if err := s.hand(ctx, x); err != nil {
@@ -147,7 +149,7 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	select {
 	case <-x.done:
 	case <-s.sb.Done():
-		if !x.answeredWithin(lastWords) {
+		if !x.answeredSoon(ctx) {
 			x.abandon()
 			return nil, lang.ErrExited
 		}
@@ -162,7 +164,11 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	if x.wary {
 		s.settle(ctx)
 	}
-	if x.failure != nil && !x.wrote && x.failed == nil {
+	switch {
+	case x.failure == nil:
+	case x.begun:
+		x.failure.BrokenOff = true
+	case x.failed == nil:
 		_, x.failed = out.Write(x.failure.Document)
 	}
 	return x.failure, x.failed
@@ -194,17 +200,26 @@ func (s *Session) settle(ctx context.Context) {
 	_, _ = s.await(ctx, func() bool { return s.asking != nil }) // either way the answer is what it is
 }
 
-// lastWords is how long an answer may take to be read after the process that sent it has ended.
+// lastWords is how long each part of an answer may take to be read after the process that sent it has ended.
 const lastWords = 50 * time.Millisecond
 
-func (x *exchange) answeredWithin(d time.Duration) bool {
-	t := time.NewTimer(d)
+// answeredSoon waits for what an ended process has sent, as long as parts of it arrive or are being passed on.
+func (x *exchange) answeredSoon(ctx context.Context) bool {
+	t := time.NewTicker(lastWords)
 	defer t.Stop()
-	select {
-	case <-x.done:
-		return true
-	case <-t.C:
-		return false
+	for moves := int64(-1); ; {
+		select {
+		case <-x.done:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			now := x.moves.Load()
+			if now == moves && now%2 == 0 {
+				return false
+			}
+			moves = now
+		}
 	}
 }
 
@@ -236,10 +251,26 @@ func (x *exchange) Write(p []byte) (int, error) {
 		return 0, errAbandoned
 	}
 	if x.failed == nil && len(p) > 0 {
-		x.wrote = true
+		x.begun = true
+		x.moves.Add(1)
 		_, x.failed = x.out.Write(p)
+		x.moves.Add(1)
 	}
 	return len(p), nil
+}
+
+// stream tells a caller who takes streams that one begins. Its error means that nobody waits for the answer any more.
+func (x *exchange) stream(contentType string) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.out == nil {
+		return errAbandoned
+	}
+	if x.call.Stream != nil {
+		x.begun = true
+		x.failed = x.call.Stream(contentType)
+	}
+	return nil
 }
 
 // finish completes the answer; f is nil when it is a success.
