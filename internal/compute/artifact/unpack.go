@@ -182,3 +182,8 @@ func (d onDisk) touch(path string, modified time.Time) error {
 }
 
 func (d onDisk) symlink(target, path string) error { return d.root.Symlink(target, path) }
+
+// Unpack writes the tree of a zip below root, judged as Check judges a package. On error a part of it may be there.
+func Unpack(ctx context.Context, r io.ReaderAt, size int64, root *os.Root) (Info, error) {
+	return unpack(ctx, r, size, onDisk{root})
+}

@@ -50,6 +50,9 @@ func New(r Registries) *Client {
 // Has reports whether registry kind may be asked.
 func (c *Client) Has(kind string) bool { return c.registries.Has(kind) }
 
+// Rest lets go of connections that are kept for further files.
+func (c *Client) Rest() { c.http.CloseIdleConnections() }
+
 // MismatchError says that a registry has another file than the one that was asked for. It is not tried again.
 type MismatchError struct{ File, URL, Want, Got string }
 
