@@ -21,7 +21,14 @@ type Config struct {
 	Path    string // a PATH
 	Home    string // of the user whose installations count; empty is none
 	Nearest bool   // an older version of a language may serve when neither the same nor a newer one is here
+	Packs   Packs  // nil: there are none
 	Logger  *slog.Logger
+}
+
+// Packs finds what Lambda's runtimes carry beside a language.
+type Packs interface {
+	// Dir returns the folder of what version number of a language carries, empty when there is none or it is not here.
+	Dir(language string, number int) string
 }
 
 // Info is one interpreter, for people.
@@ -138,7 +145,29 @@ func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return serve(runtime), nil
+	pack := ""
+	if c.cfg.Packs != nil {
+		pack = c.cfg.Packs.Dir(g.name, e.number)
+	}
+	return serve(runtime, pack), nil
+}
+
+// Carrier returns the language and the version of it that serve a runtime identifier, by which its pack is found; no
+// language for a runtime that a function brings itself. Errors are those of Resolve.
+func (c *Catalog) Carrier(runtime string) (language string, number int, err error) {
+	g, number, err := known(runtime)
+	if err != nil || g == nil {
+		return "", 0, err
+	}
+	l, err := c.join(context.Background())
+	if err != nil {
+		return "", 0, err
+	}
+	e, all := l.choose(g, number, c.cfg.Nearest)
+	if e == nil {
+		return "", 0, missing(g, runtime, all)
+	}
+	return g.name, e.number, nil
 }
 
 // choose picks from entries ranked newest first.

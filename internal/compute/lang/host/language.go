@@ -30,8 +30,9 @@ type language struct {
 	plan func(ctx context.Context, f *facts, g ground) (served, error)
 }
 
-// served makes the runtime that serves an identifier of its language.
-type served func(identifier string) lang.Runtime
+// served makes the runtime that serves an identifier of its language. pack is the folder of what Lambda's runtimes carry beside
+// it, empty when it is not here.
+type served func(identifier, pack string) lang.Runtime
 
 // languages are all that are served, in the order in which people see them.
 var languages = [...]*language{&pythonLanguage}

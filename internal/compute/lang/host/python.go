@@ -77,7 +77,7 @@ func planPython(ctx context.Context, f *facts, g ground) (served, error) {
 	if in.Bootstrap, err = python.Compile(ctx, f.Executable, bootstrap, f.Tag); err != nil {
 		return nil, err
 	}
-	return func(id string) lang.Runtime { return python.New(id, in) }, nil
+	return func(id, pack string) lang.Runtime { return python.New(id, in, pack) }, nil
 }
 
 // pythonPlan says how the described interpreter is shown inside: itself and its library below /var/lang, the system's

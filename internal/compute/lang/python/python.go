@@ -25,10 +25,17 @@ type Interpreter struct {
 type Runtime struct {
 	id          string
 	interpreter Interpreter
+	pack        string
 }
 
-// New returns the runtime that serves identifier id, such as python3.11, by interpreter in.
-func New(id string, in Interpreter) *Runtime { return &Runtime{id: id, interpreter: in} }
+// packDir is where a function finds the packages of its runtime's pack: last in its search path.
+const packDir = lambda.LangDir + "/packages"
+
+// New returns the runtime that serves identifier id, such as python3.11, by interpreter in, with the packages in folder pack
+// unless that is empty.
+func New(id string, in Interpreter, pack string) *Runtime {
+	return &Runtime{id: id, interpreter: in, pack: pack}
+}
 
 // Served implements lang.Runtime. When another version than the one asked for serves, it says so.
 func (r *Runtime) Served() string {
@@ -42,6 +49,9 @@ func (r *Runtime) Served() string {
 // Prepare implements lang.Runtime.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
 	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
+	if r.pack != "" {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: packDir})
+	}
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
 	spec.Argv = []string{r.interpreter.Exec, "-S", r.interpreter.Bootstrap}
 	// The site module costs a third of the start and finds nothing, unless a search path of the function's own has a
