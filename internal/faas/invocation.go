@@ -38,6 +38,7 @@ type Head struct {
 // Tail is what is known when the last byte is.
 type Tail struct {
 	FunctionError string // empty, "Unhandled" or "Handled"
+	Failure       []byte // the error document, wherever it stands in the answer
 	Log           []byte // the last 4 KiB of log when asked for
 	Broken        []byte // the error document for an answer that broke off after its first byte: it takes the answer's place
 }

@@ -255,7 +255,7 @@ func (c *call) settle(in *pool.Instance) {
 // end completes the answer once the instance is free for the next call.
 func (c *call) end() error {
 	if c.fail != nil {
-		c.tail.FunctionError = "Unhandled"
+		c.tail.FunctionError, c.tail.Failure = "Unhandled", c.fail.Document
 	}
 	if err := c.begin(); err != nil { // of an empty answer
 		return err

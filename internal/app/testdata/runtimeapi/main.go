@@ -85,6 +85,8 @@ func answer(handler string, e event, n int) {
 		post(to+"/response", string(echo), "")
 	case "big":
 		fmt.Println("big:", post(to+"/response", `"`+strings.Repeat("x", 7<<20)+`"`, ""))
+	case "stream":
+		streamAnswer(to, parsePlan(e))
 	case "exit":
 		os.Exit(3)
 	case "exit-well":

@@ -13,30 +13,14 @@ import (
 
 // Invoke implements api.Service.
 func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeOutput, error) {
-	received := s.cfg.Now()
-	id, qualifier, err := s.name(ctx, in.FunctionName, in.Qualifier)
-	if err != nil {
-		return nil, err
-	}
-	payload := in.Payload
-	if len(payload) > faas.MaxRequestBytes {
-		return nil, &faas.Error{Kind: faas.TooLarge, Code: "RequestTooLargeException", Message: "Request must be smaller than 6291456 bytes for the InvokeFunction operation"}
-	}
-	if len(payload) == 0 {
-		payload = []byte("{}")
-	} else if !json.Valid(payload) {
-		var v any
-		return nil, &faas.Error{Kind: faas.Invalid, Code: "InvalidRequestContentException",
-			Message: "Could not parse request body into json: " + json.Unmarshal(payload, &v).Error()}
-	}
-	client, err := clientContext(value(in.ClientContext))
+	inv, err := s.invocation(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	switch kind := value(in.InvocationType); kind {
 	case "", "RequestResponse":
 	case "DryRun":
-		if _, err := s.cfg.Functions.Get(id, qualifier); err != nil {
+		if _, err := s.cfg.Functions.Get(inv.Function, inv.Qualifier); err != nil {
 			return nil, err
 		}
 		return &api.InvokeOutput{StatusCode: ptr(int32(204))}, nil
@@ -44,20 +28,8 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 		return nil, &faas.Error{Kind: faas.Unsupported, Op: "invoke",
 			Message: "InvocationType: " + kind + " is not built yet, because an event is only acknowledged once it is durable; allowed are RequestResponse and DryRun"}
 	}
-	arn, _ := s.cfg.Caller(ctx)
 	var sink answer
-	err = s.cfg.Invoker.Invoke(ctx, faas.Invocation{
-		ID:            faas.RequestID(ctx),
-		Function:      id,
-		Qualifier:     qualifier,
-		Payload:       payload,
-		ClientContext: client,
-		Caller:        arn,
-		Trace:         s.cfg.Trace(ctx),
-		Tail:          value(in.LogType) == "Tail",
-		Received:      received,
-	}, &sink)
-	if err != nil {
+	if err := s.cfg.Invoker.Invoke(ctx, inv, &sink); err != nil {
 		return nil, err
 	}
 	out := &api.InvokeOutput{StatusCode: ptr(int32(200)), ExecutedVersion: ptr(sink.head.ExecutedVersion), Payload: sink.body.Bytes()}
@@ -68,6 +40,42 @@ func (s *Service) Invoke(ctx context.Context, in *api.InvokeInput) (*api.InvokeO
 		out.LogResult = ptr(base64.StdEncoding.EncodeToString(sink.tail.Log))
 	}
 	return out, nil
+}
+
+// invocation is what a request to invoke asks for.
+func (s *Service) invocation(ctx context.Context, in *api.InvokeInput) (faas.Invocation, error) {
+	received := s.cfg.Now()
+	id, qualifier, err := s.name(ctx, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return faas.Invocation{}, err
+	}
+	payload := in.Payload
+	if len(payload) > faas.MaxRequestBytes {
+		return faas.Invocation{}, &faas.Error{Kind: faas.TooLarge, Code: "RequestTooLargeException", Message: "Request must be smaller than 6291456 bytes for the InvokeFunction operation"}
+	}
+	if len(payload) == 0 {
+		payload = []byte("{}")
+	} else if !json.Valid(payload) {
+		var v any
+		return faas.Invocation{}, &faas.Error{Kind: faas.Invalid, Code: "InvalidRequestContentException",
+			Message: "Could not parse request body into json: " + json.Unmarshal(payload, &v).Error()}
+	}
+	client, err := clientContext(value(in.ClientContext))
+	if err != nil {
+		return faas.Invocation{}, err
+	}
+	arn, _ := s.cfg.Caller(ctx)
+	return faas.Invocation{
+		ID:            faas.RequestID(ctx),
+		Function:      id,
+		Qualifier:     qualifier,
+		Payload:       payload,
+		ClientContext: client,
+		Caller:        arn,
+		Trace:         s.cfg.Trace(ctx),
+		Tail:          value(in.LogType) == "Tail",
+		Received:      received,
+	}, nil
 }
 
 // maxClientContext is the most bytes of base64 that a client context may have, as AWS documents.

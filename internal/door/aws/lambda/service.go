@@ -79,6 +79,8 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 		name, qualifier = in.FunctionName, in.Qualifier
 	case *api.InvokeInput:
 		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.InvokeWithResponseStreamInput:
+		name, qualifier = in.FunctionName, in.Qualifier
 	case *api.PublishVersionInput:
 		name = in.FunctionName
 	case *api.ListVersionsByFunctionInput:

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"artesian/internal/faas"
 )
@@ -28,14 +29,17 @@ type Options struct {
 	Authorize func(ctx context.Context, c Call) error
 	// Resource returns the ARN that a call is about; may be nil.
 	Resource func(ctx context.Context, operation string, input any) string
+	// EventTime is how long a client may take to accept one event of a stream; default 1 minute.
+	EventTime time.Duration
 	// Log takes failures; nil discards them.
 	Log *slog.Logger
 }
 
 // Method is one operation of an implementation.
 type Method struct {
-	new  func() any
-	call func(ctx context.Context, in any) (any, error)
+	new    func() any
+	call   func(ctx context.Context, in any) (any, error)
+	stream func(ctx context.Context, in any, to *stream) error // in place of call, for one whose output is a stream of events
 }
 
 // Bind makes a Method of an operation. A nil output is an empty one.
@@ -67,6 +71,9 @@ type Server struct {
 // New returns a Server; methods are in the order of spec.Ops.
 func New(spec *Spec, methods []Method, opts Options) *Server {
 	s := &Server{spec: spec, methods: methods, opts: opts, log: opts.Log, errors: map[string]int{}, ops: map[string]int{}}
+	if s.opts.EventTime == 0 {
+		s.opts.EventTime = time.Minute
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -101,12 +108,14 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 			s.fail(ctx, w, id, op, errPanic)
 		}
 	}()
-	res, err := s.serve(ctx, w.Header(), r, body, id, &op)
+	res, err := s.serve(ctx, w, r, body, id, &op)
 	if err != nil {
 		s.fail(ctx, w, id, op, err)
 		return
 	}
-	s.write(w, id, res)
+	if res.status != 0 {
+		s.write(w, id, res)
+	}
 }
 
 var errPanic = errors.New("run operation: panic")
@@ -130,8 +139,8 @@ func requestID(ctx context.Context) (context.Context, string) {
 	return faas.WithRequestID(ctx, id), id
 }
 
-// serve runs the operation; name is set as soon as it is known.
-func (s *Server) serve(ctx context.Context, h http.Header, r *http.Request, body []byte, id string, name *string) (response, error) {
+// serve runs the operation; name is set as soon as it is known. A response without a status has gone out already.
+func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, body []byte, id string, name *string) (response, error) {
 	m, err := s.find(r, body)
 	*name = m.name
 	if err != nil {
@@ -145,11 +154,14 @@ func (s *Server) serve(ctx context.Context, h http.Header, r *http.Request, body
 	if err := s.authorize(ctx, op, in); err != nil {
 		return response{}, err
 	}
+	if op.Events != 0 {
+		return response{}, s.serveStream(ctx, w, id, m.op, in)
+	}
 	out, err := s.methods[m.op].call(ctx, in)
 	if err != nil {
 		return response{}, err
 	}
-	return s.spec.encode(op, out, id, h), nil
+	return s.spec.encode(op, out, id, w.Header()), nil
 }
 
 // decode fills in from the request, and refuses what breaks the model's constraints or is not honoured.

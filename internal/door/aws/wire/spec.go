@@ -48,6 +48,8 @@ const (
 	Payload        // the whole body
 )
 
+// Of an event in a stream, Header is one header with a type and Payload all of the message behind the headers.
+
 // TimeFormat is how a timestamp is written; Natural leaves it to protocol and location.
 type TimeFormat uint8
 
@@ -103,6 +105,7 @@ type Op struct {
 	Content string // Content-Type of a payload, when it differs from the protocol's
 	Input   int
 	Output  int    // 0: none (shape 0 is never an output)
+	Events  int    // the events of which the body is a stream, as the members of this structure; 0: none (RestJSON)
 	Wrapper string // element around the result (Query)
 	Refused []Refusal
 }

@@ -22,6 +22,7 @@ type Service interface {
 	Invoke(ctx context.Context, in *InvokeInput) (*InvokeOutput, error)
 	PublishVersion(ctx context.Context, in *PublishVersionInput) (*PublishVersionOutput, error)
 	ListVersionsByFunction(ctx context.Context, in *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error)
+	InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamInput, to wire.Stream[InvokeWithResponseStreamOutput, InvokeWithResponseStreamResponseEvent]) error
 	GetAccountSettings(ctx context.Context, in *GetAccountSettingsInput) (*GetAccountSettingsOutput, error)
 	ListTags(ctx context.Context, in *ListTagsInput) (*ListTagsOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -41,6 +42,7 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.Invoke),
 		wire.Bind(s.PublishVersion),
 		wire.Bind(s.ListVersionsByFunction),
+		wire.BindStream(s.InvokeWithResponseStream),
 		wire.Bind(s.GetAccountSettings),
 		wire.Bind(s.ListTags),
 		wire.Bind(s.TagResource),
@@ -473,6 +475,42 @@ type InvokeOutput struct {
 	LogResult           *string
 	Payload             []byte
 	StatusCode          *int32
+}
+
+// InvokeResponseStreamUpdate is a structure of the service.
+type InvokeResponseStreamUpdate struct {
+	Payload []byte
+}
+
+// InvokeWithResponseStreamCompleteEvent is a structure of the service.
+type InvokeWithResponseStreamCompleteEvent struct {
+	ErrorCode    *string
+	ErrorDetails *string
+	LogResult    *string
+}
+
+// InvokeWithResponseStreamInput is the input of InvokeWithResponseStream.
+type InvokeWithResponseStreamInput struct {
+	ClientContext  *string
+	FunctionName   string  // required, ≥ 1, ≤ 256
+	InvocationType *string // RequestResponse | DryRun
+	LogType        *string // None | Tail
+	Payload        []byte
+	Qualifier      *string // ≥ 1, ≤ 128
+	TenantId       *string // ≥ 1, ≤ 256
+}
+
+// InvokeWithResponseStreamOutput is the output of InvokeWithResponseStream.
+type InvokeWithResponseStreamOutput struct {
+	ExecutedVersion           *string // ≥ 1, ≤ 1024
+	ResponseStreamContentType *string
+	StatusCode                *int32
+}
+
+// InvokeWithResponseStreamResponseEvent is one event of a stream: exactly one member is set.
+type InvokeWithResponseStreamResponseEvent struct {
+	InvokeComplete *InvokeWithResponseStreamCompleteEvent
+	PayloadChunk   *InvokeResponseStreamUpdate
 }
 
 // KMSAccessDeniedException is an error of the service.
@@ -1400,69 +1438,75 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "PublishTo", Shape: 53}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                                                                               // 135 PublishVersionInput
 		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                                                                                                                                                                                                          // 136 ListVersionsByFunctionInput
 		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "Versions", Shape: 122}}}, // 137 ListVersionsByFunctionOutput
-		{}, // 138 GetAccountSettingsInput
-		{Members: []wire.Member{{Name: "AccountLimit", Shape: 140}, {Name: "AccountUsage", Shape: 142}}},                                                                                                                                           // 139 GetAccountSettingsOutput
-		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 127}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 141}}}, // 140 AccountLimit
-		{Kind: wire.Integer, HasMin: true}, // 141
-		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 142 AccountUsage
-		{Members: []wire.Member{{Name: "Resource", Shape: 144, Loc: wire.URI, Required: true}}},          // 143 ListTagsInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 144
-		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 145 ListTagsOutput
-		{Members: []wire.Member{{Name: "Resource", Shape: 144, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 146 TagResourceInput
-		{Members: []wire.Member{{Name: "Resource", Shape: 144, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 148, Loc: wire.QueryParam, Required: true}}}, // 147 UntagResourceInput
-		{Kind: wire.List, Elem: 62}, // 148
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 149 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 150 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 151 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 152 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 153 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 154 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 155 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 156 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 157 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 158 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 159 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 160 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 161 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 162 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 163 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 164 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 165 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 166 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 167 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 168 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 169 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 170 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 171 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 172 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 173 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 174 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 175 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 176 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 177 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 178 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 179 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 180 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 181 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 182 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 183 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 184 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 185 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 186 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 187 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 188 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 189 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 190 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 191 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 192 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 193 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 194 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 195 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 196 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 197 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 199}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 198 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 199
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 200 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "ClientContext", Wire: "X-Amz-Client-Context", Shape: 12, Loc: wire.Header}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "InvocationType", Wire: "X-Amz-Invocation-Type", Shape: 139, Loc: wire.Header}, {Name: "LogType", Wire: "X-Amz-Log-Type", Shape: 131, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "TenantId", Wire: "X-Amz-Tenant-Id", Shape: 132, Loc: wire.Header}}}, // 138 InvokeWithResponseStreamInput
+		{Kind: wire.String, Enum: []string{"RequestResponse", "DryRun"}},                                                            // 139
+		{Members: []wire.Member{{Name: "InvokeComplete", Shape: 141}, {Name: "PayloadChunk", Shape: 142}}},                          // 140 InvokeWithResponseStreamResponseEvent
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "ErrorDetails", Shape: 12}, {Name: "LogResult", Shape: 12}}}, // 141 InvokeWithResponseStreamCompleteEvent
+		{Members: []wire.Member{{Name: "Payload", Shape: 18, Loc: wire.Payload}}},                                                   // 142 InvokeResponseStreamUpdate
+		{Members: []wire.Member{{Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 101, Loc: wire.Header}, {Name: "ResponseStreamContentType", Wire: "Content-Type", Shape: 12, Loc: wire.Header}, {Name: "StatusCode", Shape: 127, Loc: wire.StatusCode}}}, // 143 InvokeWithResponseStreamOutput
+		{}, // 144 GetAccountSettingsInput
+		{Members: []wire.Member{{Name: "AccountLimit", Shape: 146}, {Name: "AccountUsage", Shape: 148}}},                                                                                                                                           // 145 GetAccountSettingsOutput
+		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 127}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 147}}}, // 146 AccountLimit
+		{Kind: wire.Integer, HasMin: true}, // 147
+		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 148 AccountUsage
+		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}}},          // 149 ListTagsInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 150
+		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 151 ListTagsOutput
+		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 152 TagResourceInput
+		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 154, Loc: wire.QueryParam, Required: true}}}, // 153 UntagResourceInput
+		{Kind: wire.List, Elem: 62}, // 154
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 155 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 156 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 157 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 158 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 159 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 160 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 161 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 162 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 163 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 164 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 165 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 166 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 167 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 168 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 169 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 170 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 171 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 172 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 173 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 174 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 175 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 176 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 177 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 178 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 179 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 180 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 181 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 182 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 183 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 184 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 185 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 186 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 187 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 188 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 189 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 190 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 191 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 192 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 193 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 194 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 195 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 196 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 197 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 198 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 199 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 200 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 201 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 202 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 203 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 205}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 204 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 205
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 206 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "Layers", Index: []int{15}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "TenancyConfig", Index: []int{26}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
@@ -1475,10 +1519,11 @@ var spec = wire.Spec{
 		{Name: "Invoke", Action: "InvokeFunction", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/invocations", Status: 200, Limit: 6291456, Content: "application/json", Input: 128, Output: 133, Refused: []wire.Refusal{{Path: "DurableExecutionName", Index: []int{1}}, {Path: "TenantId", Index: []int{7}}}},
 		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 135, Output: 75, Refused: []wire.Refusal{{Path: "PublishTo", Index: []int{3}}}},
 		{Name: "ListVersionsByFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 200, Input: 136, Output: 137},
-		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 138, Output: 139},
-		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 143, Output: 145},
-		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 146},
-		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 147},
+		{Name: "InvokeWithResponseStream", Action: "InvokeFunction", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 200, Limit: 6291456, Input: 138, Output: 143, Events: 140, Refused: []wire.Refusal{{Path: "TenantId", Index: []int{6}}}},
+		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 144, Output: 145},
+		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 149, Output: 151},
+		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 152},
+		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 153},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
@@ -1522,7 +1567,6 @@ var spec = wire.Spec{
 		{Name: "GetResourcePolicy", Method: "GET", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
-		{Name: "InvokeWithResponseStream", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations"},
 		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
 		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
@@ -1560,56 +1604,56 @@ var spec = wire.Spec{
 		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 149},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 150},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 151},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 152},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 153},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 154},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 155},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 156, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 157, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 158, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 159},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 160},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 161},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 162},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 163, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 164, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 165},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 166},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 167},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 168},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 169, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 170, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 171, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 172, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 173, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 174, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 175, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 176, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 177},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 178},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 179},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 180},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 181},
-		{Code: "ResourceConflictException", Status: 409, Shape: 182},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 183},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 184, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 185},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 186},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 187},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 188},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 189},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 190},
-		{Code: "ServiceException", Status: 500, Shape: 191, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 192},
-		{Code: "SnapStartException", Status: 400, Shape: 193},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 194},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 195},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 196},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 197, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 198},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 200},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 155},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 156},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 157},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 158},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 159},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 160},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 161},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 162, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 163, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 164, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 165},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 166},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 167},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 168},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 169, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 170, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 171},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 172},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 173},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 174},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 175, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 176, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 177, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 178, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 179, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 180, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 181, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 182, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 183},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 184},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 185},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 186},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 187},
+		{Code: "ResourceConflictException", Status: 409, Shape: 188},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 189},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 190, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 191},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 192},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 193},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 194},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 195},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 196},
+		{Code: "ServiceException", Status: 500, Shape: 197, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 198},
+		{Code: "SnapStartException", Status: 400, Shape: 199},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 200},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 201},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 202},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 203, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 204},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 206},
 	},
 }

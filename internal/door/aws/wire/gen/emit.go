@@ -115,13 +115,21 @@ func (e *emitter) service() {
 	e.line("type Service interface {")
 	for i := range e.built.Spec.Ops {
 		op := &e.built.Spec.Ops[i]
+		if op.Events != 0 {
+			e.line("%s(ctx context.Context, in *%sInput, to wire.Stream[%sOutput, %s]) error", op.Name, op.Name, op.Name, e.types[op.Events])
+			continue
+		}
 		e.line("%s(ctx context.Context, in *%sInput) (*%sOutput, error)", op.Name, op.Name, op.Name)
 	}
 	e.line("}\n")
 	e.line("// New returns a server of s.")
 	e.line("func New(s Service, opts wire.Options) *wire.Server {\nreturn wire.New(&spec, []wire.Method{")
 	for i := range e.built.Spec.Ops {
-		e.line("wire.Bind(s.%s),", e.built.Spec.Ops[i].Name)
+		bind := "Bind"
+		if e.built.Spec.Ops[i].Events != 0 {
+			bind = "BindStream"
+		}
+		e.line("wire.%s(s.%s),", bind, e.built.Spec.Ops[i].Name)
 	}
 	e.line("}, opts)\n}\n")
 }
@@ -164,6 +172,8 @@ func (e *emitter) describe(shape int) string {
 		return "the output of " + strings.TrimSuffix(name, "Output")
 	case slices.ContainsFunc(e.built.Spec.Errors, func(s wire.ErrorShape) bool { return s.Shape == shape }):
 		return "an error of the service"
+	case slices.ContainsFunc(e.built.Spec.Ops, func(op wire.Op) bool { return op.Events == shape }):
+		return "one event of a stream: exactly one member is set"
 	case e.built.Spec.Shapes[shape].Union:
 		return "a union: exactly one member is set"
 	}

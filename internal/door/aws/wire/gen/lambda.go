@@ -16,15 +16,16 @@ func lambda() model.Service {
 		Ops: []string{
 			"CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "UpdateFunctionCode",
 			"UpdateFunctionConfiguration", "DeleteFunction", "Invoke", "PublishVersion", "ListVersionsByFunction",
+			"InvokeWithResponseStream",
 			"GetAccountSettings", "ListTags", "TagResource", "UntagResource",
 		},
-		Actions: map[string]string{"Invoke": "InvokeFunction"},
+		Actions: map[string]string{"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},
 		// A runtime's name is checked by the implementation: its answer names what is installed here.
 		Lenient: []string{"Runtime"},
 		// The model has the sizes of what AWS offers on request; its user guide has these.
 		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": faas.MaxTimeout.Seconds(), "EphemeralStorageSize": faas.MaxTmpMB},
 		Limits: map[string]int64{"CreateFunction": zip, "UpdateFunctionCode": zip,
-			"Invoke": faas.MaxRequestBytes},
+			"Invoke": faas.MaxRequestBytes, "InvokeWithResponseStream": faas.MaxRequestBytes},
 		Content: map[string]string{"Invoke": "application/json"},
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
 		Refused: map[string][]string{
@@ -34,10 +35,11 @@ func lambda() model.Service {
 				"Code.S3ObjectVersion", "Code.SourceKMSKeyArn"},
 			"UpdateFunctionConfiguration": {"AcceleratorConfig", "CapacityProviderConfig", "DurableConfig", "FileSystemConfigs", "ImageConfig",
 				"KMSKeyArn", "Layers", "RuntimeConfig", "VpcConfig"},
-			"UpdateFunctionCode": {"ImageUri", "S3Bucket", "S3Key", "S3ObjectStorageMode", "S3ObjectVersion", "SourceKMSKeyArn", "PublishTo"},
-			"PublishVersion":     {"PublishTo"},
-			"Invoke":             {"DurableExecutionName", "TenantId"},
-			"ListFunctions":      {"MasterRegion"},
+			"UpdateFunctionCode":       {"ImageUri", "S3Bucket", "S3Key", "S3ObjectStorageMode", "S3ObjectVersion", "SourceKMSKeyArn", "PublishTo"},
+			"PublishVersion":           {"PublishTo"},
+			"Invoke":                   {"DurableExecutionName", "TenantId"},
+			"InvokeWithResponseStream": {"TenantId"},
+			"ListFunctions":            {"MasterRegion"},
 		},
 		Errors: []string{"TooManyRequestsException", "ServiceException", "InvalidParameterValueException", "ResourceNotFoundException",
 			"ResourceConflictException", "PreconditionFailedException", "CodeStorageExceededException", "RequestTooLargeException"},

@@ -44,12 +44,14 @@ type builder struct {
 	s     Service
 	out   *Built
 	index map[string]int
-	errs  []error
+	// streams holds the shapes that are a built output's stream of events.
+	streams map[string]bool
+	errs    []error
 }
 
 // Build makes the tables of a service.
 func Build(m *Model, s Service) (*Built, error) {
-	b := &builder{m: m, s: s, index: map[string]int{}, out: &Built{Names: map[int]string{}, Skipped: map[string]string{}}}
+	b := &builder{m: m, s: s, index: map[string]int{}, streams: map[string]bool{}, out: &Built{Names: map[int]string{}, Skipped: map[string]string{}}}
 	b.head()
 	b.out.Spec.Shapes = []wire.Shape{{}} // 0 is the empty structure: the input of operations that take nothing
 	for _, name := range s.Ops {
@@ -126,11 +128,23 @@ func (b *builder) op(name string) {
 	}
 	if mo.Output != nil {
 		out, op.Wrapper = mo.Output.Shape, mo.Output.ResultWrapper
+		op.Events = b.events(out)
 		op.Output = b.shape(*mo.Output)
 		b.locate(op.Output, out)
 	}
 	b.out.Inputs, b.out.Outputs = append(b.out.Inputs, in), append(b.out.Outputs, out)
 	b.out.Spec.Ops = append(b.out.Spec.Ops, op)
+}
+
+// events returns the structure whose members are the events that the output called name streams, or 0.
+func (b *builder) events(name string) int {
+	ms := b.m.Shapes[name]
+	ref := ms.Members[ms.Payload]
+	if b.out.Spec.Protocol != wire.RestJSON || !b.m.Shapes[ref.Shape].EventStream {
+		return 0
+	}
+	b.streams[ref.Shape] = true
+	return b.shape(Ref{Shape: ref.Shape})
 }
 
 // locate gives a top-level structure's members their places in the HTTP message.

@@ -48,6 +48,8 @@ type Ref struct {
 	Attribute     bool   `json:"xmlAttribute"`
 	Flattened     bool   `json:"flattened"`
 	JSONValue     bool   `json:"jsonvalue"`
+	EventPayload  bool   `json:"eventpayload"`
+	EventHeader   bool   `json:"eventheader"`
 }
 
 // Shape is one type.

@@ -63,8 +63,8 @@ func (b *builder) basic(name string, ms Shape, format string) wire.Shape {
 	if !ok {
 		b.fail("type %q of %s is not supported", ms.Type, name)
 	}
-	if ms.EventStream {
-		b.fail("event stream %s is not supported", name)
+	if ms.EventStream && !b.streams[name] {
+		b.fail("event stream %s is supported as the payload of a REST output only", name)
 	}
 	if ms.Document {
 		return wire.Shape{Kind: wire.Document}
@@ -103,12 +103,21 @@ func (b *builder) members(name string, ms Shape) []wire.Member {
 	var out []wire.Member
 	for _, n := range slices.Sorted(maps.Keys(ms.Members)) {
 		ref := ms.Members[n]
+		if b.streams[ref.Shape] {
+			continue // its events are what Op.Events is about
+		}
 		if ref.JSONValue && ref.Location == "header" {
 			b.fail("member %s.%s: JSON values in headers are not supported", name, n)
 		}
 		m := wire.Member{Name: n, Shape: b.shape(ref), Required: slices.Contains(ms.Required, n), Attribute: ref.Attribute}
 		if ref.LocationName != n {
 			m.Wire = ref.LocationName
+		}
+		switch {
+		case ref.EventPayload:
+			m.Loc = wire.Payload
+		case ref.EventHeader:
+			m.Loc = wire.Header
 		}
 		if list := b.m.Shapes[ref.Shape]; list.Type == "list" && list.Flattened && ref.LocationName == "" {
 			m.Wire = list.Member.LocationName // the older way to name the entries of a flattened list
