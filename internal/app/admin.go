@@ -22,7 +22,7 @@ import (
 // adminAPI joins the rooms to the daemon's own API.
 func (a *App) adminAPI() *gateway.API {
 	return &gateway.API{
-		Authorize: a.authorizeAdmin, PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listRuntimes, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
+		Authorize: a.authorizeAdmin, PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listAll, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
 		Tail: a.tail, Receipt: a.receipt, Logger: a.cfg.Logger,
 	}
 }
@@ -119,6 +119,9 @@ func gone(path string) string {
 }
 
 func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error) {
+	if !strings.ContainsRune(path, filepath.Separator) {
+		return a.addPack(ctx, path)
+	}
 	real, err := trustedProgram(path, a.engine.Dir())
 	if err != nil {
 		return admin.Runtime{}, err
@@ -128,6 +131,13 @@ func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error
 }
 
 func (a *App) removeRuntime(ctx context.Context, path string) error {
+	if !strings.ContainsRune(path, filepath.Separator) {
+		m, err := a.packs.Named(path)
+		if err != nil {
+			return err
+		}
+		return a.packs.Remove(m)
+	}
 	return a.runtimes.Remove(ctx, path)
 }
 

@@ -22,6 +22,7 @@ import (
 	"artesian/internal/compute/artifact"
 	"artesian/internal/compute/invoke"
 	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/lang/pack"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
@@ -58,10 +59,12 @@ type App struct {
 	ledger    *meter.Ledger
 	ours, aws *price.Tariff
 	logs      *logs.Store
+	packs     *pack.Store
 	runtimes  *host.Catalog
 	maker     sandbox.Maker
 	pool      *pool.Pool
 	functions *registry.Registry
+	settler   settler
 	invoker   *invoke.Invoker
 	download  *downloads
 	gateway   *gateway.Gateway

@@ -57,6 +57,21 @@ func program(t *testing.T) string {
 	return path
 }
 
+// offline has a daemon on data ask no registry, unless its settings are written already.
+func offline(t *testing.T, data string) {
+	t.Helper()
+	path := filepath.Join(data, "config.json")
+	if _, err := os.Stat(path); err == nil {
+		return
+	}
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(`{"registries": {"pypi": "", "npm": "", "maven": ""}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // child is a daemon in a process of its own, which a test may signal and kill.
 type child struct {
 	*platform
@@ -73,6 +88,7 @@ func launch(t *testing.T, data string, args ...string) *child {
 		t.Fatal(err)
 	}
 	defer stderr.Close()
+	offline(t, data)
 	c := &child{log: stderr.Name(), done: make(chan struct{})}
 	c.cmd = exec.Command(program(t), append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json"}, args...)...)
 	c.cmd.Stderr = stderr

@@ -14,6 +14,7 @@ import (
 	"artesian/internal/compute/invoke"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/lang/inside"
+	"artesian/internal/compute/lang/pack"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/registry"
@@ -27,9 +28,16 @@ import (
 
 // openCompute brings up what runs functions: runtimes, sandboxes, pool, registry, invoker.
 func (a *App) openCompute(ctx context.Context) error {
+	runtimes := filepath.Join(a.engine.Dir(), "runtimes")
+	packs, err := pack.Open(filepath.Join(runtimes, "packs"), a.cfg.Registries, a.cfg.Logger)
+	if err != nil {
+		return err
+	}
+	a.packs = packs
+	a.onStop(func(context.Context) error { a.packs.Close(); return nil })
 	home, _ := os.UserHomeDir() // without one, there are no interpreters in it
 	a.runtimes = host.New(host.Config{
-		Dir: filepath.Join(a.engine.Dir(), "runtimes"), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
+		Dir: runtimes, Packs: a.packs, Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
 	})
 	if err := a.openMaker(ctx); err != nil {
 		return err
@@ -44,8 +52,12 @@ func (a *App) openCompute(ctx context.Context) error {
 		defer cancel()
 		return a.pool.Close(ctx)
 	})
-	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, a.retire)
+	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, func(v faas.VersionID) {
+		a.retire(v)
+		a.settler.note(v)
+	})
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
+	a.settle()
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})

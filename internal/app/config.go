@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
 )
@@ -38,6 +39,8 @@ type Config struct {
 	// all, those of the largest account's largest group.
 	LogGroupMB int `json:"log_group_mb"`
 	LogTotalMB int `json:"log_total_mb"`
+	// Registries are where runtime packs are got from, when a function first needs them.
+	Registries fetch.Registries `json:"registries"`
 
 	machineMB int // the machine's memory
 }
@@ -55,6 +58,7 @@ func DefaultConfig(data string) Config {
 		Concurrency: faas.DefaultConcurrency,
 		LogGroupMB:  512,
 		LogTotalMB:  4096,
+		Registries:  fetch.Public(),
 	}
 }
 
@@ -132,6 +136,9 @@ func (c *Config) check() error {
 		if err := checkHost(h); err != nil {
 			return err
 		}
+	}
+	if err := c.Registries.Check(); err != nil {
+		return err
 	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -35,6 +35,7 @@ func (a *App) openDoors(context.Context) error {
 		Packages:      a.packages,
 		Invoker:       a.invoker,
 		Serves:        a.serves,
+		Installs:      a.installs,
 		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
 		Caller:        caller,
 		Trace:         func(ctx context.Context) string { c, _ := gateway.CallerFrom(ctx); return c.Trace },

@@ -23,6 +23,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"artesian/internal/app"
+	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/door/gateway/admin"
 )
@@ -44,6 +45,7 @@ func start(t *testing.T, change ...func(*app.Config)) *platform {
 	}
 	cfg := app.DefaultConfig(filepath.Join(t.TempDir(), "data"))
 	cfg.Listen = "127.0.0.1:0"
+	cfg.Registries = fetch.Registries{} // no test downloads unless it is about that
 	cfg.Logger = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	for _, c := range change {
 		c(&cfg)

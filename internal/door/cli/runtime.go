@@ -2,18 +2,16 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
 
 	"artesian/internal/door/gateway/admin"
 )
 
 type runtimeCmd struct {
 	List   runtimeListCmd   `cmd:"" help:"List what can run functions here."`
-	Add    runtimeAddCmd    `cmd:"" help:"Add an interpreter by its path on the daemon's host."`
-	Remove runtimeRemoveCmd `cmd:"" aliases:"rm" help:"Forget an interpreter that was added."`
+	Add    runtimeAddCmd    `cmd:"" help:"Add an interpreter by its path on the daemon's host, or install a runtime pack by its name."`
+	Remove runtimeRemoveCmd `cmd:"" aliases:"rm" help:"Forget an interpreter that was added, or remove a runtime pack."`
 }
 
 type runtimeListCmd struct {
@@ -32,7 +30,7 @@ func (c *runtimeListCmd) Run(s *session) error {
 	if c.JSON {
 		return s.json(got)
 	}
-	return s.table("RUNTIME VERSION PATH FROM NOTE", runtimeRows(got.Runtimes))
+	return s.table("RUNTIME VERSION PATH FROM NOTE", append(runtimeRows(got.Runtimes), packRows(got.Packs)...))
 }
 
 func runtimeRows(all []admin.Runtime) (rows [][]string) {
@@ -61,7 +59,7 @@ func dash(s string) string {
 
 type runtimeAddCmd struct {
 	remote
-	Path string `arg:"" help:"The interpreter, for example /opt/python3.13/bin/python3.13."`
+	Path string `arg:"" help:"The interpreter, for example /opt/python3.13/bin/python3.13, or a pack, for example boto3."`
 }
 
 func (c *runtimeAddCmd) Run(s *session) error {
@@ -69,12 +67,14 @@ func (c *runtimeAddCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	path, err := filepath.Abs(c.Path)
+	path, err := runtimePath(c.Path)
 	if err != nil {
-		return fmt.Errorf("find %s: %w", c.Path, err)
+		return err
 	}
 	var added admin.Runtime
-	if err := cl.own(s.ctx, http.MethodPost, admin.RuntimesPath, nil, admin.AddRuntime{Path: path}, &added); err != nil {
+	if err := s.progress("adding "+path, func() error {
+		return cl.own(s.ctx, http.MethodPost, admin.RuntimesPath, nil, admin.AddRuntime{Path: path}, &added)
+	}); err != nil {
 		return err
 	}
 	if c.JSON {
@@ -85,7 +85,7 @@ func (c *runtimeAddCmd) Run(s *session) error {
 
 type runtimeRemoveCmd struct {
 	remote
-	Path string `arg:"" help:"The interpreter, as runtime list shows it."`
+	Path string `arg:"" help:"The interpreter or pack, as runtime list shows it."`
 }
 
 func (c *runtimeRemoveCmd) Run(s *session) error {
@@ -93,9 +93,9 @@ func (c *runtimeRemoveCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	path, err := filepath.Abs(c.Path)
+	path, err := runtimePath(c.Path)
 	if err != nil {
-		return fmt.Errorf("find %s: %w", c.Path, err)
+		return err
 	}
 	if err := cl.own(s.ctx, http.MethodDelete, admin.RuntimesPath, url.Values{"path": {path}}, nil, nil); err != nil {
 		return err

@@ -20,7 +20,7 @@ type API struct {
 	PS            func(faas.Scope) []admin.Instance
 	Cost          func(ctx context.Context, s faas.Scope, days int) (admin.Cost, error)
 	Doctor        func(context.Context) (admin.Doctor, error)
-	Runtimes      func(context.Context) ([]admin.Runtime, error)
+	Runtimes      func(context.Context) (admin.Runtimes, error)
 	AddRuntime    func(ctx context.Context, path string) (admin.Runtime, error)
 	RemoveRuntime func(ctx context.Context, path string) error
 	Tail          func(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error
@@ -95,7 +95,7 @@ func (a *API) doctor(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Sc
 
 func (a *API) runtimes(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Scope) {
 	list, err := a.Runtimes(r.Context())
-	a.answer(w, r, admin.Runtimes{Runtimes: list}, err)
+	a.answer(w, r, list, err)
 }
 
 func (a *API) receipt(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {

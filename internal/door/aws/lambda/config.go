@@ -187,12 +187,8 @@ func configuration(v *faas.Version, qualified bool) *api.FunctionConfiguration {
 	if len(v.Env) > 0 {
 		c.Environment = &api.EnvironmentResponse{Variables: v.Env}
 	}
-	if v.StateReason != "" {
-		c.StateReason, c.StateReasonCode = ptr(v.StateReason), ptr(v.StateCode)
-	}
-	if v.UpdateReason != "" {
-		c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = ptr(v.UpdateReason), ptr(v.UpdateCode)
-	}
+	c.StateReason, c.StateReasonCode = said(v.StateReason), said(v.StateCode)
+	c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = said(v.UpdateReason), said(v.UpdateCode)
 	return c
 }
 

@@ -41,6 +41,9 @@ type Config struct {
 	Invoker   Invoker
 	// Serves says what serves a runtime identifier here, or why nothing does.
 	Serves func(runtime string) (string, error)
+	// Installs says what has to be installed before a runtime is ready, and is being installed for a version that is Pending;
+	// nothing when it is ready.
+	Installs func(runtime string) string
 	// AssumableRole refuses a role that does not exist or that functions may not assume.
 	AssumableRole func(account, arn string) error
 	// Caller says who is calling, for which account and region.
@@ -149,6 +152,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	s.stand(&v, faas.Successful)
 	if _, err := s.cfg.Functions.Get(id, ""); err == nil { // spares the upload; Create decides
 		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
 	}
@@ -240,6 +244,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	}
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), value(in.Publish), func(r *registry.Record) error {
 		r.Version.Code = code
+		s.stand(&r.Version, faas.InProgress)
 		return nil
 	})
 	if err != nil {
@@ -260,6 +265,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
 			return err
 		}
+		s.stand(&r.Version, faas.InProgress)
 		if in.Runtime == nil && in.Role == nil {
 			return nil
 		}

@@ -123,6 +123,18 @@ type Path struct {
 // Runtimes are the language runtimes of this node.
 type Runtimes struct {
 	Runtimes []Runtime `json:"runtimes"`
+	Packs    []Pack    `json:"packs"`
+}
+
+// Pack is what runtimes of a language carry beside it.
+type Pack struct {
+	Name     string `json:"name"`     // boto3
+	Language string `json:"language"` // python: what the identifiers of its runtimes begin with
+	Title    string `json:"title"`
+	Version  string `json:"version"`
+	Size     int64  `json:"size"`           // bytes to download
+	Path     string `json:"path,omitempty"` // on the host; empty when it is not installed
+	State    string `json:"state"`          // installed, installing, or missing
 }
 
 // Runtime is one interpreter, or a family that needs none (provided).
@@ -134,7 +146,7 @@ type Runtime struct {
 	Note    string `json:"note,omitempty"` // why it cannot be used, if so: its file is gone
 }
 
-// AddRuntime asks to use the interpreter at Path, an absolute path on the daemon's host.
+// AddRuntime asks to use the interpreter at Path, an absolute path on the daemon's host, or to install the pack of that name.
 type AddRuntime struct {
 	Path string `json:"path"`
 }

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"artesian/internal/compute/lang/pack"
+	"artesian/internal/compute/registry"
+	"artesian/internal/faas"
+)
+
+// settler remembers which functions may have something about them that is not settled.
+type settler struct {
+	mu    sync.Mutex
+	noted []faas.VersionID
+	wake  chan struct{}
+}
+
+// note takes in that a function is new or changed. It does not block.
+func (s *settler) note(v faas.VersionID) {
+	if v.Version != faas.Latest || v.Revision == "" {
+		return
+	}
+	s.mu.Lock()
+	s.noted = append(s.noted, v)
+	wake := s.wake
+	s.mu.Unlock()
+	select {
+	case wake <- struct{}{}:
+	default: // it is awake, or not running yet
+	}
+}
+
+func (s *settler) take() []faas.VersionID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	noted := s.noted
+	s.noted = nil
+	return noted
+}
+
+// settle has functions that are Pending wait for the pack that their runtime carries, those of before the start too. What
+// came out without its pack before is tried once more.
+func (a *App) settle() {
+	wake := make(chan struct{}, 1)
+	wake <- struct{}{}
+	a.settler.mu.Lock()
+	a.settler.wake = wake
+	a.settler.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for first := true; ; first = false {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+				return
+			}
+			for _, id := range a.settler.take() {
+				rec, err := a.functions.Get(id.FunctionID, "")
+				if err != nil || rec.Version.ID.Revision != id.Revision {
+					continue // gone, or noted again
+				}
+				v := &rec.Version
+				if v.State == faas.Pending || v.Update == faas.InProgress || first && strings.HasPrefix(v.StateReason, packMissing) {
+					work.Go(func() { a.settleOne(ctx, v.ID, v.Runtime) })
+				}
+			}
+		}
+	})
+	a.onStop(func(context.Context) error { cancel(); work.Wait(); return nil })
+}
+
+// packMissing begins the reason of a state that is what it is because a pack could not be installed.
+const packMissing = "Runtime pack not installed: "
+
+// settleOne installs what the runtime carries, and writes how that came out.
+func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) {
+	m, err := a.carries(runtime)
+	if err == nil && m != nil {
+		err = a.packs.Install(ctx, m)
+	}
+	if ctx.Err() != nil {
+		return // the next start goes on
+	}
+	s := registry.Standing{State: faas.Active, Update: faas.Successful}
+	switch {
+	case err == nil:
+	case m == nil: // the interpreter has vanished since
+		s.State, s.Reason, s.Code = faas.Failed, faas.Message(err), "InvalidRuntime"
+	case m.Needed:
+		s.State, s.Code = faas.Failed, "InvalidRuntime"
+		s.Reason = fmt.Sprintf("%s%s; no %s function runs without it. It is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err), m.Language)
+	default:
+		s.Reason = fmt.Sprintf("%s%s. The function runs without %s; it is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err), m.Title)
+	}
+	if s.State == faas.Failed {
+		s.Update, s.UpdateReason, s.UpdateCode = faas.Failed, s.Reason, s.Code
+	}
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		err := a.functions.Settle(ctx, id, s)
+		if kind := faas.KindOf(err); err == nil || kind == faas.Precondition || kind == faas.NotFound || errors.Is(err, context.Canceled) {
+			return // a newer update has a standing of its own
+		} else if kind != faas.Conflict {
+			a.cfg.Logger.Warn("settle function", "function", id.Name, "error", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// carries returns the pack that a runtime carries and that is not here, nil when there is nothing to install.
+func (a *App) carries(runtime string) (*pack.Manifest, error) {
+	language, number, err := a.runtimes.Carrier(runtime)
+	if err != nil || language == "" {
+		return nil, err
+	}
+	return a.packs.Missing(language, number), nil
+}
+
+// installs says what has to be installed before a runtime is ready.
+func (a *App) installs(runtime string) string {
+	m, err := a.carries(runtime)
+	if err != nil || m == nil {
+		return "" // what is wrong with a runtime is said elsewhere
+	}
+	return fmt.Sprintf("Runtime pack %s %s (%s, %.1f MB) is being installed.", m.Name, m.Version, m.Title, float64(m.Size())/1e6)
+}
