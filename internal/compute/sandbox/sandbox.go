@@ -34,6 +34,7 @@ type Spec struct {
 	Files    int      // most open files per process
 	Channel  bool     // give the main process one end of a stream socket as file descriptor 3
 	Listen   []string // host:port TCP sockets to open inside its network namespace, served from outside
+	Internet bool     // reach the internet, within the node's policy; a level without a network of its own reaches what the host does
 }
 
 // Mount shows a host file or directory inside, read-only.
@@ -55,6 +56,9 @@ type Maker interface {
 	// Close kills what still runs and releases all that the maker holds.
 	Close() error
 }
+
+// Internet names the guarantee that a sandbox reaches the internet if its Spec says so, and not otherwise.
+const Internet = "internet"
 
 // Guarantee is one property of isolation and how it is enforced here.
 type Guarantee struct {
@@ -97,6 +101,8 @@ type Usage struct {
 	CPU    time.Duration // user and system time of all its processes, ended ones too
 	Memory int64         // bytes now
 	Peak   int64         // bytes, high-water mark
+
+	Sent, Received int64 // bytes of IP packets to and from the internet
 }
 
 // Exit is how the main process ended.

@@ -12,6 +12,7 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/container/stage0"
+	"artesian/internal/compute/sandbox/netstack"
 )
 
 // await follows the reports until the main process is executed.
@@ -57,34 +58,23 @@ func (i *instance) spawned(pidfd int) error {
 	return nil
 }
 
-// socketCount is how many sockets a plan opens inside.
+// socketCount is how many sockets and devices a plan hands out.
 func socketCount(s sandbox.Spec) int {
-	if len(s.Listen) == 0 {
-		return 0
+	n := len(s.Listen)
+	if named(s) {
+		n += 2
 	}
-	return len(s.Listen) + 1 // and the name server's
+	if s.Internet {
+		n++
+	}
+	return n
 }
 
 func (i *instance) running(m stage0.Message, fds []int) error {
 	last := len(fds) - 1
 	i.main = fds[last]
-	var errs []error
-	for n, fd := range fds[:last] {
-		f := os.NewFile(uintptr(fd), "sandbox socket")
-		if n < len(i.spec.Listen) {
-			l, err := net.FileListener(f)
-			if err == nil {
-				i.listeners = append(i.listeners, l)
-			}
-			errs = append(errs, err, f.Close())
-			continue
-		}
-		c, err := net.FilePacketConn(f)
-		if err == nil {
-			i.names = c
-			go serveNames(c)
-		}
-		errs = append(errs, err, f.Close())
+	if err := i.takeSockets(fds[:last]); err != nil {
+		return err
 	}
 	var began unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &began); err != nil {
@@ -92,5 +82,49 @@ func (i *instance) running(m stage0.Message, fds []int) error {
 	}
 	start := began.Nano() - time.Since(i.began).Nanoseconds()
 	i.phases = sandbox.Phases{Sandbox: time.Duration(m.Forked - start), Exec: time.Duration(m.Now - m.Forked)}
+	return nil
+}
+
+// takeSockets takes over what the plan opened inside: listeners, the name server's sockets, the uplink.
+func (i *instance) takeSockets(fds []int) error {
+	var errs []error
+	for n := range i.spec.Listen {
+		l, err := listenerOf(fds[n])
+		if err == nil {
+			i.listeners = append(i.listeners, l)
+		}
+		errs = append(errs, err)
+	}
+	rest := fds[len(i.spec.Listen):]
+	if named(i.spec) {
+		errs = append(errs, i.serveNames(rest[0], rest[1]))
+		rest = rest[2:]
+	}
+	if i.spec.Internet {
+		link, err := netstack.NewTUN(rest[0])
+		if err == nil {
+			i.uplink = i.maker.net.Attach(link)
+		}
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
+}
+
+// listenerOf takes over the descriptor of a listening socket.
+func listenerOf(fd int) (net.Listener, error) {
+	f := os.NewFile(uintptr(fd), "sandbox socket")
+	l, err := net.FileListener(f)
+	return l, errors.Join(err, f.Close())
+}
+
+// serveNames answers questions for names on two sockets inside.
+func (i *instance) serveNames(datagrams, streams int) error {
+	f := os.NewFile(uintptr(datagrams), "sandbox socket")
+	c, err := net.FilePacketConn(f)
+	l, e := listenerOf(streams)
+	if err = errors.Join(err, f.Close(), e); err != nil {
+		return err
+	}
+	i.names = i.maker.net.ServeNames(c, l, i.spec.Internet)
+	return nil
 }

@@ -169,6 +169,9 @@ func (i *instance) release() error {
 	if i.names != nil {
 		errs = append(errs, i.names.Close())
 	}
+	if i.uplink != nil {
+		errs = append(errs, i.uplink.Close())
+	}
 	for _, f := range []*os.File{i.output, i.first, i.oom} {
 		if f != nil {
 			errs = append(errs, f.Close())

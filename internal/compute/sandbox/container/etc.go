@@ -15,7 +15,7 @@ var etcFiles = [...]struct{ path, text string }{
 	{"/etc/hosts", "127.0.0.1 localhost localhost.localdomain " + hostName + "\n::1 localhost ip6-localhost\n"},
 	{"/etc/hostname", hostName + "\n"},
 	{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
-	{"/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"},
+	{"/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"},
 }
 
 // limit is one resource limit of the main process, soft and hard alike.

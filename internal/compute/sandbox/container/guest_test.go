@@ -25,7 +25,7 @@ const (
 )
 
 // guestModules are loaded by the guest, in order, as far as the kernel has them as modules.
-var guestModules = []string{"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "loop"}
+var guestModules = []string{"tun", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "loop"}
 
 // guestHierarchies are the control group set-ups that the guest is booted with.
 var guestHierarchies = []string{"v2", "delegated", "v1"}

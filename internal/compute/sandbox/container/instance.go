@@ -12,6 +12,7 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/cgroup"
+	"artesian/internal/compute/sandbox/netstack"
 )
 
 // instance is one running container. It implements sandbox.Sandbox.
@@ -29,7 +30,8 @@ type instance struct {
 	output    *os.File
 	channel   *net.UnixConn
 	listeners []net.Listener
-	names     net.PacketConn
+	names     *netstack.Names
+	uplink    *netstack.Uplink
 	main      int // pidfd
 	phases    sandbox.Phases
 	watched   bool
@@ -116,5 +118,8 @@ func (i *instance) readUsage() (sandbox.Usage, error) {
 		return i.usage, err
 	}
 	i.usage = sandbox.Usage{CPU: c.CPU, Memory: c.Memory, Peak: max(c.Peak, c.Memory, i.usage.Peak)}
+	if i.uplink != nil {
+		i.usage.Sent, i.usage.Received = i.uplink.Counters()
+	}
 	return i.usage, nil
 }

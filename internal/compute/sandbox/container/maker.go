@@ -21,12 +21,14 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/cgroup"
+	"artesian/internal/compute/sandbox/netstack"
 )
 
 // Config of a Maker.
 type Config struct {
-	Dir        string // for images of /tmp; a start is refused when its disk has no room for another
-	NodeMemory int64  // bytes that all sandboxes together may use; 0: no limit
+	Dir        string            // for images of /tmp; a start is refused when its disk has no room for another
+	NodeMemory int64             // bytes that all sandboxes together may use; 0: no limit
+	Net        *netstack.Network // how sandboxes reach the internet; nil: with the default policy
 	Logger     *slog.Logger
 }
 
@@ -38,6 +40,9 @@ type Maker struct {
 	uids    *uids
 	disks   *disks
 	noDisks error // why /tmp is a plain directory
+	net     *netstack.Network
+	noTUN   error // why no sandbox can have the internet
+	ipv6    bool
 	lastCap int
 	filter  filter
 	guard   filter
@@ -60,7 +65,12 @@ func New(c Config) (*Maker, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Maker{dir: dir, log: c.Logger, live: map[string]*instance{}}
+	if c.Net == nil {
+		if c.Net, err = netstack.New(netstack.Config{Logger: c.Logger}); err != nil {
+			return nil, err
+		}
+	}
+	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}}
 	if err := m.open(c.NodeMemory); err != nil {
 		if m.tree != nil {
 			_ = m.tree.Close() // what an earlier daemon left in it stays for its Sweep
@@ -76,6 +86,7 @@ func (m *Maker) open(nodeMemory int64) error {
 	}
 	m.disks = &disks{dir: m.dir, templates: map[int]*template{}}
 	m.noDisks = m.disks.available()
+	m.noTUN, m.ipv6 = networkOffered()
 	var err error
 	if m.uids, err = newUIDs(m.dir); err != nil {
 		return err

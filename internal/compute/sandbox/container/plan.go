@@ -34,6 +34,7 @@ type layout struct {
 	joins   int    // files of v1 cgroups to write to
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
 	lastCap int    // the kernel's highest capability
+	ipv6    bool   // the kernel has it
 	filter  filter // for the function; empty: none
 	guard   filter // for the first process
 }
@@ -47,11 +48,15 @@ func plan(s sandbox.Spec, l layout) *program {
 	fds := assign(s, l)
 	p.group, p.next = fds.group, fds.end
 	planIdentity(p, fds)
+	uplink := none
+	if s.Internet {
+		uplink = planUplink(p, l)
+	}
 	planRoot(p)
 	planFiles(p, s)
 	planMounts(p, s, l, fds)
 	planProc(p)
-	sockets := planNetwork(p, s)
+	sockets := planNetwork(p, s, uplink)
 	planMain(p, s, l, fds, sockets)
 	return p
 }

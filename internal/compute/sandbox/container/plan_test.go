@@ -28,13 +28,14 @@ func TestPlan(t *testing.T) {
 			{Source: "/usr/lib", Target: "/usr/lib"}, {Source: "/data/code", Target: "/var/task"},
 			{Source: "/etc/ssl/certs", Target: "/etc/ssl/certs"}, {Source: "/data/hosts", Target: "/etc/hosts"}},
 		MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100, Channel: true, Listen: []string{"127.0.0.1:4566", "[::1]:80"},
+		Internet: true,
 	}
 	bare := sandbox.Spec{ID: "b", Owner: "o", Argv: []string{"/bin/true"}, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100}
 	for _, c := range []struct {
 		name string
 		p    *program
 	}{
-		{"full", plan(full, layout{hostUID: 5000, group: true, joins: 2, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
+		{"full", plan(full, layout{hostUID: 5000, group: true, joins: 2, ipv6: true, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
 		{"bare", plan(bare, layout{hostUID: 5000, lastCap: 40})},
 		{"spawner", planSpawner("/data")},
 	} {

@@ -11,8 +11,8 @@ import (
 )
 
 // planNetwork brings the loopback device up and opens the Spec's sockets; the first of their registers comes back. After
-// them comes the name server's, if there is anything to reach.
-func planNetwork(p *program, s sandbox.Spec) reg {
+// them come the name server's two, if there is anything to reach, and the uplink, if there is one.
+func planNetwork(p *program, s sandbox.Spec, uplink reg) reg {
 	fd := p.open("open socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	p.call("bring lo up", unix.SYS_IOCTL, fd, unix.SIOCSIFFLAGS, loUp())
 	p.call("close socket", unix.SYS_CLOSE, fd)
@@ -21,8 +21,13 @@ func planNetwork(p *program, s sandbox.Spec) reg {
 		fd := planSocket(p, "listen on "+l, l, unix.SOCK_STREAM)
 		p.call("listen on "+l, unix.SYS_LISTEN, fd, unix.SOMAXCONN)
 	}
-	if len(s.Listen) > 0 {
+	if named(s) {
 		planSocket(p, "serve names", nameServer, unix.SOCK_DGRAM)
+		fd := planSocket(p, "serve names", nameServer, unix.SOCK_STREAM)
+		p.call("serve names", unix.SYS_LISTEN, fd, nameBacklog)
+	}
+	if s.Internet {
+		p.open("hand the uplink out", unix.SYS_FCNTL, uplink, unix.F_DUPFD_CLOEXEC, 0) // what is reported lies side by side
 	}
 	return first
 }

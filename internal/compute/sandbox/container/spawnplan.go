@@ -38,6 +38,7 @@ func planSpawner(base string) *program {
 	for _, d := range devices {
 		p.call("create /dev/"+d.name, unix.SYS_MKNODAT, 0, base+"/dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(1, d.minor)))
 	}
+	p.call("create "+tunNode, unix.SYS_MKNODAT, 0, base+tunNode, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200)))
 	for _, l := range [][2]string{{"fd", "/proc/self/fd"}, {"stdin", "fd/0"}, {"stdout", "fd/1"}, {"stderr", "fd/2"}} {
 		p.call("link /dev/"+l[0], unix.SYS_SYMLINKAT, l[1], 0, base+"/dev/"+l[0])
 	}

@@ -24,6 +24,9 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.Internet && m.noTUN != nil {
+		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.noTUN)
+	}
 	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), began: time.Now()}
 	if err := i.register(); err != nil {
 		return nil, err
@@ -122,7 +125,7 @@ func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (e
 	if i.uid, err = m.uids.take(s.Owner); err != nil {
 		return err
 	}
-	b.layout = layout{hostUID: i.uid, lastCap: m.lastCap, filter: m.filter, guard: m.guard}
+	b.layout = layout{hostUID: i.uid, lastCap: m.lastCap, ipv6: m.ipv6, filter: m.filter, guard: m.guard}
 	if i.group, err = m.tree.New(s.ID, cgroup.Limits{Memory: int64(s.MemoryMB) << 20, Pids: s.Pids + 1}); err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func (s *suite) run(t *testing.T, spec sandbox.Spec) (string, sandbox.Exit) {
 }
 
 // ReadAll returns all output, which ends with the last process.
-func ReadAll(t *testing.T, b sandbox.Sandbox) string {
+func ReadAll(t testing.TB, b sandbox.Sandbox) string {
 	t.Helper()
 	if err := b.Output().SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
@@ -173,7 +173,7 @@ func ReadAll(t *testing.T, b sandbox.Sandbox) string {
 }
 
 // Await waits for the end of a sandbox.
-func Await(t *testing.T, b sandbox.Sandbox) {
+func Await(t testing.TB, b sandbox.Sandbox) {
 	t.Helper()
 	select {
 	case <-b.Done():

@@ -169,7 +169,7 @@ func interfaceDown(target) string {
 	if err != nil {
 		return outcome(err)
 	}
-	ifreq, err := unix.NewIfreq("lo")
+	ifreq, err := unix.NewIfreq("eth0")
 	if err != nil {
 		return outcome(err)
 	}

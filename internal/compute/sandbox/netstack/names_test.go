@@ -1,4 +1,4 @@
-package container
+package netstack
 
 import (
 	"testing"
@@ -19,7 +19,26 @@ func ask(t testing.TB, name string, kind dnsmessage.Type) []byte {
 	return b
 }
 
+// answer is what a question gets at once.
+func (s *Names) answer(raw []byte) ([]byte, bool) {
+	q, ok := parse(raw)
+	if !ok {
+		return nil, false
+	}
+	return s.own(q)
+}
+
+func offline(t testing.TB) *Names {
+	t.Helper()
+	n, err := New(Config{Hosts: []string{"platform.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Names{net: n}
+}
+
 func TestAnswer(t *testing.T) {
+	off := offline(t)
 	for _, c := range []struct {
 		name    string
 		kind    dnsmessage.Type
@@ -31,9 +50,12 @@ func TestAnswer(t *testing.T) {
 		{"abc.localhost.", dnsmessage.TypeAAAA, dnsmessage.RCodeSuccess, 0},
 		{"example.com.", dnsmessage.TypeA, dnsmessage.RCodeNameError, 0},
 		{"notlocalhost.", dnsmessage.TypeA, dnsmessage.RCodeNameError, 0},
+		{"Platform.Example.", dnsmessage.TypeA, dnsmessage.RCodeSuccess, 1},
+		{"below.platform.example.", dnsmessage.TypeA, dnsmessage.RCodeNameError, 0},
 	} {
 		var m dnsmessage.Message
-		if err := m.Unpack(answer(ask(t, c.name, c.kind))); err != nil {
+		reply, _ := off.answer(ask(t, c.name, c.kind))
+		if err := m.Unpack(reply); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		if m.ID != 7 || !m.Response || m.RCode != c.code || len(m.Answers) != c.answers {
@@ -51,8 +73,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(ask(f, "a.localhost.", dnsmessage.TypeA))
 	f.Add(ask(f, "example.com.", dnsmessage.TypeAAAA))
 	f.Add([]byte{0, 7, 0x81, 0, 0, 1})
+	off := offline(f)
 	f.Fuzz(func(t *testing.T, question []byte) {
-		reply := answer(question)
+		reply, _ := off.answer(question)
 		if reply == nil {
 			return
 		}
