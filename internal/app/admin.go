@@ -44,8 +44,12 @@ func (a *App) authorizeAdmin(ctx context.Context, op gateway.Operation) error {
 }
 
 // ownerOnly refuses what changes the node itself to everybody but its owner: the administrator of the account that the
-// daemon was started with, whose key is in the data directory.
+// daemon was started with, whose key is in the data directory. Whoever acts as a role, and so every function, is told
+// nothing about the node either.
 func ownerOnly(op gateway.Operation, p identity.Principal, owner string) error {
+	if p.Role != "" && op.Resource == "*" {
+		return faas.Errorf(faas.Denied, "User: %s is not authorized to perform: %s because it is about the node, not about an account", p.ARN, op.Action)
+	}
 	if op.Owner && p.ARN != owner {
 		return faas.Errorf(faas.Denied, "User: %s is not authorized to perform: %s because it changes what this node runs, "+
 			"which only its owner, %s, may", p.ARN, op.Action, owner)

@@ -35,6 +35,9 @@ import (
 	"artesian/internal/observe/logs"
 )
 
+// sessionKey names the key under which temporary credentials are issued.
+const sessionKey = "session"
+
 // bookFile is the price book, for its owner to edit.
 const bookFile = "prices.json"
 
@@ -54,6 +57,7 @@ type App struct {
 	engine    *engine.Engine
 	store     *kv.Store
 	identity  *identity.Directory
+	sessions  *identity.Sessions
 	blobs     *blob.Store
 	packages  *artifact.Store
 	ledger    *meter.Ledger
@@ -189,6 +193,13 @@ func (a *App) openAccount(ctx context.Context) (err error) {
 	a.identity = identity.Open(a.store, time.Now, a.cfg.Logger)
 	a.onStop(func(context.Context) error { a.identity.Close(); return nil })
 	if _, err = a.identity.Bootstrap(ctx, a.cfg.Account, filepath.Join(a.engine.Dir(), admin.CredentialsFile)); err != nil {
+		return err
+	}
+	key, err := a.engine.Secret(sessionKey)
+	if err != nil {
+		return err
+	}
+	if a.sessions, err = identity.NewSessions(a.identity, key); err != nil {
 		return err
 	}
 	if a.ledger, err = meter.Open(ctx, a.engine, meter.Config{Logger: a.cfg.Logger}); err != nil {

@@ -46,7 +46,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		Maker: a.maker, Code: a.packages, Runtimes: a.runtimes, OpenLog: a.openLog, Env: a.functionEnv,
 		Listen: a.insideAddress(), Serve: a.serveInside, Now: time.Now,
 	}
-	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
+	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
 	a.onStop(func(ctx context.Context) error {
 		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
@@ -118,12 +118,13 @@ func (a *App) openLog(v *faas.Version, stream string) (node.Log, error) {
 	return a.logs.Writer(logs.GroupID{Scope: v.ID.Scope, Name: v.Logging.Group}, stream)
 }
 
-// functionEnv is what the platform adds to every function's environment: where it is.
-func (a *App) functionEnv(*faas.Version) []string {
+// functionEnv is what the platform adds to every function's environment: where it is, and how to sign.
+func (a *App) functionEnv(v *faas.Version) []string {
+	endpoint := a.endpoint
 	if inside := a.insideAddress(); len(inside) > 0 {
-		return []string{"AWS_ENDPOINT_URL=http://" + inside[0]}
+		endpoint = "http://" + inside[0]
 	}
-	return []string{"AWS_ENDPOINT_URL=" + a.endpoint}
+	return append(a.functionSession(v), "AWS_ENDPOINT_URL="+endpoint)
 }
 
 // insideAddress is where functions reach the platform inside: on loopback, at the same port as outside.

@@ -49,16 +49,17 @@ func (a *App) openDoors(context.Context) error {
 	a.download = newDownloads(a.blobs, time.Now)
 	roles := iam.New(a.identity)
 	output := logsdoor.New(a.logs, func(ctx context.Context) faas.Scope { _, scope := caller(ctx); return scope }, time.Now)
-	verifier := sigv4.New(a.identity.Secret)
+	verifier := sigv4.New(a.identity.Secret).WithSessions(a.sessions.Open)
+	tokens := sts.New(a.identity, a.sessions, func(ctx context.Context) string { _, scope := caller(ctx); return scope.Region })
 	a.gateway = gateway.New(gateway.Config{
 		Services: map[string]gateway.Service{
 			"lambda":      lambdaapi.New(functions, options(functions.Resource)),
 			"iam":         iamapi.New(roles, options(roles.Resource)),
 			"logs":        logsapi.New(output, options(output.Resource)),
-			"sts":         stsapi.New(sts.New(), options(nil)),
+			"sts":         stsapi.New(tokens, options(nil)),
 			admin.Service: a.adminAPI(),
 		},
-		Known: func(id string) bool { _, _, ok := a.identity.Secret(id); return ok },
+		Known: a.knownKey,
 		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
 			return authenticate(verifier, r, body, service)
 		},
@@ -70,6 +71,16 @@ func (a *App) openDoors(context.Context) error {
 		Logger: a.cfg.Logger,
 	})
 	return nil
+}
+
+// knownKey reports whether a key that exists is named, with its session token where it is temporary.
+func (a *App) knownKey(id, token string) (ok bool) {
+	if token == "" {
+		_, _, ok = a.identity.Secret(id)
+	} else {
+		_, ok = a.sessions.Open(id, token)
+	}
+	return ok
 }
 
 // authenticate finds out who signed a request. The service, if there is one, is whose errors the client understands.

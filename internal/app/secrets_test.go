@@ -3,6 +3,7 @@ package app_test
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,12 +26,17 @@ func TestSecretsStayHome(t *testing.T) {
 	c.role()
 	c.create("f", map[string]string{"app.py": "import os\ndef handler(e, c):\n  return dict(os.environ)\n"}, spec{"Environment": spec{"Variables": spec{"OWN": "value"}}})
 	seen := c.invoke("f", `{}`)
+	c.create("g", map[string]string{"app.py": others}, nil)
 	if jsonField(t, seen.body, "OWN") != "value" {
 		t.Fatalf("%+v", seen)
 	}
 	c.tryCreate("broken", []byte("no zip"), nil)
 
 	secrets := map[string]string{"secret access key": c.creds.SecretAccessKey}
+	session := map[string]string{}
+	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} {
+		session["function's "+name], _ = jsonField(t, seen.body, name).(string)
+	}
 	keys, err := filepath.Glob(filepath.Join(c.data, "keys", "*"))
 	if err != nil || len(keys) == 0 {
 		t.Fatalf("no keys: %v", err)
@@ -38,7 +44,7 @@ func TestSecretsStayHome(t *testing.T) {
 	for _, k := range keys {
 		secrets[filepath.Base(k)] = strings.TrimSpace(string(must(os.ReadFile(k))(t)))
 	}
-	places := map[string]string{"the function's environment": seen.body, "the daemon's log": c.said(t)}
+	places := map[string]string{"the function's environment": seen.body, "the daemon's log": c.said(t), "another function's view": c.invoke("g", `{}`).body}
 	for _, p := range append(below(c.pid()), process{pid: c.pid()}) {
 		for _, f := range []string{"cmdline", "environ"} {
 			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.pid, f)) // it may have ended
@@ -48,7 +54,19 @@ func TestSecretsStayHome(t *testing.T) {
 	if len(places) < 8 || places["the daemon's log"] == "" {
 		t.Fatalf("too few places were found: %d", len(places))
 	}
+	for _, path := range []string{functionsPath, functionsPath + "/f", functionsPath + "/f/configuration", functionsPath + "/f/versions"} {
+		_, places["the answer of "+path] = c.read(c.send("GET", "lambda", path, "", nil))
+	}
+	_, places["the instances"] = c.read(c.send("GET", admin.Service, admin.PSPath, "", nil))
+	_, places["the function's log"] = c.read(c.send("POST", "logs", "/", "application/x-amz-json-1.1", []byte(`{"logGroupName":"/aws/lambda/f"}`), "X-Amz-Target", "Logs_20140328.FilterLogEvents"))
+	mustContain(t, "the function's log", places["the function's log"], "START RequestId")
+	mustContain(t, "another function's view", places["another function's view"], "AWS_LAMBDA_FUNCTION_NAME=g")
 	for where, text := range places {
+		if own := where == "the function's environment" || strings.Contains(text, "AWS_LAMBDA_FUNCTION_NAME=f\x00"); !own {
+			maps.Copy(secrets, session)
+		} else {
+			maps.DeleteFunc(secrets, func(what, _ string) bool { return session[what] != "" })
+		}
 		for what, secret := range secrets {
 			if len(secret) < 20 || strings.Contains(text, secret) {
 				t.Errorf("the %s is in %s", what, where)
@@ -58,6 +76,19 @@ func TestSecretsStayHome(t *testing.T) {
 	t.Run("files", func(t *testing.T) { private(t, c.data) })
 	t.Run("sockets", func(t *testing.T) { loopbackOnly(t, c) })
 }
+
+// others is a function that shows the environment of every process that it can read.
+const others = `
+import glob
+def handler(e, c):
+    seen = []
+    for path in glob.glob('/proc/[0-9]*/environ'):
+        try:
+            seen.append(open(path).read().replace('\0', '\n'))
+        except OSError:
+            pass
+    return seen
+`
 
 // private expects that nobody but the owner gets into the data directory, and that what is secret in it is closed by itself.
 func private(t *testing.T, data string) {

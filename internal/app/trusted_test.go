@@ -101,19 +101,23 @@ func TestGone(t *testing.T) {
 }
 
 func TestOwnerOnly(t *testing.T) {
-	const owner = "arn:aws:iam::000000000000:user/admin"
+	const owner, role, session = "arn:aws:iam::000000000000:user/admin", "arn:aws:iam::000000000000:role/f", "arn:aws:sts::000000000000:assumed-role/f/f"
 	for name, c := range map[string]struct {
 		arn     string
 		op      gateway.Operation
+		role    string
 		allowed bool
 	}{
-		"owner":                   {owner, gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, true},
-		"another account":         {"arn:aws:iam::111122223333:user/admin", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, false},
-		"another user":            {"arn:aws:iam::000000000000:user/eve", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, false},
-		"nobody":                  {"", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, false},
-		"another account's usage": {"arn:aws:iam::111122223333:user/admin", gateway.Operation{Action: "artesian:GetCost"}, true},
+		"owner":                   {owner, gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, "", true},
+		"another account":         {"arn:aws:iam::111122223333:user/admin", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, "", false},
+		"another user":            {"arn:aws:iam::000000000000:user/eve", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, "", false},
+		"nobody":                  {"", gateway.Operation{Action: "artesian:AddRuntime", Owner: true}, "", false},
+		"another account's usage": {"arn:aws:iam::111122223333:user/admin", gateway.Operation{Action: "artesian:GetCost"}, "", true},
+		"a function changes it":   {session, gateway.Operation{Action: "artesian:AddRuntime", Resource: "*", Owner: true}, role, false},
+		"a function looks at it":  {session, gateway.Operation{Action: "artesian:GetDoctor", Resource: "*"}, role, false},
+		"a function's account":    {session, gateway.Operation{Action: "artesian:GetCost", Resource: "arn:artesian:node:us-east-1:000000000000:cost"}, role, true},
 	} {
-		err := ownerOnly(c.op, identity.Principal{ARN: c.arn}, owner)
+		err := ownerOnly(c.op, identity.Principal{ARN: c.arn, Role: c.role}, owner)
 		if (err == nil) != c.allowed || err != nil && faas.KindOf(err) != faas.Denied {
 			t.Errorf("%s: %v", name, err)
 		}

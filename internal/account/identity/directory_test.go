@@ -102,7 +102,7 @@ func TestBootstrap(t *testing.T) {
 		t.Helper()
 		secret, p, ok := d.Secret(c.AccessKeyID)
 		u := must[*User](t)(d.User(acct, Admin))
-		if !ok || secret != c.SecretAccessKey || p != (Principal{acct, "arn:aws:iam::000000000000:user/admin", u.ID, c.AccessKeyID}) {
+		if !ok || secret != c.SecretAccessKey || p != (Principal{Account: acct, ARN: "arn:aws:iam::000000000000:user/admin", UserID: u.ID, AccessKeyID: c.AccessKeyID}) {
 			t.Errorf("%q %+v %v", secret, p, ok)
 		}
 		if !regexp.MustCompile(`^AIDA[A-Z2-7]{17}$`).MatchString(u.ID) || !u.Created.Equal(testTime.Truncate(time.Second)) {

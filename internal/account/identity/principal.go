@@ -1,5 +1,5 @@
-// Package identity knows who calls: the access keys of an account's users, the roles and policies of IAM, and the one
-// place where a call is allowed or denied.
+// Package identity knows who calls: the access keys of an account's users, the temporary ones of its roles, the roles and
+// policies of IAM, and the one place where a call is allowed or denied.
 package identity
 
 import (
@@ -15,7 +15,11 @@ type Principal struct {
 	ARN         string // for example arn:aws:iam::000000000000:user/admin
 	UserID      string // unique id, for example AIDA…
 	AccessKeyID string // the key that signed
+	Role        string `json:",omitempty"` // ARN of the role that was taken on; empty for a user
 }
+
+// Temporary reports whether the caller signed with temporary credentials.
+func (p Principal) Temporary() bool { return strings.HasPrefix(p.AccessKeyID, prefixSession) }
 
 type contextKey struct{}
 

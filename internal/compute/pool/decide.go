@@ -7,20 +7,24 @@ type State struct {
 	Waiting   int         // callers without an instance
 	Starting  int         // instances on their way
 	IdleSince []time.Time // when each idle instance was last used, oldest first
-	Draining  bool        // replaced by a newer revision, or the pool is closing
-	NotBefore time.Time   // after a start that went wrong: no new one before this
+	Started   []time.Time // when each of them was started, in the same order
+	MaxAge    time.Duration
+	Draining  bool      // replaced by a newer revision, or the pool is closing
+	NotBefore time.Time // after a start that went wrong: no new one before this
 	KeepAlive time.Duration
 }
 
-// Action is one thing to do for a version: start instances, or stop the oldest idle ones.
+// Action is what to do for a version: start instances, and stop idle ones.
 type Action struct {
 	Start int
-	Reap  int
+	Reap  int   // so many from the longest idle on
+	Old   []int // these too, by their place among the idle, because they are too old
 	// Again is when the same state would lead to another decision; zero is never.
 	Again time.Time
 }
 
-// Decide is the whole scaling policy: one instance on its way for every caller that waits, idle ones gone after KeepAlive.
+// Decide is the whole scaling policy: one instance on its way for every caller that waits, idle ones gone after KeepAlive
+// and at MaxAge.
 // It is pure: the same state and time give the same action.
 func Decide(s State, now time.Time) Action {
 	var a Action
@@ -34,14 +38,31 @@ func Decide(s State, now time.Time) Action {
 	for _, since := range s.IdleSince {
 		end := since.Add(s.KeepAlive)
 		if !s.Draining && now.Before(end) {
-			if a.Again.IsZero() || end.Before(a.Again) {
-				a.Again = end
-			}
+			a.again(end)
 			break
 		}
 		a.Reap++
 	}
+	for i := a.Reap; i < len(s.Started); i++ {
+		if aged(s.Started[i], now, s.MaxAge) {
+			a.Old = append(a.Old, i)
+		} else if s.MaxAge > 0 {
+			a.again(s.Started[i].Add(s.MaxAge))
+		}
+	}
 	return a
+}
+
+// again notes a time at which to decide anew, unless an earlier one is noted.
+func (a *Action) again(at time.Time) {
+	if a.Again.IsZero() || at.Before(a.Again) {
+		a.Again = at
+	}
+}
+
+// aged reports whether an instance has reached most, if there is such a limit.
+func aged(started, now time.Time, most time.Duration) bool {
+	return most > 0 && !now.Before(started.Add(most))
 }
 
 // backoff is how long after the n-th failed start in a row the next may be tried.

@@ -107,15 +107,20 @@ func (w *waiter) wait(ctx context.Context) (*Instance, error) {
 
 // decide applies the policy. The caller holds the lock.
 func (g *group) decide(now time.Time) {
-	s := State{Waiting: len(g.waiters), Starting: g.starting, Draining: g.draining, NotBefore: g.before, KeepAlive: g.pool.cfg.KeepAlive}
+	s := State{Waiting: len(g.waiters), Starting: g.starting, Draining: g.draining, NotBefore: g.before, KeepAlive: g.pool.cfg.KeepAlive, MaxAge: g.pool.cfg.MaxAge}
 	for _, in := range g.idle {
 		s.IdleSince = append(s.IdleSince, in.idleSince())
+		s.Started = append(s.Started, in.started)
 	}
 	a := Decide(s, now)
 	for range a.Start {
 		g.starting++
 		g.pool.work.Add(1)
 		go g.start()
+	}
+	for _, i := range slices.Backward(a.Old) {
+		g.end(g.idle[i])
+		g.idle = slices.Delete(g.idle, i, i+1)
 	}
 	for _, in := range g.idle[:a.Reap] {
 		g.end(in)
@@ -276,8 +281,8 @@ func (g *group) deliver(r result) bool {
 func (g *group) release(in *Instance) {
 	defer g.pool.work.Done()
 	in.Cold = nil
-	dead := in.broken || in.InitErr != nil || ended(in)
 	now := time.Now()
+	dead := in.broken || in.InitErr != nil || ended(in) || aged(in.started, now, g.pool.cfg.MaxAge)
 
 	g.mu.Lock()
 	delete(g.busy, in)
@@ -291,6 +296,9 @@ func (g *group) release(in *Instance) {
 		in.rest(now, g.pool.cfg.Grace)
 		g.idle = append(g.idle, in)
 		g.arm(now.Add(g.pool.cfg.KeepAlive), now)
+		if most := g.pool.cfg.MaxAge; most > 0 {
+			g.arm(in.started.Add(most), now)
+		}
 	default:
 		g.end(in)
 		g.decide(now)

@@ -19,6 +19,7 @@ import (
 // Config bounds a pool. The zero value of a field is its documented default.
 type Config struct {
 	KeepAlive  time.Duration // an idle instance lives this long; default 10 minutes
+	MaxAge     time.Duration // an instance is not lent again once it is older; 0 is unlimited
 	Grace      time.Duration // an idle instance runs on this long before it is frozen; default 10 ms
 	MemoryMB   int           // of all instances together, by configured size; 0 is unlimited
 	MaxWaiting int           // callers without an instance, per version; default 1,000

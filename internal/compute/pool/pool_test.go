@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -470,6 +471,40 @@ func TestRelaunchAfterBadInit(t *testing.T) {
 	})
 }
 
+// TestOldInstancesGo lends an instance, again and again, until it is too old: busy or idle, it goes at its age.
+func TestOldInstancesGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &fakeNode{}
+		p := New(n, Config{KeepAlive: 24 * time.Hour, MaxAge: time.Hour})
+		v := version("f", 128)
+		call := func(d time.Duration) {
+			if err := p.With(t.Context(), v, hold(d)); err != nil {
+				t.Error(err)
+			}
+		}
+		expect := func(all, alive int) {
+			t.Helper()
+			synctest.Wait()
+			if a, l := n.count(); a != all || l != alive {
+				t.Errorf("%d started, %d live; want %d and %d", a, l, all, alive)
+			}
+		}
+		for range 59 {
+			call(time.Minute)
+		}
+		expect(1, 1)
+		call(2 * time.Minute) // it is lent at 59 minutes and comes back at 61
+		expect(1, 0)
+		call(time.Minute)
+		expect(2, 1)
+		time.Sleep(58 * time.Minute)
+		expect(2, 1)
+		time.Sleep(time.Minute + time.Millisecond) // an idle one does not wait for its keep-alive
+		expect(2, 0)
+		closeAll(t, p)
+	})
+}
+
 func TestDecide(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -486,8 +521,13 @@ func TestDecide(t *testing.T) {
 		"draining still serves":  {State{Waiting: 1, Draining: true}, Action{Start: 1}},
 		"exactly at the end":     {State{IdleSince: []time.Time{ago(time.Minute)}, KeepAlive: time.Minute}, Action{Reap: 1}},
 		"the earlier comes next": {State{Waiting: 1, NotBefore: now.Add(time.Hour), IdleSince: []time.Time{now}, KeepAlive: time.Minute}, Action{Again: now.Add(time.Minute)}},
+		"old ones go": {State{IdleSince: []time.Time{ago(3), ago(2), ago(1)}, Started: []time.Time{ago(time.Hour), ago(59 * time.Minute), ago(time.Hour)},
+			KeepAlive: time.Minute * 2, MaxAge: time.Hour}, Action{Old: []int{0, 2}, Again: now.Add(time.Minute)}},
+		"old and long idle": {State{IdleSince: []time.Time{ago(2 * time.Minute), ago(0)}, Started: []time.Time{ago(time.Hour), ago(2 * time.Hour)},
+			KeepAlive: time.Minute, MaxAge: time.Hour}, Action{Reap: 1, Old: []int{1}, Again: now.Add(time.Minute)}},
+		"no age is too old": {State{IdleSince: []time.Time{now}, Started: []time.Time{ago(1e6 * time.Hour)}, KeepAlive: time.Minute}, Action{Again: now.Add(time.Minute)}},
 	} {
-		if got := Decide(c.s, now); got != c.want {
+		if got := Decide(c.s, now); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

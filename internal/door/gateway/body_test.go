@@ -150,7 +150,7 @@ func TestLetGo(t *testing.T) {
 	for name, fails := range map[string]error{"refused": faas.Errorf(faas.Denied, "no"), "panicked": nil} {
 		g := New(Config{
 			Services: map[string]Service{"artesian": &API{Logger: slog.New(slog.DiscardHandler)}},
-			Known:    func(string) bool { return true },
+			Known:    func(string, string) bool { return true },
 			Logger:   slog.New(slog.DiscardHandler),
 		})
 		held := int64(0)

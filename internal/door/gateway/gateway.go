@@ -56,10 +56,10 @@ type Config struct {
 	// Authenticate returns a context with the Caller. service is the signing name that the request was told apart by; it is
 	// empty where the signature is too broken to name one, and the request is refused anyway.
 	Authenticate func(r *http.Request, body []byte, service string) (context.Context, error)
-	Known        func(keyID string) bool // a body is read only for a key that exists; Authenticate refuses the rest
-	Open         map[string]http.Handler // unsigned, by path; one that ends in a slash stands for all below it
-	BodyTime     time.Duration           // within which a request's body must have come, and a second more per 128 KiB; default 1 minute
-	Hosts        []string                // names under which the platform is reached, beside localhost and loopback addresses
+	Known        func(keyID, token string) bool // a body is read only for a key that exists; Authenticate refuses the rest
+	Open         map[string]http.Handler        // unsigned, by path; one that ends in a slash stands for all below it
+	BodyTime     time.Duration                  // within which a request's body must have come, and a second more per 128 KiB; default 1 minute
+	Hosts        []string                       // names under which the platform is reached, beside localhost and loopback addresses
 	Logger       *slog.Logger
 }
 
@@ -135,7 +135,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var body []byte
-	if g.cfg.Known(scope.KeyID) {
+	if g.cfg.Known(scope.KeyID, scope.Token) {
 		in := arrival{budget: &g.bodies, conn: http.NewResponseController(w), time: g.cfg.BodyTime, begun: time.Now()}
 		defer in.letGo()
 		var err error

@@ -42,7 +42,7 @@ func edge(t *testing.T, change ...func(*gateway.Config)) string {
 	t.Helper()
 	cfg := gateway.Config{
 		Services: map[string]gateway.Service{"echo": echo{4 << 20}},
-		Known:    func(key string) bool { return key == "KEY" },
+		Known:    func(key, _ string) bool { return key == "KEY" },
 		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
 			if service == "" {
 				_, err := sigv4.New(nobody).Verify(r, body, time.Now(), sigv4.JSON)

@@ -40,7 +40,7 @@ func verifying() *gateway.Gateway {
 	})
 	return gateway.New(gateway.Config{
 		Services: map[string]gateway.Service{"iam": named("iam"), "sts": named("sts")},
-		Known:    func(id string) bool { return id == "KEY" },
+		Known:    func(id, _ string) bool { return id == "KEY" },
 		Authenticate: func(r *http.Request, body []byte, _ string) (context.Context, error) {
 			who, err := v.Verify(r, body, time.Now(), sigv4.Query)
 			return gateway.WithCaller(r.Context(), gateway.Caller{Service: who.Service}), err

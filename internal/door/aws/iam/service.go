@@ -97,6 +97,9 @@ func tagKey(t api.Tag) string { return t.Key }
 func (s *Service) GetUser(ctx context.Context, in *api.GetUserInput) (*api.GetUserOutput, error) {
 	p, _ := identity.FromContext(ctx)
 	name := value(in.UserName)
+	if name == "" && p.Role != "" {
+		return nil, faas.Errorf(faas.Invalid, "Must specify userName when calling with non-User credentials")
+	}
 	if name == "" {
 		name = p.ARN[strings.LastIndexByte(p.ARN, '/')+1:]
 	}

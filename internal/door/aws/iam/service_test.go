@@ -50,12 +50,16 @@ func start(t *testing.T) platform {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sessions, err := identity.NewSessions(dir, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
 	service := iam.New(dir)
 	srv := httptest.NewServer(&door{
-		verifier: sigv4.New(dir.Secret),
+		verifier: sigv4.New(dir.Secret).WithSessions(sessions.Open),
 		services: map[string]*wire.Server{
 			"iam": iamapi.New(service, wire.Options{Authorize: authorize, Resource: service.Resource}),
-			"sts": stsapi.New(sts.New(), wire.Options{Authorize: authorize}),
+			"sts": stsapi.New(sts.New(dir, sessions, func(context.Context) string { return faas.DefaultRegion }), wire.Options{Authorize: authorize}),
 		},
 	})
 	t.Cleanup(srv.Close)

@@ -27,7 +27,9 @@ type auth struct {
 	at            time.Time
 	expires       time.Duration // of a presigned URL; 0 if it does not say
 	bodyHash      string        // x-amz-content-sha256, may be empty
-	token         bool          // carries a session token
+	withToken     bool          // carries a session token
+	token         string
+	unsignedToken bool // it came in the query string, where a client may have put it after signing
 }
 
 // parse reads the signature of a request from its header or its query string.
@@ -82,7 +84,11 @@ func (a *auth) fromHeader(r *http.Request, value string) *failure {
 		return missingParts(a)
 	}
 	a.bodyHash = r.Header.Get("X-Amz-Content-Sha256")
-	a.token = r.Header["X-Amz-Security-Token"] != nil
+	if v := r.Header["X-Amz-Security-Token"]; len(v) > 1 {
+		return incomplete("There must be one X-Amz-Security-Token, not %d.", len(v))
+	} else if len(v) == 1 {
+		a.withToken, a.token = true, v[0]
+	}
 	return nil
 }
 
@@ -132,8 +138,8 @@ func (a *auth) fromQuery(r *http.Request) *failure {
 		case "X-Amz-Content-Sha256":
 			field = &a.bodyHash
 		case "X-Amz-Security-Token":
-			a.token = true
-			continue
+			a.withToken, a.unsignedToken = true, true
+			field = &a.token
 		default:
 			continue
 		}
@@ -206,7 +212,8 @@ func (a *auth) checkTime(now time.Time) *failure {
 	return nil
 }
 
-// checkHeaders requires that the host and every x-amz-* header of the request are signed.
+// checkHeaders requires that the host and every x-amz-* header of the request are signed. A session token need not be: it
+// names the key that signs, and opens with no other.
 func (a *auth) checkHeaders(r *http.Request) *failure {
 	last, host, signed := "", false, 0
 	for name := range strings.SplitSeq(a.signedHeaders, ";") {
@@ -217,7 +224,7 @@ func (a *auth) checkHeaders(r *http.Request) *failure {
 		if name == "host" {
 			host = true
 		}
-		if strings.HasPrefix(name, amzPrefix) && headerValues(r, name) != nil {
+		if strings.HasPrefix(name, amzPrefix) && name != tokenHeader && headerValues(r, name) != nil {
 			signed++
 		}
 	}
@@ -225,7 +232,7 @@ func (a *auth) checkHeaders(r *http.Request) *failure {
 		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	for name := range r.Header {
-		if isAmz(name) {
+		if isAmz(name) && !strings.EqualFold(name, tokenHeader) {
 			signed--
 		}
 	}
@@ -241,14 +248,17 @@ func (a *auth) unsignedHeader(r *http.Request) *failure {
 	first := ""
 	for name := range r.Header {
 		name = strings.ToLower(name)
-		if strings.HasPrefix(name, amzPrefix) && !strings.Contains(list, ";"+name+";") && (first == "" || name < first) {
+		if strings.HasPrefix(name, amzPrefix) && name != tokenHeader && !strings.Contains(list, ";"+name+";") && (first == "" || name < first) {
 			first = name
 		}
 	}
 	return invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", first)
 }
 
-const amzPrefix = "x-amz-"
+const (
+	amzPrefix   = "x-amz-"
+	tokenHeader = "x-amz-security-token"
+)
 
 func isAmz(name string) bool {
 	return len(name) >= len(amzPrefix) && strings.EqualFold(name[:len(amzPrefix)], amzPrefix)

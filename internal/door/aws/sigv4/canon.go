@@ -8,12 +8,16 @@ import (
 )
 
 // canonicalForms is how many readings of a request a signer may have signed. Form 0 is the specification's. Bit 0 takes
-// the query string as it was sent, bit 1 the path: without removing dot segments (S3: decoded and encoded anew).
-const canonicalForms = 4
+// the query string as it was sent, bit 1 the path: without removing dot segments (S3: decoded and encoded anew). Bit 2
+// leaves the session token out of the query string: some clients add it to a presigned URL after signing.
+const canonicalForms = 8
 
 // appendCanonical appends the canonical request in the given form. It reports false for a form that does not exist or
 // is the same as an earlier one.
 func (a *auth) appendCanonical(b []byte, r *http.Request, form int, path, query, payload string) ([]byte, bool) {
+	if form&4 != 0 && !a.unsignedToken {
+		return b, false
+	}
 	b = append(b, r.Method...)
 	b = append(b, '\n')
 	var ok bool
@@ -21,7 +25,7 @@ func (a *auth) appendCanonical(b []byte, r *http.Request, form int, path, query,
 		return b, false
 	}
 	b = append(b, '\n')
-	if b, ok = appendQuery(b, query, form&1 != 0); !ok {
+	if b, ok = appendQuery(b, query, form&1 != 0, form&4 != 0); !ok {
 		return b, false
 	}
 	b = append(b, '\n')
@@ -83,7 +87,7 @@ type parameter struct{ name, value string }
 
 // appendQuery appends the parameters, sorted by name and value, without the signature itself. As sent means that names
 // and values are not decoded and encoded anew.
-func appendQuery(b []byte, query string, asSent bool) ([]byte, bool) {
+func appendQuery(b []byte, query string, asSent, tokenless bool) ([]byte, bool) {
 	if query == "" {
 		return b, !asSent
 	}
@@ -91,7 +95,7 @@ func appendQuery(b []byte, query string, asSent bool) ([]byte, bool) {
 	params, changed := room[:0], false
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if name == "X-Amz-Signature" {
+		if name == "X-Amz-Signature" || tokenless && name == "X-Amz-Security-Token" {
 			continue
 		}
 		p := parameter{name, value}

@@ -15,6 +15,8 @@ var (
 		"Missing Authentication Token"}
 	failUnknownKey = &failure{faas.Unauthenticated, [2]string{"UnrecognizedClientException", "InvalidClientTokenId"},
 		"The security token included in the request is invalid."}
+	failEnded = &failure{faas.Unauthenticated, [2]string{"ExpiredTokenException", "ExpiredToken"},
+		"The security token included in the request is expired"}
 	failMismatch = invalid("The request signature we calculated does not match the signature you provided. " +
 		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	failBodyHash = invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")

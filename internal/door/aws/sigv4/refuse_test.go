@@ -109,15 +109,6 @@ func TestQueryDialect(t *testing.T) {
 	checkError(t, "no signature", err, faas.Unauthenticated, "MissingAuthenticationToken", failMissing.message)
 }
 
-// TestSessionToken: nobody was given temporary credentials, so a token, even a signed one, is refused.
-func TestSessionToken(t *testing.T) {
-	r := smallCall(t, smallBody)
-	r.Header.Set("X-Amz-Security-Token", "token")
-	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "x-amz-date", "x-amz-date;x-amz-security-token", 1))
-	_, err := New(lookup).Verify(r, []byte(smallBody), testNow, JSON)
-	checkError(t, "token", err, faas.Unauthenticated, "UnrecognizedClientException", failUnknownKey.message)
-}
-
 // TestPayloadStated covers x-amz-content-sha256 values that a service does not take.
 func TestPayloadStated(t *testing.T) {
 	for _, c := range []struct{ service, stated, message string }{

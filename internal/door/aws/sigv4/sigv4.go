@@ -25,6 +25,10 @@ const (
 // Lookup returns the secret and the owner of an access key. It is called once per request and must not block.
 type Lookup func(keyID string) (secret string, owner identity.Principal, ok bool)
 
+// Open returns the temporary credentials of an access key and a session token, expired or not. It is called once per
+// request that has a token and must not block.
+type Open func(keyID, token string) (identity.Temporary, bool)
+
 // Identity is what a valid signature establishes.
 type Identity struct {
 	identity.Principal
@@ -36,6 +40,7 @@ type Identity struct {
 // Verifier checks signatures. It is safe for concurrent use.
 type Verifier struct {
 	lookup  Lookup
+	open    Open // nil: there are no temporary credentials
 	keys    keyCache
 	buffers sync.Pool // of *[]byte: canonical requests
 }
@@ -45,9 +50,15 @@ func New(lookup Lookup) *Verifier {
 	return &Verifier{lookup: lookup, buffers: sync.Pool{New: func() any { return new(make([]byte, 0, 1024)) }}}
 }
 
+// WithSessions lets temporary credentials sign too.
+func (v *Verifier) WithSessions(open Open) *Verifier {
+	v.open = open
+	return v
+}
+
 // Verify returns who signed r, whose body is body, at the time now. The errors are *faas.Error: of kind Invalid where
 // the signature is incomplete (HTTP 400), otherwise Unauthenticated (403), with the code of the dialect d. r is not
-// modified. Session tokens are refused: no temporary credentials have been issued by this platform.
+// modified.
 func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect) (Identity, error) {
 	a, fail := parse(r)
 	if fail == nil {
@@ -59,9 +70,9 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect
 	if fail != nil {
 		return Identity{}, fail.as(d)
 	}
-	secret, owner, known := v.lookup(a.keyID)
-	if !known || a.token {
-		return Identity{}, failUnknownKey.as(d)
+	secret, owner, fail := v.key(&a, now)
+	if fail != nil {
+		return Identity{}, fail.as(d)
 	}
 	payload, fail := a.payload(body)
 	if fail != nil {
@@ -74,9 +85,32 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect
 	return Identity{Principal: owner, Region: a.region, Service: a.service, Presigned: a.presigned}, nil
 }
 
+// key finds the secret and the owner of the key that signed. One that came with a token is temporary, all others are not.
+func (v *Verifier) key(a *auth, now time.Time) (string, identity.Principal, *failure) {
+	if !a.withToken {
+		secret, owner, known := v.lookup(a.keyID)
+		if !known {
+			return "", identity.Principal{}, failUnknownKey
+		}
+		return secret, owner, nil
+	}
+	if v.open == nil {
+		return "", identity.Principal{}, failUnknownKey
+	}
+	t, known := v.open(a.keyID, a.token)
+	switch {
+	case !known:
+		return "", identity.Principal{}, failUnknownKey
+	case !now.Before(t.Expires):
+		return "", identity.Principal{}, failEnded
+	}
+	return t.SecretAccessKey, t.Owner, nil
+}
+
 // Scope is the part of a signature that tells whose key made it and which service and region a request is for. Nothing about it is verified.
 type Scope struct {
 	KeyID, Region, Service string
+	Token                  string // the session token, if there is one
 }
 
 // ScopeOf reads the credential scope of a request, so that a door can find the service before the body is read. It
@@ -86,7 +120,7 @@ func ScopeOf(r *http.Request) (Scope, bool) {
 	if fail != nil {
 		return Scope{}, false
 	}
-	return Scope{KeyID: a.keyID, Region: a.region, Service: a.service}, true
+	return Scope{KeyID: a.keyID, Region: a.region, Service: a.service, Token: a.token}, true
 }
 
 // match compares the signature with the one that the secret gives. Signers differ on paths with empty or dot segments

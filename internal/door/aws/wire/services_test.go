@@ -114,7 +114,7 @@ out["null"] = failure(c.create_function, FunctionName="f", Role="arn:aws:iam::00
 	}
 }
 
-type fakeSTS struct{}
+type fakeSTS struct{ sts.Service }
 
 func (fakeSTS) GetCallerIdentity(ctx context.Context, _ *sts.GetCallerIdentityInput) (*sts.GetCallerIdentityOutput, error) {
 	return &sts.GetCallerIdentityOutput{Account: new("000000000000"), Arn: new("arn:aws:iam::000000000000:user/a<b&c"), UserId: new(faas.RequestID(ctx))}, nil
@@ -125,11 +125,11 @@ func TestSTSWithBoto3(t *testing.T) {
 c = client("sts")
 r = c.get_caller_identity()
 out["who"] = [r["Account"], r["Arn"], r["UserId"] == r["ResponseMetadata"]["RequestId"]]
-out["unbuilt"] = failure(c.get_session_token)
+out["unbuilt"] = failure(c.get_federation_token, Name="x1")
 `)
 	expect(t, got, map[string]any{
 		"who":     []any{"000000000000", "arn:aws:iam::000000000000:user/a<b&c", true},
-		"unbuilt": []any{"NotImplemented", "Operation GetSessionToken is not built.", 501, 0},
+		"unbuilt": []any{"NotImplemented", "Operation GetFederationToken is not built.", 501, 0},
 	})
 }
 

@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"artesian/internal/door/aws/wire"
 )
@@ -13,13 +14,75 @@ import (
 // any other error is answered as an internal one. A nil output is an empty one.
 type Service interface {
 	GetCallerIdentity(ctx context.Context, in *GetCallerIdentityInput) (*GetCallerIdentityOutput, error)
+	AssumeRole(ctx context.Context, in *AssumeRoleInput) (*AssumeRoleOutput, error)
+	GetSessionToken(ctx context.Context, in *GetSessionTokenInput) (*GetSessionTokenOutput, error)
+	GetAccessKeyInfo(ctx context.Context, in *GetAccessKeyInfoInput) (*GetAccessKeyInfoOutput, error)
 }
 
 // New returns a server of s.
 func New(s Service, opts wire.Options) *wire.Server {
 	return wire.New(&spec, []wire.Method{
 		wire.Bind(s.GetCallerIdentity),
+		wire.Bind(s.AssumeRole),
+		wire.Bind(s.GetSessionToken),
+		wire.Bind(s.GetAccessKeyInfo),
 	}, opts)
+}
+
+// AssumeRoleInput is the input of AssumeRole.
+type AssumeRoleInput struct {
+	DurationSeconds         *int32  // ≥ 900, ≤ 43200
+	ExternalId              *string // ≥ 2, ≤ 1224
+	MinimumSessionTokenSize *int32  // ≥ 0, ≤ 4096
+	Policy                  *string // ≥ 1
+	PolicyArns              []PolicyDescriptorType
+	ProvidedContexts        []ProvidedContext // ≥ 1, ≤ 5
+	RoleArn                 string            // required, ≥ 20, ≤ 2048
+	RoleSessionName         string            // required, ≥ 2, ≤ 64
+	SerialNumber            *string           // ≥ 9, ≤ 256
+	SourceIdentity          *string           // ≥ 2, ≤ 64
+	Tags                    []Tag             // ≤ 50
+	TokenCode               *string           // ≥ 6, ≤ 6
+	TransitiveTagKeys       []string          // ≤ 50
+}
+
+// AssumeRoleOutput is the output of AssumeRole.
+type AssumeRoleOutput struct {
+	AssumedRoleUser         *AssumedRoleUser
+	Credentials             *Credentials
+	PackedPolicySize        *int32  // ≥ 0
+	SessionTokenSize        *int32  // ≥ 0
+	SessionTokenUtilization *int32  // ≥ 0
+	SourceIdentity          *string // ≥ 2, ≤ 64
+}
+
+// AssumedRoleUser is a structure of the service.
+type AssumedRoleUser struct {
+	Arn           string // required, ≥ 20, ≤ 2048
+	AssumedRoleId string // required, ≥ 2, ≤ 193
+}
+
+// Credentials is a structure of the service.
+type Credentials struct {
+	AccessKeyId     string    // required, ≥ 16, ≤ 128
+	Expiration      time.Time // required
+	SecretAccessKey string    // required
+	SessionToken    string    // required
+}
+
+// ExpiredTokenException is an error of the service.
+type ExpiredTokenException struct {
+	Message *string
+}
+
+// GetAccessKeyInfoInput is the input of GetAccessKeyInfo.
+type GetAccessKeyInfoInput struct {
+	AccessKeyId string // required, ≥ 16, ≤ 128
+}
+
+// GetAccessKeyInfoOutput is the output of GetAccessKeyInfo.
+type GetAccessKeyInfoOutput struct {
+	Account *string
 }
 
 // GetCallerIdentityInput is the input of GetCallerIdentity.
@@ -32,6 +95,85 @@ type GetCallerIdentityOutput struct {
 	Arn     *string // ≥ 20, ≤ 2048
 	UserId  *string
 }
+
+// GetSessionTokenInput is the input of GetSessionToken.
+type GetSessionTokenInput struct {
+	DurationSeconds         *int32  // ≥ 900, ≤ 129600
+	MinimumSessionTokenSize *int32  // ≥ 0, ≤ 4096
+	SerialNumber            *string // ≥ 9, ≤ 256
+	TokenCode               *string // ≥ 6, ≤ 6
+}
+
+// GetSessionTokenOutput is the output of GetSessionToken.
+type GetSessionTokenOutput struct {
+	Credentials             *Credentials
+	SessionTokenSize        *int32 // ≥ 0
+	SessionTokenUtilization *int32 // ≥ 0
+}
+
+// MalformedPolicyDocumentException is an error of the service.
+type MalformedPolicyDocumentException struct {
+	Message *string
+}
+
+// PackedPolicyTooLargeException is an error of the service.
+type PackedPolicyTooLargeException struct {
+	Message *string
+}
+
+// PolicyDescriptorType is a structure of the service.
+type PolicyDescriptorType struct {
+	Arn *string // ≥ 20, ≤ 2048
+}
+
+// ProvidedContext is a structure of the service.
+type ProvidedContext struct {
+	ContextAssertion *string // ≥ 4, ≤ 2048
+	ProviderArn      *string // ≥ 20, ≤ 2048
+}
+
+// RegionDisabledException is an error of the service.
+type RegionDisabledException struct {
+	Message *string
+}
+
+// Tag is a structure of the service.
+type Tag struct {
+	Key   string // required, ≥ 1, ≤ 128
+	Value string // required, ≥ 0, ≤ 256
+}
+
+// Error implements error.
+func (e *ExpiredTokenException) Error() string {
+	return wire.ErrorText("ExpiredTokenException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*ExpiredTokenException) ErrorCode() string { return "ExpiredTokenException" }
+
+// Error implements error.
+func (e *MalformedPolicyDocumentException) Error() string {
+	return wire.ErrorText("MalformedPolicyDocument", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*MalformedPolicyDocumentException) ErrorCode() string { return "MalformedPolicyDocument" }
+
+// Error implements error.
+func (e *PackedPolicyTooLargeException) Error() string {
+	return wire.ErrorText("PackedPolicyTooLarge", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*PackedPolicyTooLargeException) ErrorCode() string { return "PackedPolicyTooLarge" }
+
+// Error implements error.
+func (e *RegionDisabledException) Error() string {
+	return wire.ErrorText("RegionDisabledException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*RegionDisabledException) ErrorCode() string { return "RegionDisabledException" }
 
 var spec = wire.Spec{
 	Name:       "sts",
@@ -48,20 +190,69 @@ var spec = wire.Spec{
 		{Kind: wire.String}, // 3
 		{Kind: wire.String, HasMin: true, HasMax: true, Min: 20, Max: 2048, Pattern: `[\u0009\u000A\u000D\u0020-\u007E\u0085\u00A0-\uD7FF\uE000-\uFFFD\u10000-\u10FFFF]+`}, // 4
 		{Kind: wire.String}, // 5
+		{Members: []wire.Member{{Name: "DurationSeconds", Shape: 7}, {Name: "ExternalId", Shape: 8}, {Name: "MinimumSessionTokenSize", Shape: 9}, {Name: "Policy", Shape: 10}, {Name: "PolicyArns", Shape: 11}, {Name: "ProvidedContexts", Shape: 13}, {Name: "RoleArn", Shape: 4, Required: true}, {Name: "RoleSessionName", Shape: 16, Required: true}, {Name: "SerialNumber", Shape: 17}, {Name: "SourceIdentity", Shape: 18}, {Name: "Tags", Shape: 19}, {Name: "TokenCode", Shape: 23}, {Name: "TransitiveTagKeys", Shape: 24}}}, // 6 AssumeRoleInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 900, Max: 43200},                        // 7
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 2, Max: 1224, Pattern: `[\w+=,.@:\/-]*`}, // 8
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 4096},                                   // 9
+		{Kind: wire.String, HasMin: true, Min: 1, Pattern: `[\u0009\u000A\u000D\u0020-\u00FF]+`},      // 10
+		{Kind: wire.List, Elem: 12},                                                                                    // 11
+		{Members: []wire.Member{{Name: "arn", Shape: 4}}},                                                              // 12 PolicyDescriptorType
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 5, Elem: 14},                                        // 13
+		{Members: []wire.Member{{Name: "ContextAssertion", Shape: 15}, {Name: "ProviderArn", Shape: 4}}},               // 14 ProvidedContext
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 4, Max: 2048},                                             // 15
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 2, Max: 64, Pattern: `[\w+=,.@-]*`},                       // 16
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 9, Max: 256, Pattern: `[\w+=/:,.@-]*`},                    // 17
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 2, Max: 64, Pattern: `[\w+=,.@-]*`},                       // 18
+		{Kind: wire.List, HasMax: true, Max: 50, Elem: 20},                                                             // 19
+		{Members: []wire.Member{{Name: "Key", Shape: 21, Required: true}, {Name: "Value", Shape: 22, Required: true}}}, // 20 Tag
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: `[\p{L}\p{Z}\p{N}_.:/=+\-@]+`},      // 21
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[\p{L}\p{Z}\p{N}_.:/=+\-@]*`},              // 22
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 6, Max: 6, Pattern: `[\d]*`},                              // 23
+		{Kind: wire.List, HasMax: true, Max: 50, Elem: 21},                                                             // 24
+		{Members: []wire.Member{{Name: "AssumedRoleUser", Shape: 26}, {Name: "Credentials", Shape: 28}, {Name: "PackedPolicySize", Shape: 33}, {Name: "SessionTokenSize", Shape: 34}, {Name: "SessionTokenUtilization", Shape: 35}, {Name: "SourceIdentity", Shape: 18}}}, // 25 AssumeRoleOutput
+		{Members: []wire.Member{{Name: "Arn", Shape: 4, Required: true}, {Name: "AssumedRoleId", Shape: 27, Required: true}}},                                                                                                                                             // 26 AssumedRoleUser
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 2, Max: 193, Pattern: `[\w+=,.@:-]*`},                                                                                                                                                                        // 27
+		{Members: []wire.Member{{Name: "AccessKeyId", Shape: 29, Required: true}, {Name: "Expiration", Shape: 30, Required: true}, {Name: "SecretAccessKey", Shape: 31, Required: true}, {Name: "SessionToken", Shape: 32, Required: true}}},                              // 28 Credentials
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 16, Max: 128, Pattern: `[\w]*`},                                                                                                                                                                              // 29
+		{Kind: wire.Timestamp},               // 30
+		{Kind: wire.String, Sensitive: true}, // 31
+		{Kind: wire.String},                  // 32
+		{Kind: wire.Integer, HasMin: true},   // 33
+		{Kind: wire.Integer, HasMin: true},   // 34
+		{Kind: wire.Integer, HasMin: true},   // 35
+		{Members: []wire.Member{{Name: "DurationSeconds", Shape: 37}, {Name: "MinimumSessionTokenSize", Shape: 9}, {Name: "SerialNumber", Shape: 17}, {Name: "TokenCode", Shape: 23}}}, // 36 GetSessionTokenInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 900, Max: 129600},                                                                                                        // 37
+		{Members: []wire.Member{{Name: "Credentials", Shape: 28}, {Name: "SessionTokenSize", Shape: 34}, {Name: "SessionTokenUtilization", Shape: 35}}},                                // 38 GetSessionTokenOutput
+		{Members: []wire.Member{{Name: "AccessKeyId", Shape: 29, Required: true}}},                                                                                                     // 39 GetAccessKeyInfoInput
+		{Members: []wire.Member{{Name: "Account", Shape: 3}}},                                                                                                                          // 40 GetAccessKeyInfoOutput
+		{Members: []wire.Member{{Name: "message", Shape: 42}}},                                                                                                                         // 41 ExpiredTokenException
+		{Kind: wire.String}, // 42
+		{Members: []wire.Member{{Name: "message", Shape: 44}}}, // 43 MalformedPolicyDocumentException
+		{Kind: wire.String}, // 44
+		{Members: []wire.Member{{Name: "message", Shape: 46}}}, // 45 PackedPolicyTooLargeException
+		{Kind: wire.String}, // 46
+		{Members: []wire.Member{{Name: "message", Shape: 48}}}, // 47 RegionDisabledException
+		{Kind: wire.String}, // 48
 	},
 	Ops: []wire.Op{
 		{Name: "GetCallerIdentity", Input: 1, Output: 2, Wrapper: "GetCallerIdentityResult"},
+		{Name: "AssumeRole", Input: 6, Output: 25, Wrapper: "AssumeRoleResult", Refused: []wire.Refusal{{Path: "PolicyArns", Index: []int{4}}, {Path: "Policy", Index: []int{3}}, {Path: "Tags", Index: []int{10}}, {Path: "TransitiveTagKeys", Index: []int{12}}, {Path: "SerialNumber", Index: []int{8}}, {Path: "TokenCode", Index: []int{11}}, {Path: "SourceIdentity", Index: []int{9}}, {Path: "ProvidedContexts", Index: []int{5}}, {Path: "MinimumSessionTokenSize", Index: []int{2}}}},
+		{Name: "GetSessionToken", Input: 36, Output: 38, Wrapper: "GetSessionTokenResult", Refused: []wire.Refusal{{Path: "SerialNumber", Index: []int{2}}, {Path: "TokenCode", Index: []int{3}}, {Path: "MinimumSessionTokenSize", Index: []int{1}}}},
+		{Name: "GetAccessKeyInfo", Input: 39, Output: 40, Wrapper: "GetAccessKeyInfoResult"},
 	},
 	Unbuilt: []wire.Unbuilt{
-		{Name: "AssumeRole"},
 		{Name: "AssumeRoleWithSAML"},
 		{Name: "AssumeRoleWithWebIdentity"},
 		{Name: "AssumeRoot"},
 		{Name: "DecodeAuthorizationMessage"},
-		{Name: "GetAccessKeyInfo"},
 		{Name: "GetDelegatedAccessToken"},
 		{Name: "GetFederationToken"},
-		{Name: "GetSessionToken"},
 		{Name: "GetWebIdentityToken"},
+	},
+	Errors: []wire.ErrorShape{
+		{Code: "ExpiredTokenException", Status: 400, Shape: 41},
+		{Code: "MalformedPolicyDocument", Status: 400, Shape: 43},
+		{Code: "PackedPolicyTooLarge", Status: 400, Shape: 45},
+		{Code: "RegionDisabledException", Status: 403, Shape: 47},
 	},
 }

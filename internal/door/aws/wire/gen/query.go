@@ -32,9 +32,15 @@ func queryStatuses() map[faas.Kind]wire.Code {
 
 func sts() model.Service {
 	return model.Service{
-		Name:     "sts",
-		Path:     "sts/2011-06-15",
-		Ops:      []string{"GetCallerIdentity"},
+		Name: "sts",
+		Path: "sts/2011-06-15",
+		Ops:  []string{"GetCallerIdentity", "AssumeRole", "GetSessionToken", "GetAccessKeyInfo"},
+		// Members that are answered with an error when set. Names are those of the model, joined by dots.
+		Refused: map[string][]string{
+			"AssumeRole": {"PolicyArns", "Policy", "Tags", "TransitiveTagKeys", "SerialNumber", "TokenCode", "SourceIdentity",
+				"ProvidedContexts", "MinimumSessionTokenSize"},
+			"GetSessionToken": {"SerialNumber", "TokenCode", "MinimumSessionTokenSize"},
+		},
 		Codes:    queryCodes,
 		Statuses: queryStatuses(),
 	}
