@@ -145,6 +145,9 @@ func (p *platform) assume(creds aws.Credentials, form string) (aws.Credentials, 
 // TestSessions: a role is taken on, signs in every way that AWS knows, and ends with its role, also after a restart.
 func TestSessions(t *testing.T) {
 	p := start(t)
+	if status := p.get(admin.DoctorPath, new(admin.Doctor)); status != http.StatusOK {
+		t.Errorf("the owner is not told about the node: %d", status)
+	}
 	iam := func(form string) {
 		t.Helper()
 		if resp, body := p.read(p.send("POST", "iam", "/", "application/x-www-form-urlencoded", []byte("Version=2010-05-08&"+form))); resp.StatusCode != http.StatusOK {

@@ -107,10 +107,10 @@ func lastPart(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:
 // ours or belongs to another access key, and when the role or user is gone, or another of the same name has taken its
 // place: its sessions have ended.
 func (s *Sessions) Open(keyID, token string) (Temporary, bool) {
-	if len(token) > maxToken || !strings.HasPrefix(keyID, prefixSession) {
+	if len(token) > maxToken || strings.ContainsAny(token, "\r\n") || !strings.HasPrefix(keyID, prefixSession) {
 		return Temporary{}, false
 	}
-	envelope, err := base64.StdEncoding.DecodeString(token)
+	envelope, err := base64.StdEncoding.Strict().DecodeString(token)
 	head := 1 + s.seal.NonceSize()
 	if err != nil || len(envelope) < head || envelope[0] != tokenVersion {
 		return Temporary{}, false

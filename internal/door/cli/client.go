@@ -96,7 +96,7 @@ func (c *client) sign(ctx context.Context, r call) (*http.Request, error) {
 		req.Header[k] = v
 	}
 	sum := sha256.Sum256(r.body)
-	creds := aws.Credentials{AccessKeyID: c.creds.AccessKeyID, SecretAccessKey: c.creds.SecretAccessKey}
+	creds := aws.Credentials{AccessKeyID: c.creds.AccessKeyID, SecretAccessKey: c.creds.SecretAccessKey, SessionToken: c.creds.SessionToken}
 	err = v4.NewSigner().SignHTTP(ctx, creds, req, hex.EncodeToString(sum[:]), r.service, c.region, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("sign request: %w", err)

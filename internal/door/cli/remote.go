@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"artesian/internal/door/gateway/admin"
@@ -64,7 +65,7 @@ func (r *remote) notRunning() error {
 func (r *remote) credentials() (admin.Credentials, error) {
 	id, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if r.Endpoint != "" && id != "" && secret != "" {
-		return admin.Credentials{AccessKeyID: id, SecretAccessKey: secret}, nil
+		return admin.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: os.Getenv("AWS_SESSION_TOKEN")}, nil
 	}
 	var c admin.Credentials
 	err := readJSON(filepath.Join(r.Data, admin.CredentialsFile), &c)
@@ -107,9 +108,11 @@ func (c *envCmd) Run(s *session) error {
 		{"AWS_ENDPOINT_URL", cl.endpoint},
 		{"AWS_ACCESS_KEY_ID", cl.creds.AccessKeyID},
 		{"AWS_SECRET_ACCESS_KEY", cl.creds.SecretAccessKey},
+		{"AWS_SESSION_TOKEN", cl.creds.SessionToken},
 		{"AWS_REGION", c.Region},
 		{"AWS_DEFAULT_REGION", c.Region},
 	}
+	vars = slices.DeleteFunc(vars, func(v [2]string) bool { return v[0] == "AWS_SESSION_TOKEN" && v[1] == "" })
 	if c.JSON {
 		m := map[string]string{}
 		for _, v := range vars {

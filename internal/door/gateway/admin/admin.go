@@ -39,6 +39,7 @@ type Daemon struct {
 type Credentials struct {
 	AccessKeyID     string `json:"access_key_id"`
 	SecretAccessKey string `json:"secret_access_key"`
+	SessionToken    string `json:"-"` // of temporary credentials, which the file never has
 	Account         string `json:"account"`
 	User            string `json:"user"`
 }
