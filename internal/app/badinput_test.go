@@ -136,7 +136,6 @@ func TestBadInput(t *testing.T) {
 		other := map[string]string{"x86_64": "arm64", "arm64": "x86_64"}[jsonArchitecture(t, p)]
 		var list []bad
 		for member, value := range map[string]any{
-			"Layers":               []string{"arn:aws:lambda:us-east-1:000000000000:layer:l:1"},
 			"VpcConfig":            spec{"SubnetIds": []string{"subnet-1"}},
 			"FileSystemConfigs":    []spec{{"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0", "LocalMountPath": "/mnt/x"}},
 			"KMSKeyArn":            "arn:aws:kms:us-east-1:000000000000:key/k",
@@ -223,7 +222,6 @@ func TestBadInput(t *testing.T) {
 			request("bad change", "PUT", there+"/configuration", `{"Timeout":5,"MemorySize":1}`, 400, "ValidationException", "'memorySize'"),
 			request("change to a runtime that isn't there", "PUT", there+"/configuration", `{"Timeout":5,"Runtime":"ruby3.3"}`, 400, "InvalidParameterValueException", "ruby3.3", "python3.11"),
 			request("change to a role that isn't there", "PUT", there+"/configuration", `{"Role":"arn:aws:iam::000000000000:role/nobody"}`, 400, "InvalidParameterValueException", "nobody"),
-			request("change to a layer", "PUT", there+"/configuration", `{"Timeout":5,"Layers":["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}`, 400, "InvalidParameterValueException", "Layers"),
 			request("code that is no zip", "PUT", there+"/code", `{"ZipFile":"eA=="}`, 400, "InvalidParameterValueException", "Could not unzip uploaded file"),
 			request("code in a bucket", "PUT", there+"/code", `{"S3Bucket":"b","S3Key":"k"}`, 400, "InvalidParameterValueException", "S3Bucket"),
 			request("no code", "PUT", there+"/code", `{}`, 400, "InvalidParameterValueException", "ZipFile"),

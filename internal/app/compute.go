@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,20 +161,28 @@ func (a *App) serveInside(sb sandbox.Sandbox, _ *faas.Version) {
 	}
 }
 
-// removeUnused removes packages that no function or version refers to and no instance runs from. One that was uploaded a
-// moment ago is left alone.
+// removeUnused removes packages, and layers that were merged, which no function, version or layer refers to and no instance runs
+// from. One that was uploaded or asked for a moment ago is left alone.
 func (a *App) removeUnused(ctx context.Context) error {
 	stored, err := a.blobs.List(ctx)
 	if err != nil {
 		return err
 	}
+	names, err := a.packages.Cached()
+	if err != nil {
+		return err
+	}
+	for _, b := range stored {
+		names = append(names, b.SHA256)
+	}
+	slices.Sort(names)
 	used, running := a.functions.References(), a.pool.Packages()
 	var all []error
-	for _, b := range stored {
-		if used[b.SHA256] || running[b.SHA256] {
+	for _, name := range slices.Compact(names) {
+		if used[name] || running[name] {
 			continue
 		}
-		if err := a.packages.Remove(ctx, b.SHA256); err != nil && faas.KindOf(err) != faas.Conflict {
+		if err := a.packages.Remove(ctx, name); err != nil && faas.KindOf(err) != faas.Conflict {
 			all = append(all, err)
 		}
 	}

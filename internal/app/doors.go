@@ -32,6 +32,7 @@ import (
 func (a *App) openDoors(context.Context) error {
 	functions := lambda.New(lambda.Config{
 		Functions:     a.functions,
+		Layers:        a.functions,
 		Packages:      a.packages,
 		Invoker:       a.invoker,
 		Serves:        a.serves,

@@ -25,6 +25,7 @@ type Version struct {
 	Handler      string
 	Role         string // ARN of the role the function acts as
 	Code         Code
+	Layers       []Layer `json:",omitempty"` // shown at /opt, later ones over earlier ones
 	MemoryMB     int
 	Timeout      time.Duration
 	TmpMB        int

@@ -91,7 +91,7 @@ func (s *Store) Put(ctx context.Context, zip []byte) (faas.Code, error) {
 	if err := s.touch(sha); err != nil {
 		return faas.Code{}, err
 	}
-	if _, err := s.once(ctx, sha, func(context.Context) ([]byte, error) { return zip, nil }); err != nil {
+	if _, err := s.unpacked(ctx, sha, func(context.Context) ([]byte, error) { return zip, nil }); err != nil {
 		return faas.Code{}, err
 	}
 	stored, size, err := s.blobs.Put(ctx, bytes.NewReader(zip), faas.MaxZipBytes)
@@ -128,7 +128,12 @@ func (s *Store) Dir(ctx context.Context, sha string) (string, error) {
 	if err := s.touch(sha); err != nil {
 		return "", err
 	}
-	return s.once(ctx, sha, func(ctx context.Context) ([]byte, error) { return s.read(ctx, sha) })
+	return s.unpacked(ctx, sha, func(ctx context.Context) ([]byte, error) { return s.read(ctx, sha) })
+}
+
+// unpacked makes sure that sha is unpacked, from the bytes that load returns.
+func (s *Store) unpacked(ctx context.Context, sha string, load func(context.Context) ([]byte, error)) (string, error) {
+	return s.once(ctx, sha, func(ctx context.Context) (string, error) { return s.unpackAside(ctx, load) })
 }
 
 func (s *Store) read(ctx context.Context, sha string) ([]byte, error) {
@@ -147,10 +152,10 @@ func (s *Store) read(ctx context.Context, sha string) ([]byte, error) {
 	return b, nil
 }
 
-// once makes sure that sha is unpacked, from the bytes that load returns.
-func (s *Store) once(ctx context.Context, sha string, load func(context.Context) ([]byte, error)) (string, error) {
+// once makes sure that the directory of sha is there, which is the one that fill has filled elsewhere.
+func (s *Store) once(ctx context.Context, sha string, fill func(context.Context) (string, error)) (string, error) {
 	for {
-		f, err := s.join(ctx, sha, load)
+		f, err := s.join(ctx, sha, fill)
 		if err != nil {
 			return "", err
 		}
@@ -173,8 +178,8 @@ func full(err error) error {
 	return err
 }
 
-// join returns what is under way for sha, starting it if nothing is and the package is not there.
-func (s *Store) join(ctx context.Context, sha string, load func(context.Context) ([]byte, error)) (*flight, error) {
+// join returns what is under way for sha, starting it if nothing is and the directory is not there.
+func (s *Store) join(ctx context.Context, sha string, fill func(context.Context) (string, error)) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -189,14 +194,12 @@ func (s *Store) join(ctx context.Context, sha string, load func(context.Context)
 		return f, nil
 	}
 	s.busy[sha] = f
-	s.work.Go(func() { s.fill(context.WithoutCancel(ctx), sha, f, load) })
+	s.work.Go(func() { s.put(context.WithoutCancel(ctx), sha, f, fill) })
 	return f, nil
 }
 
-func (s *Store) fill(ctx context.Context, sha string, f *flight, load func(context.Context) ([]byte, error)) {
-	s.space <- struct{}{}
-	tmp, err := s.unpackAside(ctx, load)
-	<-s.space
+func (s *Store) put(ctx context.Context, sha string, f *flight, fill func(context.Context) (string, error)) {
+	tmp, err := fill(ctx)
 	if err == nil {
 		err = os.Rename(tmp, f.path)
 	}
@@ -218,16 +221,15 @@ func (s *Store) land(sha string, f *flight) {
 
 // unpackAside fills a directory of its own and returns its path, also together with an error.
 func (s *Store) unpackAside(ctx context.Context, load func(context.Context) ([]byte, error)) (string, error) {
+	s.space <- struct{}{}
+	defer func() { <-s.space }()
 	zip, err := load(ctx)
 	if err != nil {
 		return "", err
 	}
-	tmp, err := os.MkdirTemp(s.dir, partial)
+	tmp, err := s.aside()
 	if err != nil {
-		return "", fmt.Errorf("make directory: %w", err)
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return tmp, fmt.Errorf("open directory to functions: %w", err)
+		return tmp, err
 	}
 	root, err := os.OpenRoot(tmp)
 	if err != nil {
@@ -236,6 +238,18 @@ func (s *Store) unpackAside(ctx context.Context, load func(context.Context) ([]b
 	defer root.Close()
 	if _, err := unpack(ctx, bytes.NewReader(zip), int64(len(zip)), onDisk{root}); err != nil {
 		return tmp, err
+	}
+	return tmp, nil
+}
+
+// aside makes an empty directory that functions may read.
+func (s *Store) aside() (string, error) {
+	tmp, err := os.MkdirTemp(s.dir, partial)
+	if err != nil {
+		return "", fmt.Errorf("make directory: %w", err)
+	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return tmp, fmt.Errorf("open directory to functions: %w", err)
 	}
 	return tmp, nil
 }

@@ -134,11 +134,13 @@ func (p *Pool) RetireVersion(id faas.FunctionID, version string) {
 	})
 }
 
-// Packages returns the hashes of the code that instances run from, those on their way included.
+// Packages returns the names of the content that instances run from, those on their way included.
 func (p *Pool) Packages() map[string]bool {
 	used := make(map[string]bool)
 	p.groups.Range(func(_, v any) bool {
-		used[v.(*group).version.Code.SHA256] = true
+		for _, sha := range v.(*group).version.Needs() {
+			used[sha] = true
+		}
 		return true
 	})
 	return used

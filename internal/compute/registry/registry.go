@@ -21,6 +21,8 @@ const (
 	kindFunction = "function" // name → record of $LATEST
 	kindVersion  = "version"  // name:number → record of a published version, or that it was deleted
 	kindNumber   = "number"   // name → the next version's number, of a function that was deleted
+	kindLayer    = "layer"    // name → the next version's number of a layer
+	kindContent  = "content"  // name:number → one version of a layer
 )
 
 // format is the version of the records' layout; a newer one is refused by the store's owner at start.
@@ -66,6 +68,7 @@ type Registry struct {
 
 	functions sync.Map // faas.FunctionID → *Record
 	versions  sync.Map // versionKey → *Record
+	layers    sync.Map // faas.LayerID → *Layer
 	changed   func(faas.VersionID)
 	stops     []func()
 }
@@ -79,7 +82,8 @@ type versionKey struct {
 // revision, and of every version that is deleted (then without revision); it must not block.
 func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
 	r := &Registry{store: store, now: now, log: log, changed: changed}
-	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion))
+	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion),
+		store.Watch(kindContent, r.applyLayer))
 	return r
 }
 
@@ -310,22 +314,31 @@ func (r *Registry) Delete(ctx context.Context, id faas.FunctionID, qualifier str
 	return nil
 }
 
-// References returns every code hash that some function or version uses. Functions are read before versions, so that a
-// version on its way from one to the other is seen.
+// References returns the names of all content that some function, version or layer uses. Functions are read before versions,
+// so that a version on its way from one to the other is seen.
 func (r *Registry) References() map[string]bool {
 	used := make(map[string]bool)
+	use := func(v *faas.Version) {
+		for _, sha := range v.Needs() {
+			used[sha] = true
+		}
+	}
 	for _, m := range []*sync.Map{&r.functions, &r.versions} {
 		m.Range(func(_, v any) bool {
 			rec := v.(*Record)
 			if !rec.Deleted {
-				used[rec.Version.Code.SHA256] = true
+				use(&rec.Version)
 			}
 			if rec.Newest != nil {
-				used[rec.Newest.Version.Code.SHA256] = true
+				use(&rec.Newest.Version)
 			}
 			return true
 		})
 	}
+	r.layers.Range(func(_, l any) bool {
+		used[l.(*Layer).Code.SHA256] = true
+		return true
+	})
 	return used
 }
 

@@ -14,7 +14,7 @@ import (
 type Custom struct {
 	id      string
 	mounts  []sandbox.Mount
-	entries sync.Map // hash of a package → entry; what was found out about its bootstrap
+	entries sync.Map // bundle → entry; what was found out about its bootstrap
 }
 
 // NewCustom returns the runtime for identifier id, such as provided.al2023. mounts is the file system that a bootstrap
@@ -32,7 +32,7 @@ func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string
 	api := apiAddress(spec.ID)
 	spec.Listen = append(spec.Listen, api)
 	spec.Argv = []string{"/usr/bin/false"}
-	if e := c.entry(v.Code.SHA256, spec.Mounts); e.problem == "" {
+	if e := c.entry(bundleOf(v), spec.Mounts); e.problem == "" {
 		spec.Argv = []string{e.path}
 	}
 	spec.Env = Env(spec.Env, v, stream, "AWS_LAMBDA_RUNTIME_API="+api)
@@ -48,12 +48,17 @@ func apiAddress(id string) string {
 	return fmt.Sprintf("127.%d.%d.%d:9001", 1+n%254, n>>8&0xff, 1+(n>>16&0xff)%254)
 }
 
-func (c *Custom) entry(hash string, mounts []sandbox.Mount) entry {
-	if e, ok := c.entries.Load(hash); ok && hash != "" {
+// bundle is all content in which a bootstrap may be: a package and layers, by their names.
+type bundle struct{ code, layers string }
+
+func bundleOf(v faas.Version) bundle { return bundle{v.Code.SHA256, faas.Merged(v.Layers)} }
+
+func (c *Custom) entry(b bundle, mounts []sandbox.Mount) entry {
+	if e, ok := c.entries.Load(b); ok && b.code != "" {
 		return e.(entry)
 	}
 	e := findEntry(view(mounts))
-	c.entries.Store(hash, e)
+	c.entries.Store(b, e)
 	return e
 }
 
@@ -61,7 +66,7 @@ func (c *Custom) entry(hash string, mounts []sandbox.Mount) entry {
 func (c *Custom) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
 	listeners := sb.Listeners()
 	s := NewSession(sb, listeners[len(listeners)-1])
-	if e, ok := c.entries.Load(v.Code.SHA256); ok && e.(entry).problem != "" {
+	if e, ok := c.entries.Load(bundleOf(v)); ok && e.(entry).problem != "" {
 		s.mu.Lock()
 		s.initErr = failure(ErrorEntrypoint, e.(entry).problem)
 		s.mu.Unlock()

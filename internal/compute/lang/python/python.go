@@ -53,7 +53,7 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: packDir})
 	}
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
-	spec.Argv = []string{r.interpreter.Exec, "-S", r.interpreter.Bootstrap}
+	spec.Argv = []string{r.interpreter.Exec, "-S", r.interpreter.Bootstrap, lambda.LayerDir}
 	// The site module costs a third of the start and finds nothing, unless a search path of the function's own has a
 	// sitecustomize module or the like.
 	if v.Env["PYTHONPATH"] != "" {

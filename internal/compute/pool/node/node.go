@@ -25,6 +25,8 @@ const (
 // Code finds the unpacked code of a package by its hash.
 type Code interface {
 	Dir(ctx context.Context, sha256 string) (string, error)
+	// Layers finds what layers make together; nothing without layers.
+	Layers(ctx context.Context, layers []faas.Layer) (string, error)
 }
 
 // Runtimes finds what serves a runtime identifier here.
@@ -60,6 +62,10 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	if err != nil {
 		return nil, fmt.Errorf("unpack code: %w", err)
 	}
+	layers, err := n.Code.Layers(ctx, v.Layers)
+	if err != nil {
+		return nil, fmt.Errorf("unpack layers: %w", err)
+	}
 	id := newID()
 	now := n.Now().UTC()
 	stream := fmt.Sprintf("%s/[%s]%s", now.Format("2006/01/02"), v.ID.Version, id)
@@ -74,7 +80,11 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		Listen:   n.Listen,
 		Env:      n.Env(v),
 	}
+	if layers != "" {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: layers, Target: lambda.LayerDir})
+	}
 	runtime.Prepare(&spec, *v, code, stream)
+	lambda.Wrap(&spec, *v)
 	sb, err := n.Maker.Start(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", err)

@@ -100,9 +100,6 @@ func checkVersion(v *faas.Version) error {
 func checkEnv(env map[string]string) error {
 	total := 0
 	for _, k := range slices.Sorted(maps.Keys(env)) {
-		if k == "AWS_LAMBDA_EXEC_WRAPPER" {
-			return refused("Environment.Variables.AWS_LAMBDA_EXEC_WRAPPER", "a wrapper", "none")
-		}
 		if contract.Reserved(k) {
 			return faas.Errorf(faas.Invalid, "Lambda was unable to configure your environment variables because the environment variables you have provided "+
 				"contains reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", k)
@@ -180,6 +177,7 @@ func configuration(v *faas.Version, qualified bool) *api.FunctionConfiguration {
 		EphemeralStorage: &api.EphemeralStorage{Size: int32(v.TmpMB)},
 		SnapStart:        &api.SnapStartResponse{ApplyOn: ptr("None"), OptimizationStatus: ptr("Off")},
 		LoggingConfig:    loggingConfig(v.Logging),
+		Layers:           layerList(v.Layers),
 	}
 	if v.Handler != "" {
 		c.Handler = ptr(v.Handler)

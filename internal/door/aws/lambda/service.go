@@ -26,6 +26,10 @@ type Functions interface {
 // Packages keeps deployment packages. Put answers only once a package is durable and has been judged whole.
 type Packages interface {
 	Put(ctx context.Context, zip []byte) (faas.Code, error)
+	// Unpacked returns how many bytes the files of a package have together.
+	Unpacked(ctx context.Context, sha256 string) (int64, error)
+	// Measure is Unpacked for a package that is not stored.
+	Measure(ctx context.Context, zip []byte) (int64, error)
 }
 
 // Invoker runs functions.
@@ -37,6 +41,7 @@ type Invoker interface {
 // Config of the service.
 type Config struct {
 	Functions Functions
+	Layers    Layers
 	Packages  Packages
 	Invoker   Invoker
 	// Serves says what serves a runtime identifier here, or why nothing does.
@@ -95,7 +100,7 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 	case *api.UntagResourceInput:
 		name = in.Resource
 	default: // about no single function
-		return "*"
+		return s.layerResource(ctx, input)
 	}
 	id, q, err := s.name(ctx, name, qualifier)
 	if err != nil {
@@ -149,12 +154,18 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := s.checkServed(ctx, &v); err != nil {
 		return nil, err
 	}
+	if v.Layers, err = s.resolveLayers(ctx, in.Layers); err != nil {
+		return nil, err
+	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	s.stand(&v, faas.Successful)
 	if _, err := s.cfg.Functions.Get(id, ""); err == nil { // spares the upload; Create decides
 		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
+	}
+	if err := s.checkUnpacked(ctx, v.Layers, s.uploaded(ctx, in.Code.ZipFile)); err != nil {
+		return nil, err
 	}
 	if v.Code, err = s.cfg.Packages.Put(ctx, in.Code.ZipFile); err != nil {
 		return nil, err
@@ -233,6 +244,9 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	if r := value(in.RevisionId); r != "" && r != old.Version.ID.Revision { // spares the upload; Update decides
 		return nil, &faas.Error{Kind: faas.Precondition, Op: "update code", Message: registry.StaleRevision}
 	}
+	if err := s.checkUnpacked(ctx, old.Version.Layers, s.uploaded(ctx, in.ZipFile)); err != nil {
+		return nil, err
+	}
 	code, err := s.cfg.Packages.Put(ctx, in.ZipFile)
 	if err != nil {
 		return nil, err
@@ -245,7 +259,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), value(in.Publish), func(r *registry.Record) error {
 		r.Version.Code = code
 		s.stand(&r.Version, faas.InProgress)
-		return nil
+		return s.checkUnpacked(ctx, r.Version.Layers, s.stored(ctx, &r.Version)) // the layers may have changed since
 	})
 	if err != nil {
 		return nil, err
@@ -263,6 +277,9 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		if err := (settings{description: in.Description, handler: in.Handler, role: in.Role, runtime: in.Runtime, memory: in.MemorySize,
 			timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
 			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
+			return err
+		}
+		if err := s.changeLayers(ctx, &r.Version, in.Layers); err != nil {
 			return err
 		}
 		s.stand(&r.Version, faas.InProgress)

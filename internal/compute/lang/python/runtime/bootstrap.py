@@ -17,6 +17,7 @@ READ = 64 << 10
 MAX_RECORD = 65000  # characters in one log frame: it may hold 256 KiB less 26 bytes
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 PACK = "/var/lang/packages"  # what Lambda's runtimes carry beside Python
+LAYERS = sys.argv.pop() if len(sys.argv) > 1 else "/opt"
 LOG_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 # From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
 ASCII = os.environ.get("AWS_EXECUTION_ENV", "")[len("AWS_Lambda_python3."):] in ("6", "7", "8", "9", "10", "11")
@@ -447,7 +448,7 @@ def prepare_interpreter():
     own = os.path.dirname(os.path.abspath(__file__))
     standard = [p for p in sys.path if p not in (own, TASK)]
     packages = "/lib/%s/site-packages" % version
-    sys.path[:] = [TASK, "/opt/python" + packages, "/opt/python", own] + standard + [sys.prefix + packages]
+    sys.path[:] = [TASK, LAYERS + "/python" + packages, LAYERS + "/python", own] + standard + [sys.prefix + packages]
     if os.path.isdir(PACK):
         sys.path.append(PACK)
     sys.argv = [os.path.join(own, "bootstrap.py")]

@@ -27,6 +27,15 @@ type Service interface {
 	ListTags(ctx context.Context, in *ListTagsInput) (*ListTagsOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
 	UntagResource(ctx context.Context, in *UntagResourceInput) (*UntagResourceOutput, error)
+	PublishLayerVersion(ctx context.Context, in *PublishLayerVersionInput) (*PublishLayerVersionOutput, error)
+	GetLayerVersion(ctx context.Context, in *GetLayerVersionInput) (*GetLayerVersionOutput, error)
+	GetLayerVersionByArn(ctx context.Context, in *GetLayerVersionByArnInput) (*GetLayerVersionByArnOutput, error)
+	DeleteLayerVersion(ctx context.Context, in *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error)
+	ListLayers(ctx context.Context, in *ListLayersInput) (*ListLayersOutput, error)
+	ListLayerVersions(ctx context.Context, in *ListLayerVersionsInput) (*ListLayerVersionsOutput, error)
+	AddLayerVersionPermission(ctx context.Context, in *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error)
+	RemoveLayerVersionPermission(ctx context.Context, in *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error)
+	GetLayerVersionPolicy(ctx context.Context, in *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error)
 }
 
 // New returns a server of s.
@@ -47,18 +56,31 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.ListTags),
 		wire.Bind(s.TagResource),
 		wire.Bind(s.UntagResource),
+		wire.Bind(s.PublishLayerVersion),
+		wire.Bind(s.GetLayerVersion),
+		wire.Bind(s.GetLayerVersionByArn),
+		wire.Bind(s.DeleteLayerVersion),
+		wire.Bind(s.ListLayers),
+		wire.Bind(s.ListLayerVersions),
+		wire.Bind(s.AddLayerVersionPermission),
+		wire.Bind(s.RemoveLayerVersionPermission),
+		wire.Bind(s.GetLayerVersionPolicy),
 	}, opts)
 }
 
 // Inputs and outputs that share a type.
 type (
-	CreateFunctionOutput              = FunctionConfiguration
-	GetFunctionConfigurationOutput    = FunctionConfiguration
-	PublishVersionOutput              = FunctionConfiguration
-	TagResourceOutput                 = Empty
-	UntagResourceOutput               = Empty
-	UpdateFunctionCodeOutput          = FunctionConfiguration
-	UpdateFunctionConfigurationOutput = FunctionConfiguration
+	CreateFunctionOutput               = FunctionConfiguration
+	DeleteLayerVersionOutput           = Empty
+	GetFunctionConfigurationOutput     = FunctionConfiguration
+	GetLayerVersionByArnOutput         = GetLayerVersionResponse
+	GetLayerVersionOutput              = GetLayerVersionResponse
+	PublishVersionOutput               = FunctionConfiguration
+	RemoveLayerVersionPermissionOutput = Empty
+	TagResourceOutput                  = Empty
+	UntagResourceOutput                = Empty
+	UpdateFunctionCodeOutput           = FunctionConfiguration
+	UpdateFunctionConfigurationOutput  = FunctionConfiguration
 )
 
 // Empty is the input of an operation that takes nothing and the output of one that returns nothing.
@@ -82,6 +104,23 @@ type AccountLimit struct {
 type AccountUsage struct {
 	FunctionCount *int64
 	TotalCodeSize *int64
+}
+
+// AddLayerVersionPermissionInput is the input of AddLayerVersionPermission.
+type AddLayerVersionPermissionInput struct {
+	Action         string  // required, ≥ 0, ≤ 22
+	LayerName      string  // required, ≥ 1, ≤ 2048
+	OrganizationId *string // ≥ 0, ≤ 34
+	Principal      string  // required, ≥ 0, ≤ 10000
+	RevisionId     *string
+	StatementId    string // required, ≥ 1, ≤ 100
+	VersionNumber  int64  // required
+}
+
+// AddLayerVersionPermissionOutput is the output of AddLayerVersionPermission.
+type AddLayerVersionPermissionOutput struct {
+	RevisionId *string
+	Statement  *string
 }
 
 // CapacityProviderConfig is a structure of the service.
@@ -178,6 +217,12 @@ type DeleteFunctionInput struct {
 // DeleteFunctionOutput is the output of DeleteFunction.
 type DeleteFunctionOutput struct {
 	StatusCode *int32
+}
+
+// DeleteLayerVersionInput is the input of DeleteLayerVersion.
+type DeleteLayerVersionInput struct {
+	LayerName     string // required, ≥ 1, ≤ 2048
+	VersionNumber int64  // required
 }
 
 // DurableConfig is a structure of the service.
@@ -394,6 +439,42 @@ type GetFunctionOutput struct {
 	TagsError     *TagsError
 }
 
+// GetLayerVersionByArnInput is the input of GetLayerVersionByArn.
+type GetLayerVersionByArnInput struct {
+	Arn string // required, ≥ 1, ≤ 2048
+}
+
+// GetLayerVersionInput is the input of GetLayerVersion.
+type GetLayerVersionInput struct {
+	LayerName     string // required, ≥ 1, ≤ 2048
+	VersionNumber int64  // required
+}
+
+// GetLayerVersionPolicyInput is the input of GetLayerVersionPolicy.
+type GetLayerVersionPolicyInput struct {
+	LayerName     string // required, ≥ 1, ≤ 2048
+	VersionNumber int64  // required
+}
+
+// GetLayerVersionPolicyOutput is the output of GetLayerVersionPolicy.
+type GetLayerVersionPolicyOutput struct {
+	Policy     *string
+	RevisionId *string
+}
+
+// GetLayerVersionResponse is a structure of the service.
+type GetLayerVersionResponse struct {
+	CompatibleArchitectures []string // ≥ 0, ≤ 2
+	CompatibleRuntimes      []string // ≥ 0, ≤ 15
+	Content                 *LayerVersionContentOutput
+	CreatedDate             *string // ≥ 0, ≤ 100
+	Description             *string // ≥ 0, ≤ 256
+	LayerArn                *string // ≥ 1, ≤ 2048
+	LayerVersionArn         *string // ≥ 1, ≤ 2048
+	LicenseInfo             *string // ≥ 0, ≤ 512
+	Version                 *int64
+}
+
 // ImageConfig is a structure of the service.
 type ImageConfig struct {
 	Command          []string // ≥ 0, ≤ 1500
@@ -552,6 +633,43 @@ type Layer struct {
 	SigningProfileVersionArn *string // ≥ 0, ≤ 10000
 }
 
+// LayerVersionContentInput is a structure of the service.
+type LayerVersionContentInput struct {
+	S3Bucket            *string // ≥ 3, ≤ 63
+	S3Key               *string // ≥ 1, ≤ 1024
+	S3ObjectStorageMode *string // COPY | REFERENCE
+	S3ObjectVersion     *string // ≥ 1, ≤ 1024
+	ZipFile             []byte
+}
+
+// LayerVersionContentOutput is a structure of the service.
+type LayerVersionContentOutput struct {
+	CodeSha256               *string
+	CodeSize                 *int64
+	Location                 *string // ≥ 0, ≤ 10000
+	ResolvedS3Object         *ResolvedS3Object
+	SigningJobArn            *string // ≥ 0, ≤ 10000
+	SigningProfileVersionArn *string // ≥ 0, ≤ 10000
+}
+
+// LayerVersionsListItem is a structure of the service.
+type LayerVersionsListItem struct {
+	CompatibleArchitectures []string // ≥ 0, ≤ 2
+	CompatibleRuntimes      []string // ≥ 0, ≤ 15
+	CreatedDate             *string  // ≥ 0, ≤ 100
+	Description             *string  // ≥ 0, ≤ 256
+	LayerVersionArn         *string  // ≥ 1, ≤ 2048
+	LicenseInfo             *string  // ≥ 0, ≤ 512
+	Version                 *int64
+}
+
+// LayersListItem is a structure of the service.
+type LayersListItem struct {
+	LatestMatchingVersion *LayerVersionsListItem
+	LayerArn              *string // ≥ 1, ≤ 2048
+	LayerName             *string // ≥ 1, ≤ 140
+}
+
 // ListFunctionsInput is the input of ListFunctions.
 type ListFunctionsInput struct {
 	FunctionVersion *string // ALL
@@ -563,6 +681,35 @@ type ListFunctionsInput struct {
 // ListFunctionsOutput is the output of ListFunctions.
 type ListFunctionsOutput struct {
 	Functions  []FunctionConfiguration
+	NextMarker *string
+}
+
+// ListLayerVersionsInput is the input of ListLayerVersions.
+type ListLayerVersionsInput struct {
+	CompatibleArchitecture *string // x86_64 | arm64
+	CompatibleRuntime      *string
+	LayerName              string // required, ≥ 1, ≤ 2048
+	Marker                 *string
+	MaxItems               *int32 // ≥ 1, ≤ 50
+}
+
+// ListLayerVersionsOutput is the output of ListLayerVersions.
+type ListLayerVersionsOutput struct {
+	LayerVersions []LayerVersionsListItem
+	NextMarker    *string
+}
+
+// ListLayersInput is the input of ListLayers.
+type ListLayersInput struct {
+	CompatibleArchitecture *string // x86_64 | arm64
+	CompatibleRuntime      *string
+	Marker                 *string
+	MaxItems               *int32 // ≥ 1, ≤ 50
+}
+
+// ListLayersOutput is the output of ListLayers.
+type ListLayersOutput struct {
+	Layers     []LayersListItem
 	NextMarker *string
 }
 
@@ -609,10 +756,39 @@ type NoPublishedVersionException struct {
 	Type    *string
 }
 
+// PolicyLengthExceededException is an error of the service.
+type PolicyLengthExceededException struct {
+	Type    *string
+	Message *string
+}
+
 // PreconditionFailedException is an error of the service.
 type PreconditionFailedException struct {
 	Type    *string
 	Message *string
+}
+
+// PublishLayerVersionInput is the input of PublishLayerVersion.
+type PublishLayerVersionInput struct {
+	CompatibleArchitectures []string                  // ≥ 0, ≤ 2
+	CompatibleRuntimes      []string                  // ≥ 0, ≤ 15
+	Content                 *LayerVersionContentInput // required
+	Description             *string                   // ≥ 0, ≤ 256
+	LayerName               string                    // required, ≥ 1, ≤ 2048
+	LicenseInfo             *string                   // ≥ 0, ≤ 512
+}
+
+// PublishLayerVersionOutput is the output of PublishLayerVersion.
+type PublishLayerVersionOutput struct {
+	CompatibleArchitectures []string // ≥ 0, ≤ 2
+	CompatibleRuntimes      []string // ≥ 0, ≤ 15
+	Content                 *LayerVersionContentOutput
+	CreatedDate             *string // ≥ 0, ≤ 100
+	Description             *string // ≥ 0, ≤ 256
+	LayerArn                *string // ≥ 1, ≤ 2048
+	LayerVersionArn         *string // ≥ 1, ≤ 2048
+	LicenseInfo             *string // ≥ 0, ≤ 512
+	Version                 *int64
 }
 
 // PublishVersionInput is the input of PublishVersion.
@@ -628,6 +804,14 @@ type PublishVersionInput struct {
 type RecursiveInvocationException struct {
 	Message *string
 	Type    *string
+}
+
+// RemoveLayerVersionPermissionInput is the input of RemoveLayerVersionPermission.
+type RemoveLayerVersionPermissionInput struct {
+	LayerName     string // required, ≥ 1, ≤ 2048
+	RevisionId    *string
+	StatementId   string // required, ≥ 1, ≤ 100
+	VersionNumber int64  // required
 }
 
 // RequestTooLargeException is an error of the service.
@@ -1122,6 +1306,14 @@ func (e *NoPublishedVersionException) Error() string {
 func (*NoPublishedVersionException) ErrorCode() string { return "NoPublishedVersionException" }
 
 // Error implements error.
+func (e *PolicyLengthExceededException) Error() string {
+	return wire.ErrorText("PolicyLengthExceededException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*PolicyLengthExceededException) ErrorCode() string { return "PolicyLengthExceededException" }
+
+// Error implements error.
 func (e *PreconditionFailedException) Error() string {
 	return wire.ErrorText("PreconditionFailedException", e.Message)
 }
@@ -1455,66 +1647,100 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 152 TagResourceInput
 		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 154, Loc: wire.QueryParam, Required: true}}}, // 153 UntagResourceInput
 		{Kind: wire.List, Elem: 62}, // 154
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 155 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 156 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 157 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 158 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 159 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 160 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 161 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 162 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 163 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 164 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 165 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 166 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 167 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 168 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 169 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 170 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 171 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 172 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 173 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 174 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 175 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 176 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 177 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 178 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 179 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 180 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 181 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 182 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 183 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 184 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 185 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 186 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 187 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 188 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 189 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 190 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 191 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 192 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 193 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 194 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 195 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 196 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 197 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 198 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 199 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 200 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 201 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 202 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 203 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 205}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 204 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 205
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 206 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 158, Required: true}, {Name: "Description", Shape: 22}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "LicenseInfo", Shape: 160}}}, // 155 PublishLayerVersionInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 2, Elem: 5},   // 156
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 15, Elem: 55}, // 157
+		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "ZipFile", Shape: 18}}},                         // 158 LayerVersionContentInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})`}, // 159
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 512, Pattern: ".*"}, // 160
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 162}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 163}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}}, // 161 PublishLayerVersionOutput
+		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "Location", Shape: 109}, {Name: "ResolvedS3Object", Shape: 110}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                          // 162 LayerVersionContentOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},                                                                                                                                                                 // 163
+		{Kind: wire.Long}, // 164
+		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                                                                                                                 // 165 GetLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 162}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 163}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}}, // 166 GetLayerVersionResponse
+		{Members: []wire.Member{{Name: "Arn", Shape: 44, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                                          // 167 GetLayerVersionByArnInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                      // 168 DeleteLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 170, Loc: wire.QueryParam}}}, // 169 ListLayersInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                                                                                                                                                                 // 170
+		{Members: []wire.Member{{Name: "Layers", Shape: 172}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                           // 171 ListLayersOutput
+		{Kind: wire.List, Elem: 173}, // 172
+		{Members: []wire.Member{{Name: "LatestMatchingVersion", Shape: 174}, {Name: "LayerArn", Shape: 163}, {Name: "LayerName", Shape: 175}}},                                                                                                                                                                                            // 173 LayersListItem
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}},                                     // 174 LayerVersionsListItem
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},                                                                                                                      // 175
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 170, Loc: wire.QueryParam}}}, // 176 ListLayerVersionsInput
+		{Members: []wire.Member{{Name: "LayerVersions", Shape: 178}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                                                    // 177 ListLayerVersionsOutput
+		{Kind: wire.List, Elem: 174}, // 178
+		{Members: []wire.Member{{Name: "Action", Shape: 180, Required: true}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "OrganizationId", Shape: 181}, {Name: "Principal", Shape: 182, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 183, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}}, // 179 AddLayerVersionPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 22, Pattern: "lambda:GetLayerVersion"},                            // 180
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 34, Pattern: "o-[a-z0-9]{10,32}"},                                 // 181
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`}, // 182
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_]+)"},                         // 183
+		{Members: []wire.Member{{Name: "RevisionId", Shape: 12}, {Name: "Statement", Shape: 12}}},                              // 184 AddLayerVersionPermissionOutput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 183, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}}, // 185 RemoveLayerVersionPermissionInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                                          // 186 GetLayerVersionPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 187 GetLayerVersionPolicyOutput
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 188 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 189 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 190 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 191 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 192 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 193 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 194 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 195 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 196 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                  // 197 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 198 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 199 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 200 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 201 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 202 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 203 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 204 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 205 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 206 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 207 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 208 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 209 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 210 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 211 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 212 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 213 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 214 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 215 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 216 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 217 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 218 PolicyLengthExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 219 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 220 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 221 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 222 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 223 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 224 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 225 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 226 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 227 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 228 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 229 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 230 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 231 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 232 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 233 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 234 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 235 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 236 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 237 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 239}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}},                                                                                        // 238 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 239
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 240 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
-		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "Layers", Index: []int{15}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "TenancyConfig", Index: []int{26}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
+		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "TenancyConfig", Index: []int{26}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
 		{Name: "GetFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 104, Output: 106},
 		{Name: "GetFunctionConfiguration", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 116, Output: 75},
 		{Name: "ListFunctions", Method: "GET", URI: "/2015-03-31/functions", Status: 200, Input: 117, Output: 121, Refused: []wire.Refusal{{Path: "MasterRegion", Index: []int{2}}}},
 		{Name: "UpdateFunctionCode", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/code", Status: 200, Limit: 70167211, Input: 123, Output: 75, Refused: []wire.Refusal{{Path: "ImageUri", Index: []int{3}}, {Path: "S3Bucket", Index: []int{7}}, {Path: "S3Key", Index: []int{8}}, {Path: "S3ObjectStorageMode", Index: []int{9}}, {Path: "S3ObjectVersion", Index: []int{10}}, {Path: "SourceKMSKeyArn", Index: []int{11}}, {Path: "PublishTo", Index: []int{5}}}},
-		{Name: "UpdateFunctionConfiguration", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 124, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{1}}, {Path: "DurableConfig", Index: []int{4}}, {Path: "FileSystemConfigs", Index: []int{7}}, {Path: "ImageConfig", Index: []int{10}}, {Path: "KMSKeyArn", Index: []int{11}}, {Path: "Layers", Index: []int{12}}, {Path: "RuntimeConfig", Index: []int{18}}, {Path: "VpcConfig", Index: []int{22}}}},
+		{Name: "UpdateFunctionConfiguration", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 124, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{1}}, {Path: "DurableConfig", Index: []int{4}}, {Path: "FileSystemConfigs", Index: []int{7}}, {Path: "ImageConfig", Index: []int{10}}, {Path: "KMSKeyArn", Index: []int{11}}, {Path: "RuntimeConfig", Index: []int{18}}, {Path: "VpcConfig", Index: []int{22}}}},
 		{Name: "DeleteFunction", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 125, Output: 126},
 		{Name: "Invoke", Action: "InvokeFunction", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/invocations", Status: 200, Limit: 6291456, Content: "application/json", Input: 128, Output: 133, Refused: []wire.Refusal{{Path: "DurableExecutionName", Index: []int{1}}, {Path: "TenantId", Index: []int{7}}}},
 		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 135, Output: 75, Refused: []wire.Refusal{{Path: "PublishTo", Index: []int{3}}}},
@@ -1524,9 +1750,17 @@ var spec = wire.Spec{
 		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 149, Output: 151},
 		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 152},
 		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 153},
+		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Limit: 70167211, Input: 155, Output: 161, Refused: []wire.Refusal{{Path: "Content.S3Bucket", Index: []int{2, 0}}, {Path: "Content.S3Key", Index: []int{2, 1}}, {Path: "Content.S3ObjectStorageMode", Index: []int{2, 2}}, {Path: "Content.S3ObjectVersion", Index: []int{2, 3}}}},
+		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 200, Input: 165, Output: 166},
+		{Name: "GetLayerVersionByArn", Action: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion", Status: 200, Input: 167, Output: 166},
+		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 168},
+		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers", Status: 200, Input: 169, Output: 171},
+		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 200, Input: 176, Output: 177},
+		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 179, Output: 184},
+		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 185},
+		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 186, Output: 187},
 	},
 	Unbuilt: []wire.Unbuilt{
-		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
 		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy"},
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
 		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
@@ -1543,7 +1777,6 @@ var spec = wire.Spec{
 		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
 		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}"},
 		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "DeleteResourcePolicy", Method: "DELETE", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
@@ -1559,9 +1792,6 @@ var spec = wire.Spec{
 		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
 		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}"},
-		{Name: "GetLayerVersionByArn", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion"},
-		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"},
 		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy"},
 		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "GetResourcePolicy", Method: "GET", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
@@ -1576,11 +1806,8 @@ var spec = wire.Spec{
 		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
 		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
-		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions"},
-		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers"},
 		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
 		{Name: "PauseDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause"},
-		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
 		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
 		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
@@ -1589,7 +1816,6 @@ var spec = wire.Spec{
 		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "PutResourcePolicy", Method: "PUT", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}"},
 		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}"},
 		{Name: "ResumeDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/resume"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
@@ -1604,56 +1830,57 @@ var spec = wire.Spec{
 		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 155},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 156},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 157},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 158},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 159},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 160},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 161},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 162, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 163, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 164, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 165},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 166},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 167},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 168},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 169, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 170, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 171},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 172},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 173},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 174},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 175, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 176, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 177, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 178, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 179, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 180, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 181, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 182, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 183},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 184},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 185},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 186},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 187},
-		{Code: "ResourceConflictException", Status: 409, Shape: 188},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 189},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 190, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 191},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 192},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 193},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 194},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 195},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 196},
-		{Code: "ServiceException", Status: 500, Shape: 197, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 198},
-		{Code: "SnapStartException", Status: 400, Shape: 199},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 200},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 201},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 202},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 203, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 204},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 206},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 188},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 189},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 190},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 191},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 192},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 193},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 194},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 195, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 196, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 197, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 198},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 199},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 200},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 201},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 202, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 203, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 204},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 205},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 206},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 207},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 208, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 209, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 210, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 211, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 212, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 213, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 214, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 215, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 216},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 217},
+		{Code: "PolicyLengthExceededException", Status: 400, Shape: 218},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 219},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 220},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 221},
+		{Code: "ResourceConflictException", Status: 409, Shape: 222},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 223},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 224, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 225},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 226},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 227},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 228},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 229},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 230},
+		{Code: "ServiceException", Status: 500, Shape: 231, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 232},
+		{Code: "SnapStartException", Status: 400, Shape: 233},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 234},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 235},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 236},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 237, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 238},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 240},
 	},
 }
