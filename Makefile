@@ -43,4 +43,4 @@ fuzz: ## every fuzz target, 20 seconds each
 	scripts/fuzz 20s
 
 clean:
-	rm -rf bin .venv .demo
+	rm -rf bin .venv .npm-clients .demo

@@ -42,6 +42,7 @@ var concrete = []string{
 	"internal/compute/lang/host",
 	"internal/compute/lang/framed",
 	"internal/compute/lang/python",
+	"internal/compute/lang/node",
 }
 
 type listed struct {

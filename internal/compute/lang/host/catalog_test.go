@@ -227,7 +227,7 @@ func TestRefusals(t *testing.T) {
 		"python2.6":  {faas.Invalid, "Value python2.6 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.14, "},
 		"":           {faas.Invalid, "Member must satisfy enum value set"},
 		"Python3.11": {faas.Invalid, "Member must satisfy enum value set"},
-		"nodejs20.x": {faas.Unsupported, "runtime nodejs20.x is not served here"},
+		"nodejs14.x": {faas.Unsupported, "runtime nodejs14.x is not served here"},
 		"java8.al2":  {faas.Unsupported, "java8.al2"}, "dotnetcore3.1": {faas.Unsupported, ""}, "go1.x": {faas.Unsupported, ""}, "ruby3.3": {faas.Unsupported, ""},
 	} {
 		_, err := c.Resolve(runtime)

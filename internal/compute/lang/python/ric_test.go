@@ -107,7 +107,7 @@ func ric(t *testing.T) []aws {
 	byName := make(map[string]host.Info) // those that serve
 	var names []string
 	for _, i := range list {
-		if _, ok := byName[i.Name]; !ok && i.Path != "" && i.Name != "python3.8" { // AWS stopped at an older state there
+		if _, ok := byName[i.Name]; !ok && strings.HasPrefix(i.Name, "python") && i.Name != "python3.8" { // AWS stopped at an older state there
 			byName[i.Name] = i
 			names = append(names, i.Name)
 		}

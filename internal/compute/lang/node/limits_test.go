@@ -1,0 +1,114 @@
+package node_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/faas"
+)
+
+// TestLimits: what no answer, log record or error may have, and a function that goes on afterwards.
+func TestLimits(t *testing.T) {
+	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+exports.handler = async (e) => {
+  if (e === 'big') return 'x'.repeat(7 << 20)
+  if (e === 'big error') throw new Error('x'.repeat(7 << 20))
+  if (e === 'log') console.log('é'.repeat(200000))
+  if (e === 'type') { const x = new Error('m'); x.name = 'é'.repeat(300); throw x }
+  return e
+}`})
+	if err := f.init(); err != nil {
+		t.Fatal(err)
+	}
+	for event, kind := range map[string]string{`"big"`: "Function.ResponseSizeTooLarge", `"big error"`: "Function.ResponseSizeTooLarge", `"log"`: "", `"fine"`: ""} {
+		if a := f.call(event); a.Type != kind || kind == "" && a.Out != event {
+			t.Errorf("%s: %.200v", event, a)
+		}
+	}
+	if a := f.call(`"type"`); !strings.HasPrefix(a.Type, "éé") || len(a.Type) > 256 {
+		t.Errorf("%.200v", a)
+	}
+	logged := 0
+	for _, r := range records(f.end()) {
+		logged += strings.Count(r, "é")
+	}
+	if logged < 200000 {
+		t.Error("the record has lost something:", logged)
+	}
+}
+
+// TestWaitsInTheLoop: what a function has started goes on while it waits for the next call, and signals reach it.
+func TestWaitsInTheLoop(t *testing.T) {
+	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+process.on('SIGTERM', () => { console.log('told'); process.exit(0) })
+let ticks = 0
+setInterval(() => ticks++, 1)
+exports.handler = async (e) => e === 'ticks' ? ticks : e`})
+	if err := f.init(); err != nil {
+		t.Fatal(err)
+	}
+	long := `"` + strings.Repeat("x", 4<<20) + `"`
+	for _, event := range []string{"1", long, "2", long} {
+		if a := f.call(event); a.Out != event {
+			t.Fatalf("%.100v", a)
+		}
+	}
+	if a := f.call(`"ticks"`); a.Out == "0" {
+		t.Error("the timer has not run")
+	}
+	if err := f.sb.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := f.ended(); code != 0 || !strings.Contains(out, "told") {
+		t.Error(code, out)
+	}
+}
+
+func TestBadMark(t *testing.T) {
+	f := start(t, "nodejs20.x", "index.handler", files{"index.js": "exports.handler = async () => 1; exports.handler[Symbol.for('aws.lambda.runtime.handler.streaming')] = 'request'"})
+	var failure *lang.Failure
+	if err := f.init(); !errors.As(err, &failure) || failure.Type != "Runtime.MalformedStreamingHandler" {
+		t.Error(err)
+	}
+}
+
+// TestChildHasNoChannel: what a function starts can't answer in its place.
+func TestChildHasNoChannel(t *testing.T) {
+	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+exports.handler = async () => require('child_process').execFileSync('sh', ['-c', 'ls /proc/self/fd/3 2>&1; true']).toString()`})
+	if err := f.init(); err != nil {
+		t.Fatal(err)
+	}
+	if a := f.call("1"); strings.Contains(a.Out, "socket") || !strings.Contains(a.Out, "/fd/3") {
+		t.Error(a)
+	}
+}
+
+// TestFlags: what Lambda switches off is off, unless the function wants it.
+func TestFlags(t *testing.T) {
+	code := files{"index.js": "exports.handler = async () => [process.execArgv, process.env.AWS_EXECUTION_ENV]"}
+	for _, c := range []struct {
+		runtime, options string
+		off              bool
+	}{{"nodejs20.x", "", true}, {"nodejs20.x", "--experimental-require-module", false}, {"nodejs24.x", "", false}} {
+		f := start(t, c.runtime, "index.handler", code, func(v *faas.Version) { v.Env = map[string]string{"NODE_OPTIONS": c.options} })
+		if err := f.init(); err != nil {
+			t.Fatal(err)
+		}
+		a := f.call("1")
+		if !strings.Contains(a.Out, "--max-old-space-size=231") || !strings.Contains(a.Out, "AWS_Lambda_"+c.runtime) {
+			t.Error(a)
+		}
+		r, err := shared.Resolve(c.runtime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known := slices.ContainsFunc([]string{"node 20.19", "node 20.2", "node 22", "node 24"}, func(p string) bool { return strings.HasPrefix(r.Served(), p) }); known && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
+			t.Errorf("%+v: %v", c, a)
+		}
+	}
+}

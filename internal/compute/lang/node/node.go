@@ -1,0 +1,108 @@
+// Package node runs Lambda functions for nodejsNN.x on a Node.js of this machine, by our own bootstrap.
+package node
+
+import (
+	"embed"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/durable"
+	"artesian/internal/compute/lang/framed"
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+//go:embed runtime/*.cjs
+var files embed.FS
+
+// packDir is where a function finds the modules of its runtime's pack, behind those of layers and before /var/task's in NODE_PATH.
+const packDir = "node_modules"
+
+// Install writes the bootstrap below dir and returns its folder, which a sandbox sees as /var/runtime.
+func Install(dir string) (string, error) {
+	folder, err := durable.Install(dir, "node-", files, "runtime")
+	if err == nil {
+		err = durable.MakeFolder(filepath.Join(folder, packDir))
+	}
+	return folder, err
+}
+
+// Interpreter is a Node.js of this machine and how it is shown inside a sandbox.
+type Interpreter struct {
+	Version []int           // 20 19 1
+	Path    string          // on the host
+	Exec    string          // inside
+	Mounts  []sandbox.Mount // itself, the libraries that it needs, the bootstrap
+}
+
+// Runtime is a lang.Runtime for one runtime identifier.
+type Runtime struct {
+	id          string
+	major       int // of the identifier
+	interpreter Interpreter
+	pack        string
+}
+
+// New returns the runtime that serves identifier id, such as nodejs22.x, by interpreter in, with the modules in folder pack
+// unless that is empty.
+func New(id string, in Interpreter, pack string) *Runtime {
+	r := &Runtime{id: id, interpreter: in, pack: pack}
+	_, _ = fmt.Sscanf(id, "nodejs%d.x", &r.major) // the catalog knows the identifiers
+	return r
+}
+
+// Served implements lang.Runtime. When another version than the one asked for serves, it says so.
+func (r *Runtime) Served() string {
+	v := r.interpreter.Version
+	s := fmt.Sprintf("node %d.%d.%d (%s)", v[0], v[1], v[2], r.interpreter.Path)
+	if v[0] != r.major {
+		s += " in place of " + r.id
+	}
+	return s
+}
+
+// Prepare implements lang.Runtime.
+func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
+	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
+	if r.pack != "" {
+		// An ES module looks in the folders above it and not in NODE_PATH.
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: lambda.RuntimeDir + "/" + packDir}, sandbox.Mount{Source: r.pack, Target: "/" + packDir})
+	}
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
+	spec.Argv = append([]string{r.interpreter.Exec}, r.flags(v)...)
+	spec.Argv = append(spec.Argv, lambda.RuntimeDir+"/index.cjs")
+	layers := lambda.LayerDir + "/nodejs"
+	modules := fmt.Sprintf("%[1]s/node%[2]d/node_modules:%[1]s/node_modules:%[3]s/node_modules:%[3]s:%[4]s", layers, r.major, lambda.RuntimeDir, lambda.TaskRoot)
+	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "NODE_PATH="+modules)
+	spec.Dir = lambda.TaskRoot
+	spec.Channel = true
+}
+
+// flags are those that Lambda's runtimes start with: a tenth of the memory for young objects, the rest for old ones, and
+// two features off that a later Node.js has on.
+// https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
+func (r *Runtime) flags(v faas.Version) []string {
+	young := v.MemoryMB / 10
+	flags := []string{
+		"--expose-gc", "--max-http-header-size=81920",
+		fmt.Sprintf("--max-semi-space-size=%d", young/2), fmt.Sprintf("--max-old-space-size=%d", v.MemoryMB-young),
+	}
+	for _, f := range []struct {
+		name        string
+		first, last int // identifiers for which Lambda has it off
+		since       [2]int
+	}{{"experimental-require-module", 0, 22, [2]int{20, 19}}, {"experimental-detect-module", 21, 22, [2]int{22, 7}}} {
+		have := r.interpreter.Version
+		known := have[0] > f.since[0] || have[0] == f.since[0] && have[1] >= f.since[1]
+		if known && r.major >= f.first && r.major <= f.last && !strings.Contains(v.Env["NODE_OPTIONS"], "--"+f.name) {
+			flags = append(flags, "--no-"+f.name)
+		}
+	}
+	return flags
+}
+
+// Attach implements lang.Runtime.
+func (r *Runtime) Attach(sb sandbox.Sandbox, _ faas.Version) lang.Session { return framed.New(sb) }

@@ -1,0 +1,48 @@
+'use strict';
+// What a handler is told about its call. The order of members is Lambda's.
+
+const { CLASSIC } = require('./errors.cjs');
+const { current } = require('./console.cjs');
+
+const environment = () => {
+  const e = process.env;
+  const [functionName, functionVersion] = [e.AWS_LAMBDA_FUNCTION_NAME, e.AWS_LAMBDA_FUNCTION_VERSION];
+  const rest = { memoryLimitInMB: e.AWS_LAMBDA_FUNCTION_MEMORY_SIZE, logGroupName: e.AWS_LAMBDA_LOG_GROUP_NAME, logStreamName: e.AWS_LAMBDA_LOG_STREAM_NAME };
+  return CLASSIC ? { functionVersion, functionName, ...rest } : { functionName, functionVersion, ...rest };
+};
+
+let trace;
+
+// follow makes a call the current one, for logs and tracing.
+function follow(call) {
+  current.requestId = call.fields[0];
+  if (call.fields[2] === trace) return;
+  trace = call.fields[2];
+  if (trace) process.env._X_AMZN_TRACE_ID = trace;
+  else delete process.env._X_AMZN_TRACE_ID;
+}
+
+function parse(text, classicName, name) {
+  if (!text) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(CLASSIC ? `Cannot parse ${classicName} as json: ${error}` : `Failed to parse ${name} as JSON: ${error.message}`);
+  }
+}
+
+// ofCall returns the members that tell about the call.
+function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, identity]) {
+  const end = Number(deadline);
+  return {
+    clientContext: parse(client, 'ClientContext', 'lambda-runtime-client-context'),
+    identity: parse(identity, 'CognitoIdentity', 'lambda-runtime-cognito-identity'),
+    invokedFunctionArn,
+    awsRequestId,
+    tenantId: undefined,
+    ...(CLASSIC ? {} : { xRayTraceId: trace || undefined }),
+    getRemainingTimeInMillis: () => end - Date.now(),
+  };
+}
+
+module.exports = { environment, follow, ofCall };
