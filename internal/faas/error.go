@@ -39,6 +39,7 @@ type Error struct {
 	Kind    Kind
 	Op      string // what was attempted, for example "create function"
 	Code    string // the protocol's specific code, when the kind alone does not determine it; may be empty
+	Reason  string // finer than the code, where the protocol tells it apart; may be empty
 	Message string // safe to show to the caller
 	Cause   error
 }

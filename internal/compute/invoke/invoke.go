@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,9 +15,14 @@ import (
 	"artesian/internal/faas"
 )
 
-// Versions finds what a qualifier of a function means.
+// Versions knows what a qualifier of a function means, and what is reserved.
 type Versions interface {
-	Resolve(id faas.FunctionID, qualifier string) (*faas.Version, error)
+	// Resolve finds the version that serves a call; at, from 0 to less than 1, decides between those of an alias.
+	Resolve(id faas.FunctionID, qualifier string, at float64) (*faas.Version, error)
+	// Reservation is how many simultaneous executions are a function's own, if it has such a number.
+	Reservation(id faas.FunctionID) (int, bool)
+	// Reserved is the sum of the reservations of a scope.
+	Reserved(scope faas.Scope) int
 }
 
 // Meter takes one usage record per invocation. It must not block on disk.
@@ -37,8 +42,9 @@ type Config struct {
 
 // Invoker runs invocations. Safe for concurrent use.
 type Invoker struct {
-	cfg    Config
-	scopes sync.Map // faas.Scope → *atomic.Int64: executions now
+	cfg      Config
+	scopes   sync.Map // faas.Scope → *atomic.Int64: executions now, of functions without a reservation
+	reserved sync.Map // faas.FunctionID → *atomic.Int64: executions now, of those with one
 }
 
 // New returns an Invoker.
@@ -57,7 +63,7 @@ func (i *Invoker) Concurrency() int { return i.cfg.Concurrency }
 // function is not active), Unavailable, or ctx's error when the caller left before an instance was there. Once running,
 // a call goes on to its end without its caller.
 func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink) error {
-	v, err := i.cfg.Versions.Resolve(inv.Function, inv.Qualifier)
+	v, err := i.cfg.Versions.Resolve(inv.Function, inv.Qualifier, rand.Float64())
 	if err != nil {
 		return err
 	}
@@ -65,7 +71,7 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 		return err
 	}
 	c := newCall(i, v, inv, out)
-	leave, err := i.admit(inv.Function.Scope)
+	leave, err := i.admit(inv.Function)
 	if err != nil {
 		c.usage.Outcome = faas.OutcomeThrottled
 		i.cfg.Meter.Record(c.usage)
@@ -95,20 +101,6 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 			Message: "The operation cannot be performed at this time. The function is currently in the following state: Pending"}
 	}
 	return &faas.Error{Kind: faas.Conflict, Op: "invoke", Message: "The function is in the state " + string(v.State) + ": " + v.StateReason}
-}
-
-// admit counts an execution of the scope, or says that it is one too many.
-func (i *Invoker) admit(s faas.Scope) (leave func(), err error) {
-	v, ok := i.scopes.Load(s)
-	if !ok {
-		v, _ = i.scopes.LoadOrStore(s, new(atomic.Int64))
-	}
-	n := v.(*atomic.Int64)
-	if n.Add(1) > int64(i.cfg.Concurrency) {
-		n.Add(-1)
-		return nil, &faas.Error{Kind: faas.Throttled, Op: "invoke", Message: "Rate Exceeded."}
-	}
-	return func() { n.Add(-1) }, nil
 }
 
 // notRun records an invocation that never reached an instance, or whose answer could not be begun.

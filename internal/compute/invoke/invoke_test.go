@@ -92,6 +92,8 @@ type stage struct {
 	paper  *paper
 	usage  []faas.Usage
 	err    error
+
+	reserved map[string]int
 }
 
 func (s *stage) Launch(context.Context, *faas.Version) (*pool.Running, error) {
@@ -101,7 +103,20 @@ func (s *stage) Launch(context.Context, *faas.Version) (*pool.Running, error) {
 	return &pool.Running{Sandbox: &box{done: make(chan struct{}), exit: s.exit}, Session: s.script, Output: s.paper}, nil
 }
 
-func (s *stage) Resolve(id faas.FunctionID, _ string) (*faas.Version, error) {
+func (s *stage) Reservation(id faas.FunctionID) (int, bool) {
+	n, ok := s.reserved[id.Name]
+	return n, ok
+}
+
+func (s *stage) Reserved(faas.Scope) int {
+	sum := 0
+	for _, n := range s.reserved {
+		sum += n
+	}
+	return sum
+}
+
+func (s *stage) Resolve(id faas.FunctionID, _ string, _ float64) (*faas.Version, error) {
 	v := &faas.Version{ID: faas.VersionID{FunctionID: id, Version: faas.Latest}, MemoryMB: 128, Timeout: 3 * time.Second, State: faas.Active,
 		Logging: faas.Logging{Format: "Text"}}
 	if id.Name == "pending" {

@@ -43,6 +43,13 @@ type Record struct {
 	Next   int               `json:"next,omitempty"`   // number of the next published version
 	Newest *Record           `json:"newest,omitempty"` // the version before Next, if any
 	Tags   map[string]string `json:"tags,omitempty"`
+	Gone   []string          `json:"gone,omitempty"` // deleted versions whose own records may not say so yet
+
+	Aliases  map[string]faas.Alias `json:"aliases,omitempty"`
+	Policies map[string]Policy     `json:"policies,omitempty"` // by qualifier; "" is the function itself
+	Async    map[string]Async      `json:"async,omitempty"`    // by qualifier; "" is the function itself
+	Reserved *int                  `json:"reserved,omitempty"` // simultaneous executions that are the function's own
+	Loops    bool                  `json:"loops,omitempty"`    // it may take part in loops of calls without end
 
 	// of a published version only
 	Deleted bool `json:"deleted,omitempty"` // a number is never used again, so this stays
@@ -69,8 +76,11 @@ type Registry struct {
 	functions sync.Map // faas.FunctionID → *Record
 	versions  sync.Map // versionKey → *Record
 	layers    sync.Map // faas.LayerID → *Layer
+	reserved  sync.Map // faas.Scope → *atomic.Int64: the sum of its functions' reservations
 	changed   func(faas.VersionID)
 	stops     []func()
+
+	reserving sync.Mutex // one reservation at a time is weighed against the others and written
 }
 
 type versionKey struct {
@@ -97,6 +107,7 @@ func (r *Registry) Close() {
 func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	id := faas.FunctionID{Scope: e.Key.Scope, Name: e.Key.Name}
 	if deleted {
+		r.count(id, nil)
 		r.functions.Delete(id)
 		r.changed(faas.VersionID{FunctionID: id, Version: faas.Latest})
 		return
@@ -105,6 +116,7 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	if !ok {
 		return
 	}
+	r.count(id, rec)
 	r.functions.Store(id, rec)
 	r.changed(rec.Version.ID)
 }
@@ -119,6 +131,9 @@ func (r *Registry) applyVersion(e kv.Entry, deleted bool) {
 	}
 	if rec, ok := r.decode(e); ok {
 		r.versions.Store(key, rec)
+		if rec.Deleted {
+			r.changed(faas.VersionID{FunctionID: key.FunctionID, Version: number})
+		}
 	}
 }
 
@@ -137,27 +152,15 @@ func (r *Registry) decode(e kv.Entry) (*Record, bool) {
 	return &rec, true
 }
 
-// Resolve finds what a qualifier means: Latest (or empty) or a published number. The result is shared and read-only.
-func (r *Registry) Resolve(id faas.FunctionID, qualifier string) (*faas.Version, error) {
-	rec, err := r.Get(id, qualifier)
-	if err != nil {
-		return nil, err
-	}
-	return &rec.Version, nil
-}
-
-// Get returns the record of a qualifier. It is shared and read-only.
+// Get returns the record of a qualifier: Latest (or empty), a published number, or an alias, which means its first version. It
+// is shared and read-only.
 func (r *Registry) Get(id faas.FunctionID, qualifier string) (*Record, error) {
 	v, ok := r.functions.Load(id)
 	if !ok {
 		return nil, notFound(id, qualifier)
 	}
-	rec := v.(*Record)
-	if qualifier == "" || qualifier == faas.Latest {
+	if rec := r.qualified(v.(*Record), id, qualifier); rec != nil {
 		return rec, nil
-	}
-	if v := r.published(rec, id, qualifier); v != nil {
-		return v, nil
 	}
 	return nil, notFound(id, qualifier)
 }
@@ -302,7 +305,7 @@ func (r *Registry) Delete(ctx context.Context, id faas.FunctionID, qualifier str
 		return err
 	}
 	if qualifier != "" && qualifier != faas.Latest {
-		return r.deleteVersion(ctx, rec, id, qualifier)
+		return r.deleteVersion(ctx, id, qualifier)
 	}
 	if err := r.keepNumber(ctx, id, rec.Next); err != nil {
 		return inProgress(err, id)

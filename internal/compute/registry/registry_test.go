@@ -101,7 +101,7 @@ func TestLifeOfAFunction(t *testing.T) {
 	if v := rec(f.reg.Publish(t.Context(), function("f"), "", "", "")); v.Version.ID.Version != "2" || v.Version.Code.SHA256 != "b" {
 		t.Fatalf("%+v", v.Version)
 	}
-	if v := must[*faas.Version](t)(f.reg.Resolve(function("f"), "1")); v.Code.SHA256 != "a" {
+	if v := must[*faas.Version](t)(f.reg.Resolve(function("f"), "1", 0)); v.Code.SHA256 != "a" {
 		t.Fatalf("version 1 changed: %+v", v)
 	}
 	if list := must[[]*registry.Record](t)(f.reg.Versions(function("f"))); len(list) != 3 {
@@ -113,7 +113,7 @@ func TestLifeOfAFunction(t *testing.T) {
 	if err := f.reg.Delete(t.Context(), function("f"), "1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
+	if _, err := f.reg.Resolve(function("f"), "1", 0); faas.KindOf(err) != faas.NotFound {
 		t.Fatalf("deleted version: %v", err)
 	}
 	if err := f.reg.Delete(t.Context(), function("f"), ""); err != nil {
@@ -234,7 +234,7 @@ func TestHalfPublishedIsInvisible(t *testing.T) {
 	if err := f.reg.Delete(t.Context(), function("f"), ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.reg.Resolve(function("f"), "1"); faas.KindOf(err) != faas.NotFound {
+	if _, err := f.reg.Resolve(function("f"), "1", 0); faas.KindOf(err) != faas.NotFound {
 		t.Fatalf("version of a deleted function: %v", err)
 	}
 	c.left = 100
@@ -273,7 +273,7 @@ func TestDeletedVersions(t *testing.T) {
 		t.Errorf("%+v", v.Version.ID)
 	}
 	for number, there := range map[string]bool{"1": false, "2": true, "3": false, "4": true} {
-		if _, err := f.reg.Resolve(function("f"), number); (err == nil) != there {
+		if _, err := f.reg.Resolve(function("f"), number, 0); (err == nil) != there {
 			t.Errorf("version %s: %v", number, err)
 		}
 	}
@@ -303,9 +303,9 @@ func TestReopenFindsEverything(t *testing.T) {
 	if len(names) != 25 || names[0] != "f00" || names[24] != "f24" {
 		t.Fatalf("%v", names)
 	}
-	must[*faas.Version](t)(f.reg.Resolve(function("f07"), "1"))
+	must[*faas.Version](t)(f.reg.Resolve(function("f07"), "1", 0))
 	other := faas.FunctionID{Scope: faas.Scope{Account: scope.Account, Region: "eu-west-1"}, Name: "f07"}
-	if _, err := f.reg.Resolve(other, ""); faas.KindOf(err) != faas.NotFound {
+	if _, err := f.reg.Resolve(other, "", 0); faas.KindOf(err) != faas.NotFound {
 		t.Fatalf("another region sees it: %v", err)
 	}
 }
@@ -348,7 +348,7 @@ func TestPublishedVersionsNeverChange(t *testing.T) {
 		t.Fatalf("only %d versions were published", len(said))
 	}
 	for number, want := range said {
-		got := must[*faas.Version](t)(f.reg.Resolve(function("f"), number))
+		got := must[*faas.Version](t)(f.reg.Resolve(function("f"), number, 0))
 		if got.Code != want.Code || got.ID != want.ID || got.Description != want.Description {
 			t.Errorf("version %s was published as %+v and is %+v", number, want, *got)
 		}

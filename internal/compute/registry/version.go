@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"artesian/internal/engine/kv"
@@ -30,7 +32,7 @@ func (r *Registry) Versions(id faas.FunctionID) ([]*Record, error) {
 // published finds the version number of a function whose record is latest; nil when there is none.
 func (r *Registry) published(latest *Record, id faas.FunctionID, number string) *Record {
 	n, err := strconv.Atoi(number)
-	if err != nil || strconv.Itoa(n) != number || n < latest.First || n >= latest.Next {
+	if err != nil || strconv.Itoa(n) != number || n < latest.First || n >= latest.Next || slices.Contains(latest.Gone, number) {
 		return nil
 	}
 	if v, ok := r.versions.Load(versionKey{id, number}); ok {
@@ -123,27 +125,61 @@ func (r *Registry) keep(ctx context.Context, v *Record) error {
 	return nil
 }
 
-// deleteVersion replaces a version's record by the note that it was deleted.
-func (r *Registry) deleteVersion(ctx context.Context, latest *Record, id faas.FunctionID, number string) error {
-	rec := r.published(latest, id, number)
-	if rec == nil {
-		return notFound(id, number)
-	}
-	if err := r.keep(ctx, rec); err != nil {
+// deleteVersion deletes a version by noting it in the function's record, unless an alias serves it. The version's own record
+// says so afterwards; what could not be written then, the next deletion writes.
+func (r *Registry) deleteVersion(ctx context.Context, id faas.FunctionID, number string) error {
+	rec, err := r.Configure(ctx, id, func(rec *Record) error {
+		if r.published(rec, id, number) == nil {
+			return notFound(id, number)
+		}
+		var names []string
+		for name, a := range rec.Aliases {
+			if a.Serves(number) {
+				names = append(names, name)
+			}
+		}
+		if slices.Sort(names); len(names) > 0 {
+			return &faas.Error{Kind: faas.Conflict, Op: "delete version", Message: fmt.Sprintf(
+				"Unable to delete version because the following aliases reference it: [%s]", strings.Join(names, ", "))}
+		}
+		rec.Gone = append(slices.DeleteFunc(slices.Clone(rec.Gone), func(n string) bool { return r.buried(id, n) }), number)
+		rec.forget(number)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
+	for _, n := range rec.Gone {
+		if err := r.bury(ctx, rec, id, n); err != nil {
+			r.log.LogAttrs(ctx, slog.LevelWarn, "mark a deleted version", slog.String("function", id.ARN()), slog.String("version", n), slog.Any("error", err))
+		}
+	}
+	return nil
+}
+
+// buried reports whether a version's own record says that it is deleted.
+func (r *Registry) buried(id faas.FunctionID, number string) bool {
 	own, ok := r.versions.Load(versionKey{id, number})
-	if !ok {
-		return notFound(id, number)
+	return ok && own.(*Record).Deleted
+}
+
+// bury writes into a version's own record that it is deleted.
+func (r *Registry) bury(ctx context.Context, latest *Record, id faas.FunctionID, number string) error {
+	if newest := latest.Newest; newest != nil && newest.Version.ID.Version == number {
+		if err := r.keep(ctx, newest); err != nil {
+			return err
+		}
+	}
+	own, ok := r.versions.Load(versionKey{id, number})
+	if !ok || own.(*Record).Deleted {
+		return nil
 	}
 	value, err := json.Marshal(&Record{Format: format, Deleted: true, Created: r.now()})
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
 	}
-	if _, err := r.store.Update(ctx, keyOf(id, number), value, own.(*Record).rev); err != nil {
-		return inProgress(err, id)
-	}
-	return nil
+	_, err = r.store.Update(ctx, keyOf(id, number), value, own.(*Record).rev)
+	return err
 }
 
 // number is where the versions of a new function begin: numbers are not used again, even by another function of the name

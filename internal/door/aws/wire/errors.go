@@ -25,6 +25,7 @@ const statusClientGone = 499
 type reply struct {
 	Code
 	message string
+	reason  string
 	typed   reflect.Value // the generated error, when there is one
 	retry   bool          // the same request may succeed later
 }
@@ -43,7 +44,7 @@ func (s *Server) classify(ctx context.Context, err error) reply {
 		if fe.Code != "" {
 			known = Code{fe.Code, s.status(fe.Code, known.Status)}
 		}
-		return reply{Code: known, message: fe.Message, retry: fe.Kind == faas.Throttled || fe.Kind == faas.Unavailable}
+		return reply{Code: known, message: fe.Message, reason: fe.Reason, retry: fe.Kind == faas.Throttled || fe.Kind == faas.Unavailable}
 	case ctx.Err() != nil:
 		return reply{Code: Code{"RequestAbortedException", statusClientGone}, message: "The client closed the connection."}
 	}
@@ -156,6 +157,8 @@ func (s *Server) jsonError(rep reply, h http.Header) []byte {
 			if e.Fault {
 				value = "Service"
 			}
+		case m.Name == "Reason" && rep.reason != "":
+			value = rep.reason
 		default:
 			continue
 		}

@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"artesian/internal/faas"
+)
+
+// minUnreserved is how many of an account's simultaneous executions are never reserved for single functions
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+const minUnreserved = 100
+
+// Reserve keeps n of the total simultaneous executions of the scope for a function, which has no others; nil gives them back.
+// What is left for all other functions must be at least 100, or the total where that is less.
+func (r *Registry) Reserve(ctx context.Context, id faas.FunctionID, n *int, total int) error {
+	r.reserving.Lock()
+	defer r.reserving.Unlock()
+	_, err := r.Configure(ctx, id, func(rec *Record) error {
+		least := min(minUnreserved, total)
+		others := r.Reserved(id.Scope) - reservation(rec)
+		if n != nil && total-others-*n < least {
+			return &faas.Error{Kind: faas.Invalid, Op: "reserve concurrency", Message: fmt.Sprintf(
+				"Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)}
+		}
+		rec.Reserved = n
+		return nil
+	})
+	return err
+}
+
+// Reserved is how many simultaneous executions of a scope are reserved for single functions.
+func (r *Registry) Reserved(scope faas.Scope) int { return int(r.reservedOf(scope).Load()) }
+
+// Reservation is how many simultaneous executions are a function's own, if it has such a number.
+func (r *Registry) Reservation(id faas.FunctionID) (n int, ok bool) {
+	if v, found := r.functions.Load(id); found {
+		if own := v.(*Record).Reserved; own != nil {
+			return *own, true
+		}
+	}
+	return 0, false
+}
+
+func (r *Registry) reservedOf(scope faas.Scope) *atomic.Int64 {
+	v, ok := r.reserved.Load(scope)
+	if !ok {
+		v, _ = r.reserved.LoadOrStore(scope, new(atomic.Int64))
+	}
+	return v.(*atomic.Int64)
+}
+
+func reservation(rec *Record) int {
+	if rec == nil || rec.Reserved == nil {
+		return 0
+	}
+	return *rec.Reserved
+}
+
+// count keeps the scope's sum when a function's record takes the place of another; nil is none.
+func (r *Registry) count(id faas.FunctionID, now *Record) {
+	var before *Record
+	if v, ok := r.functions.Load(id); ok {
+		before = v.(*Record)
+	}
+	if d := reservation(now) - reservation(before); d != 0 {
+		r.reservedOf(id.Scope).Add(int64(d))
+	}
+}
