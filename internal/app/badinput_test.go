@@ -143,7 +143,6 @@ func TestBadInput(t *testing.T) {
 			"PackageType":          "Image",
 			"Architectures":        []string{other},
 			"SnapStart.ApplyOn":    "PublishedVersions",
-			"TracingConfig.Mode":   "Active",
 			"DeadLetterConfig":     spec{"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"},
 			"Code.ImageUri":        "000000000000.dkr.ecr.us-east-1.amazonaws.com/i:1",
 			"Code.S3Bucket":        "bucket",
@@ -230,8 +229,8 @@ func TestBadInput(t *testing.T) {
 			request("no hash", "POST", there+"/versions", `{"CodeSha256":"x"}`, 400, "InvalidParameterValueException", "CodeSha256"),
 			request("deletion of $LATEST", "DELETE", there+"?Qualifier=%24LATEST", ``, 400, "InvalidParameterValueException", "$LATEST"),
 			request("deletion of no version", "DELETE", there+"?Qualifier=9", ``, 404, "ResourceNotFoundException", "there:9"),
-			request("unbuilt operation", "PUT", "/2017-10-31/functions/there/concurrency", `{"ReservedConcurrentExecutions":1}`, 501, "NotImplementedException", "PutFunctionConcurrency"),
-			request("unbuilt operation on an alias", "POST", there+"/aliases", `{"Name":"a","FunctionVersion":"1"}`, 501, "NotImplementedException", "CreateAlias"),
+			request("unbuilt operation", "PUT", "/2019-09-30/functions/there/provisioned-concurrency?Qualifier=1", `{"ProvisionedConcurrentExecutions":1}`, 501, "NotImplementedException", "PutProvisionedConcurrencyConfig"),
+			request("the older way of events", "POST", "/2014-11-13/functions/there/invoke-async", `{}`, 501, "NotImplementedException", "InvokeAsync"),
 			request("unknown path", "GET", "/2099-01-01/everything", ``, 404, "UnknownOperationException", ""),
 			{"unbuilt operation of another service", func() (*http.Response, string) {
 				return p.read(p.send("POST", "iam", "/", "application/x-www-form-urlencoded", []byte("Action=CreateUser&Version=2010-05-08&UserName=u")))

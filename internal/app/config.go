@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -35,6 +36,8 @@ type Config struct {
 	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a tenth, at least 512 MB
 	// Concurrency is how many executions may run at once per account and region.
 	Concurrency int `json:"concurrency"`
+	// MaxTimeout is the longest timeout that a function may be given, in seconds.
+	MaxTimeout int `json:"max_timeout"`
 	// LogGroupMB and LogTotalMB bound the log of one function and of all, on disk. In a group the oldest lines go first; of
 	// all, those of the largest account's largest group.
 	LogGroupMB int `json:"log_group_mb"`
@@ -56,6 +59,7 @@ func DefaultConfig(data string) Config {
 		Version:     "dev",
 		Logger:      slog.New(slog.DiscardHandler),
 		Concurrency: faas.DefaultConcurrency,
+		MaxTimeout:  int(faas.MaxTimeout.Seconds()),
 		LogGroupMB:  512,
 		LogTotalMB:  4096,
 		Registries:  fetch.Public(),
@@ -167,6 +171,9 @@ func (c *Config) check() error {
 	}
 	if c.Concurrency < 1 {
 		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)
+	}
+	if c.MaxTimeout < 1 || c.MaxTimeout > math.MaxInt32 {
+		return fmt.Errorf("max_timeout is %d: it must be 1 to %d seconds", c.MaxTimeout, math.MaxInt32)
 	}
 	return nil
 }

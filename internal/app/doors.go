@@ -41,6 +41,7 @@ func (a *App) openDoors(context.Context) error {
 		Caller:        caller,
 		Trace:         func(ctx context.Context) string { c, _ := gateway.CallerFrom(ctx); return c.Trace },
 		Location:      a.location,
+		MaxTimeout:    time.Duration(a.cfg.MaxTimeout) * time.Second,
 		Now:           time.Now,
 		Logger:        a.cfg.Logger,
 	})

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/faas"
 )
 
@@ -11,14 +12,14 @@ import (
 // says that it is one too many.
 func (i *Invoker) admit(id faas.FunctionID) (leave func(), err error) {
 	if own, ok := i.cfg.Versions.Reservation(id); ok {
-		return enter(&i.reserved, id, own, "ReservedFunctionConcurrentInvocationLimitExceeded")
+		return take(&i.reserved, id, own, lambda.ReasonReserved)
 	}
 	shared := i.cfg.Concurrency - i.cfg.Versions.Reserved(id.Scope)
-	return enter(&i.scopes, id.Scope, shared, "ConcurrentInvocationLimitExceeded")
+	return take(&i.scopes, id.Scope, shared, lambda.ReasonShared)
 }
 
-// enter takes one of limit places under a key.
-func enter(counts *sync.Map, key any, limit int, reason string) (leave func(), err error) {
+// take counts one of limit places under a key.
+func take(counts *sync.Map, key any, limit int, reason string) (leave func(), err error) {
 	v, ok := counts.Load(key)
 	if !ok {
 		v, _ = counts.LoadOrStore(key, new(atomic.Int64))

@@ -2,9 +2,7 @@ package invoke
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,9 +30,6 @@ type call struct {
 }
 
 func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *call {
-	if inv.Trace == "" {
-		inv.Trace = newTrace(inv.Received)
-	}
 	c := &call{i: i, v: v, inv: inv, out: out, usage: faas.Usage{
 		RequestID: inv.ID, Account: v.ID.Account, Region: v.ID.Region, Function: v.ID.Name, Version: v.ID.Version,
 		Start: inv.Received, MemoryMB: v.MemoryMB, TmpMB: v.TmpMB, BytesIn: int64(len(inv.Payload)),
@@ -43,14 +38,6 @@ func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *c
 		c.relay = newRelay(out)
 	}
 	return c
-}
-
-// newTrace returns a trace header that is not sampled
-// (https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader).
-func newTrace(at time.Time) string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // crypto/rand.Read never returns an error
-	return fmt.Sprintf("Root=1-%08x-%x;Parent=%x;Sampled=0", uint32(at.Unix()), b[:12], b[12:])
 }
 
 // Write passes the answer on as it comes; it counts and begins it.

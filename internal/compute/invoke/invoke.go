@@ -21,6 +21,8 @@ type Versions interface {
 	Resolve(id faas.FunctionID, qualifier string, at float64) (*faas.Version, error)
 	// Reservation is how many simultaneous executions are a function's own, if it has such a number.
 	Reservation(id faas.FunctionID) (int, bool)
+	// Loops tells that a function may take part in loops of calls.
+	Loops(id faas.FunctionID) bool
 	// Reserved is the sum of the reservations of a scope.
 	Reserved(scope faas.Scope) int
 }
@@ -70,8 +72,10 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 	if err := i.check(v, inv); err != nil {
 		return err
 	}
+	rounds := 0
+	inv.Trace, rounds = follow(inv.Trace, v, inv.Received)
 	c := newCall(i, v, inv, out)
-	leave, err := i.admit(inv.Function)
+	leave, err := i.enter(inv.Function, rounds)
 	if err != nil {
 		c.usage.Outcome = faas.OutcomeThrottled
 		i.cfg.Meter.Record(c.usage)

@@ -108,6 +108,8 @@ func (s *stage) Reservation(id faas.FunctionID) (int, bool) {
 	return n, ok
 }
 
+func (s *stage) Loops(faas.FunctionID) bool { return false }
+
 func (s *stage) Reserved(faas.Scope) int {
 	sum := 0
 	for _, n := range s.reserved {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -262,6 +263,11 @@ func (r *Registry) Configure(ctx context.Context, id faas.FunctionID, mutate fun
 		rec, err := r.change(ctx, id, "", func(rec *Record) error { refused = mutate(rec); return refused })
 		if refused != nil || faas.KindOf(err) != faas.Conflict || try == configureTries {
 			return rec, err
+		}
+		select { // those who came at once would meet again
+		case <-time.After(rand.N(time.Millisecond << min(try, 6))):
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }

@@ -43,6 +43,12 @@ func (r *Registry) Reservation(id faas.FunctionID) (n int, ok bool) {
 	return 0, false
 }
 
+// Loops tells that a function may take part in loops of calls.
+func (r *Registry) Loops(id faas.FunctionID) bool {
+	v, ok := r.functions.Load(id)
+	return ok && v.(*Record).Loops
+}
+
 func (r *Registry) reservedOf(scope faas.Scope) *atomic.Int64 {
 	v, ok := r.reserved.Load(scope)
 	if !ok {

@@ -52,10 +52,7 @@ func (s settings) apply(v *faas.Version) error {
 		v.Env = maps.Clone(s.environment.Variables)
 	}
 	if s.tracing != nil && value(s.tracing.Mode) != "" {
-		if value(s.tracing.Mode) != "PassThrough" {
-			return refused("TracingConfig.Mode", "Active", "PassThrough")
-		}
-		v.Tracing = "PassThrough"
+		v.Tracing = value(s.tracing.Mode)
 	}
 	if s.logging != nil {
 		s.applyLogging(v)
@@ -80,6 +77,16 @@ func (s settings) applyLogging(v *faas.Version) {
 	}
 	set(&l.ApplicationLevel, s.logging.ApplicationLogLevel)
 	set(&l.SystemLevel, s.logging.SystemLogLevel)
+}
+
+// checkTimeout holds the bound that is configured, in the words that the model's own would have.
+func (s *Service) checkTimeout(seconds *int32) error {
+	most := int64(s.cfg.MaxTimeout / time.Second)
+	if seconds == nil || int64(*seconds) <= most {
+		return nil
+	}
+	return &faas.Error{Kind: faas.Invalid, Code: "ValidationException", Message: fmt.Sprintf("1 validation error detected: Value '%d' at "+
+		"'timeout' failed to satisfy constraint: Member must have value less than or equal to %d", *seconds, most)}
 }
 
 // checkVersion holds what the model's constraints can't say.
@@ -150,12 +157,9 @@ func refused(member, got, allowed string) error {
 	return faas.Errorf(faas.Unsupported, "%s: %s is not supported by this platform; allowed is %s", member, got, allowed)
 }
 
-// configuration writes a version as the API reports it. qualified says whether its ARN carries the version.
-func configuration(v *faas.Version, qualified bool) *api.FunctionConfiguration {
-	arn := v.ID.FunctionID.ARN()
-	if qualified {
-		arn = v.ID.ARN()
-	}
+// configuration writes a version as the API reports it. Its ARN carries the qualifier, if there is one.
+func configuration(v *faas.Version, qualifier string) *api.FunctionConfiguration {
+	arn := invokedARN(v.ID.FunctionID, qualifier)
 	c := &api.FunctionConfiguration{
 		FunctionName:     ptr(v.ID.Name),
 		FunctionArn:      &arn,
@@ -192,8 +196,8 @@ func configuration(v *faas.Version, qualified bool) *api.FunctionConfiguration {
 
 // listed is what a list of functions tells of a version: not where it stands
 // (https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html).
-func listed(v *faas.Version, qualified bool) api.FunctionConfiguration {
-	c := *configuration(v, qualified)
+func listed(v *faas.Version, qualifier string) api.FunctionConfiguration {
+	c := *configuration(v, qualifier)
 	c.State, c.StateReason, c.StateReasonCode = nil, nil, nil
 	c.LastUpdateStatus, c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = nil, nil, nil
 	return c

@@ -26,7 +26,7 @@ func (s *Service) ListFunctions(ctx context.Context, in *api.ListFunctionsInput)
 			out.NextMarker = ptr(recs[i-1].Version.ID.Name)
 			break
 		}
-		out.Functions = append(out.Functions, listed(&rec.Version, false))
+		out.Functions = append(out.Functions, listed(&rec.Version, ""))
 	}
 	return out, nil
 }
@@ -54,7 +54,7 @@ func (s *Service) listAllVersions(scope faas.Scope, marker string, size int) (*a
 				out.NextMarker = ptr(last.Version.ID.Name + ":" + last.Version.ID.Version)
 				return out, nil
 			}
-			out.Functions = append(out.Functions, listed(&rec.Version, true))
+			out.Functions = append(out.Functions, listed(&rec.Version, rec.Version.ID.Version))
 			last = rec
 		}
 		next := s.cfg.Functions.List(scope, id.Name, 1)
@@ -95,7 +95,7 @@ func (s *Service) ListVersionsByFunction(ctx context.Context, in *api.ListVersio
 			out.NextMarker = ptr(recs[i-1].Version.ID.Version)
 			break
 		}
-		out.Versions = append(out.Versions, *configuration(&rec.Version, true))
+		out.Versions = append(out.Versions, *configuration(&rec.Version, rec.Version.ID.Version))
 	}
 	return out, nil
 }

@@ -4,6 +4,7 @@ package lambda
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"artesian/internal/compute/registry"
@@ -21,6 +22,11 @@ type Functions interface {
 	Publish(ctx context.Context, id faas.FunctionID, revision, codeSHA256, description string) (*registry.Record, error)
 	Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error
 	Delete(ctx context.Context, id faas.FunctionID, qualifier string) error
+	Aliases
+	Policies
+	Reservations
+	Events
+	Loops
 }
 
 // Packages keeps deployment packages. Put answers only once a package is durable and has been judged whole.
@@ -57,8 +63,10 @@ type Config struct {
 	Trace func(ctx context.Context) string
 	// Location makes a URL from which the caller can download a package for ten minutes.
 	Location func(ctx context.Context, sha256 string) string
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// MaxTimeout is the longest that a function may be given.
+	MaxTimeout time.Duration
+	Now        func() time.Time
+	Logger     *slog.Logger
 }
 
 // Service implements api.Service.
@@ -99,14 +107,31 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 		name = in.Resource
 	case *api.UntagResourceInput:
 		name = in.Resource
-	default: // about no single function
-		return s.layerResource(ctx, input)
+	default:
+		if name, qualifier = named(input); name == "" { // about no function
+			return s.layerResource(ctx, input)
+		}
 	}
 	id, q, err := s.name(ctx, name, qualifier)
 	if err != nil {
 		return "*" // the operation itself refuses the name
 	}
 	return invokedARN(id, q)
+}
+
+// named finds the function's name and the qualifier in an operation's input.
+func named(input any) (name string, qualifier *string) {
+	in := reflect.Indirect(reflect.ValueOf(input))
+	text := func(field string) *string {
+		switch f := in.FieldByName(field); {
+		case f.IsValid() && f.Kind() == reflect.String:
+			return ptr(f.String())
+		case f.IsValid() && f.Type() == reflect.TypeFor[*string]():
+			return f.Interface().(*string)
+		}
+		return nil
+	}
+	return value(text("FunctionName")), text("Qualifier")
 }
 
 func (s *Service) name(ctx context.Context, name string, qualifier *string) (faas.FunctionID, string, error) {
@@ -133,6 +158,9 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 		Logging:      faas.Logging{Group: "/aws/lambda/" + id.Name, Format: "Text"},
 		State:        faas.Active,
 		Update:       faas.Successful,
+	}
+	if err := s.checkTimeout(in.Timeout); err != nil {
+		return nil, err
 	}
 	if err := checkArchitectures(in.Architectures); err != nil {
 		return nil, err
@@ -174,7 +202,15 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, value(in.Publish)), nil
+	return configuration(&rec.Version, published(rec, in.Publish)), nil
+}
+
+// published is the qualifier of what an operation made: the version's when it was to be published.
+func published(rec *registry.Record, publish *bool) string {
+	if value(publish) {
+		return rec.Version.ID.Version
+	}
+	return ""
 }
 
 // checkServed refuses what would be accepted now and fail at every call.
@@ -198,11 +234,14 @@ func (s *Service) GetFunction(ctx context.Context, in *api.GetFunctionInput) (*a
 		return nil, err
 	}
 	out := &api.GetFunctionOutput{
-		Configuration: configuration(&rec.Version, qualifier != ""),
+		Configuration: configuration(&rec.Version, qualifier),
 		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(ctx, rec.Version.Code.SHA256))},
 	}
 	if latest, err := s.cfg.Functions.Get(rec.Version.ID.FunctionID, ""); err == nil && len(latest.Tags) > 0 {
 		out.Tags = latest.Tags
+	}
+	if n := s.reservation(rec.Version.ID.FunctionID); n != nil && qualifier == "" {
+		out.Concurrency = &api.Concurrency{ReservedConcurrentExecutions: n}
 	}
 	return out, nil
 }
@@ -213,7 +252,7 @@ func (s *Service) GetFunctionConfiguration(ctx context.Context, in *api.GetFunct
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, qualifier != ""), nil
+	return configuration(&rec.Version, qualifier), nil
 }
 
 func (s *Service) get(ctx context.Context, name string, qualifier *string) (*registry.Record, string, error) {
@@ -254,7 +293,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	if value(in.DryRun) {
 		v := old.Version
 		v.Code = code
-		return configuration(&v, false), nil
+		return configuration(&v, ""), nil
 	}
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), value(in.Publish), func(r *registry.Record) error {
 		r.Version.Code = code
@@ -264,13 +303,16 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, value(in.Publish)), nil
+	return configuration(&rec.Version, published(rec, in.Publish)), nil
 }
 
 // UpdateFunctionConfiguration implements api.Service.
 func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.UpdateFunctionConfigurationInput) (*api.UpdateFunctionConfigurationOutput, error) {
 	id, err := s.latest(ctx, in.FunctionName)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkTimeout(in.Timeout); err != nil {
 		return nil, err
 	}
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), false, func(r *registry.Record) error {
@@ -291,7 +333,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, false), nil
+	return configuration(&rec.Version, ""), nil
 }
 
 // latest accepts a name without a qualifier, or with the one of the version that can change.
@@ -315,6 +357,9 @@ func (s *Service) DeleteFunction(ctx context.Context, in *api.DeleteFunctionInpu
 	if q == faas.Latest {
 		return nil, faas.Errorf(faas.Invalid, "$LATEST version cannot be deleted without deleting the function.")
 	}
+	if _, err := s.cfg.Functions.Alias(id, q); q != "" && err == nil {
+		return nil, faas.Errorf(faas.Invalid, "Qualifier: %s is an alias, which DeleteAlias deletes; a version is deleted by its number", q)
+	}
 	if err := s.cfg.Functions.Delete(ctx, id, q); err != nil {
 		return nil, err
 	}
@@ -335,7 +380,7 @@ func (s *Service) PublishVersion(ctx context.Context, in *api.PublishVersionInpu
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, true), nil
+	return configuration(&rec.Version, rec.Version.ID.Version), nil
 }
 
 // GetAccountSettings implements api.Service.
@@ -353,10 +398,11 @@ func (s *Service) GetAccountSettings(ctx context.Context, _ *api.GetAccountSetti
 		}
 	}
 	n := int32(s.cfg.Invoker.Concurrency())
+	unreserved := n - int32(s.cfg.Functions.Reserved(scope))
 	return &api.GetAccountSettingsOutput{
 		AccountLimit: &api.AccountLimit{
 			TotalCodeSize: ptr[int64](75 << 30), CodeSizeUnzipped: ptr[int64](faas.MaxUnpackedBytes), CodeSizeZipped: ptr[int64](faas.MaxZipBytes),
-			ConcurrentExecutions: &n, UnreservedConcurrentExecutions: &n,
+			ConcurrentExecutions: &n, UnreservedConcurrentExecutions: &unreserved,
 		},
 		AccountUsage: &api.AccountUsage{FunctionCount: &count, TotalCodeSize: &size},
 	}, nil

@@ -13,7 +13,11 @@ import (
 
 // ListTags implements api.Service.
 func (s *Service) ListTags(ctx context.Context, in *api.ListTagsInput) (*api.ListTagsOutput, error) {
-	rec, _, err := s.get(ctx, in.Resource, nil)
+	id, err := s.tagged(ctx, in.Resource)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.cfg.Functions.Get(id, "")
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +26,7 @@ func (s *Service) ListTags(ctx context.Context, in *api.ListTagsInput) (*api.Lis
 
 // TagResource implements api.Service.
 func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*api.TagResourceOutput, error) {
-	id, err := s.latest(ctx, in.Resource)
+	id, err := s.tagged(ctx, in.Resource)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +42,7 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*a
 
 // UntagResource implements api.Service.
 func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput) (*api.UntagResourceOutput, error) {
-	id, err := s.latest(ctx, in.Resource)
+	id, err := s.tagged(ctx, in.Resource)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +54,19 @@ func (s *Service) UntagResource(ctx context.Context, in *api.UntagResourceInput)
 		return nil, err
 	}
 	return &api.UntagResourceOutput{}, nil
+}
+
+// tagged reads the ARN of what has tags: a function. Other resources that AWS tags (code signing configurations, event source
+// mappings, capacity providers) there are none of.
+func (s *Service) tagged(ctx context.Context, arn string) (faas.FunctionID, error) {
+	if p := strings.SplitN(arn, ":", 7); len(p) == 7 && p[0] == "arn" && p[2] == "lambda" && slices.Contains([]string{"code-signing-config", "event-source-mapping", "capacity-provider"}, p[5]) {
+		return faas.FunctionID{}, faas.Errorf(faas.NotFound, "The resource you requested does not exist: %s", arn)
+	}
+	id, q, err := s.name(ctx, arn, nil)
+	if err == nil && q != "" {
+		err = faas.Errorf(faas.Invalid, "Tags on function aliases and versions are not supported. Please specify either a function name or an unqualified function ARN.")
+	}
+	return id, err
 }
 
 // checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters, and no key that

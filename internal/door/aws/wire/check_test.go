@@ -22,7 +22,7 @@ func TestConstraintMessages(t *testing.T) {
 			"constraint: Member must have length greater than or equal to 1; Value '' at 'functionName' failed to satisfy constraint: " +
 			"Member must satisfy regular expression pattern: ",
 		`{` + role + `"MemorySize":127}`:            at("'127' ", "memorySize", "Member must have value greater than or equal to 128"),
-		`{` + role + `"Timeout":901}`:               at("'901' ", "timeout", "Member must have value less than or equal to 900"),
+		`{` + role + `"MemorySize":10241}`:          at("'10241' ", "memorySize", "Member must have value less than or equal to 10240"),
 		`{` + role + `"PackageType":"Tar"}`:         at("'Tar' ", "packageType", "Member must satisfy enum value set: [Zip, Image]"),
 		`{` + role + `"Architectures":["a86"]}`:     at("'a86' ", "architectures.1.member", "Member must satisfy enum value set: [x86_64, arm64]"),
 		`{` + role + `"Architectures":[]}`:          at("'[]' ", "architectures", "Member must have length greater than or equal to 1"),

@@ -75,8 +75,8 @@ func TestRESTRequests(t *testing.T) {
 		{"POST", "/2015-03-31/functions/a%2Fb/invocations?Qualifier=1", 400, "'a/b' at 'functionName'"},
 		{"GET", "/2015-03-31/functions/f/nothing", 404, "Could not find operation"},
 		{"PATCH", "/2015-03-31/functions/f", 404, "Could not find operation"},
-		{"GET", "/2019-09-30/functions/f/provisioned-concurrency?List=ALL", 501, "ListProvisionedConcurrencyConfigs is not built"},
-		{"GET", "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=1", 501, "GetProvisionedConcurrencyConfig is not built"},
+		{"GET", "/2019-09-30/functions/f/provisioned-concurrency?List=ALL", 200, "{}"},
+		{"GET", "/2019-09-30/functions/f/provisioned-concurrency?Qualifier=q", 200, `"StatusReason":"q"`},
 		{"GET", "/", 404, "Could not find operation"},
 	} {
 		w := send(s, c.method, c.target, "")

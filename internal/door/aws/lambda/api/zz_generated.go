@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"artesian/internal/door/aws/wire"
 )
@@ -36,6 +37,35 @@ type Service interface {
 	AddLayerVersionPermission(ctx context.Context, in *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error)
 	RemoveLayerVersionPermission(ctx context.Context, in *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error)
 	GetLayerVersionPolicy(ctx context.Context, in *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error)
+	CreateAlias(ctx context.Context, in *CreateAliasInput) (*CreateAliasOutput, error)
+	GetAlias(ctx context.Context, in *GetAliasInput) (*GetAliasOutput, error)
+	UpdateAlias(ctx context.Context, in *UpdateAliasInput) (*UpdateAliasOutput, error)
+	DeleteAlias(ctx context.Context, in *DeleteAliasInput) (*DeleteAliasOutput, error)
+	ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error)
+	PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcurrencyInput) (*PutFunctionConcurrencyOutput, error)
+	GetFunctionConcurrency(ctx context.Context, in *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error)
+	DeleteFunctionConcurrency(ctx context.Context, in *DeleteFunctionConcurrencyInput) (*DeleteFunctionConcurrencyOutput, error)
+	AddPermission(ctx context.Context, in *AddPermissionInput) (*AddPermissionOutput, error)
+	RemovePermission(ctx context.Context, in *RemovePermissionInput) (*RemovePermissionOutput, error)
+	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
+	PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error)
+	UpdateFunctionEventInvokeConfig(ctx context.Context, in *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error)
+	GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error)
+	DeleteFunctionEventInvokeConfig(ctx context.Context, in *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error)
+	ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error)
+	PutRuntimeManagementConfig(ctx context.Context, in *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error)
+	GetRuntimeManagementConfig(ctx context.Context, in *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error)
+	PutFunctionRecursionConfig(ctx context.Context, in *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error)
+	GetFunctionRecursionConfig(ctx context.Context, in *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error)
+	GetFunctionCodeSigningConfig(ctx context.Context, in *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error)
+	DeleteFunctionCodeSigningConfig(ctx context.Context, in *DeleteFunctionCodeSigningConfigInput) (*DeleteFunctionCodeSigningConfigOutput, error)
+	ListCodeSigningConfigs(ctx context.Context, in *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error)
+	GetCodeSigningConfig(ctx context.Context, in *GetCodeSigningConfigInput) (*GetCodeSigningConfigOutput, error)
+	ListFunctionsByCodeSigningConfig(ctx context.Context, in *ListFunctionsByCodeSigningConfigInput) (*ListFunctionsByCodeSigningConfigOutput, error)
+	GetProvisionedConcurrencyConfig(ctx context.Context, in *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error)
+	DeleteProvisionedConcurrencyConfig(ctx context.Context, in *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error)
+	ListProvisionedConcurrencyConfigs(ctx context.Context, in *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error)
+	ListEventSourceMappings(ctx context.Context, in *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error)
 }
 
 // New returns a server of s.
@@ -65,22 +95,64 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.AddLayerVersionPermission),
 		wire.Bind(s.RemoveLayerVersionPermission),
 		wire.Bind(s.GetLayerVersionPolicy),
+		wire.Bind(s.CreateAlias),
+		wire.Bind(s.GetAlias),
+		wire.Bind(s.UpdateAlias),
+		wire.Bind(s.DeleteAlias),
+		wire.Bind(s.ListAliases),
+		wire.Bind(s.PutFunctionConcurrency),
+		wire.Bind(s.GetFunctionConcurrency),
+		wire.Bind(s.DeleteFunctionConcurrency),
+		wire.Bind(s.AddPermission),
+		wire.Bind(s.RemovePermission),
+		wire.Bind(s.GetPolicy),
+		wire.Bind(s.PutFunctionEventInvokeConfig),
+		wire.Bind(s.UpdateFunctionEventInvokeConfig),
+		wire.Bind(s.GetFunctionEventInvokeConfig),
+		wire.Bind(s.DeleteFunctionEventInvokeConfig),
+		wire.Bind(s.ListFunctionEventInvokeConfigs),
+		wire.Bind(s.PutRuntimeManagementConfig),
+		wire.Bind(s.GetRuntimeManagementConfig),
+		wire.Bind(s.PutFunctionRecursionConfig),
+		wire.Bind(s.GetFunctionRecursionConfig),
+		wire.Bind(s.GetFunctionCodeSigningConfig),
+		wire.Bind(s.DeleteFunctionCodeSigningConfig),
+		wire.Bind(s.ListCodeSigningConfigs),
+		wire.Bind(s.GetCodeSigningConfig),
+		wire.Bind(s.ListFunctionsByCodeSigningConfig),
+		wire.Bind(s.GetProvisionedConcurrencyConfig),
+		wire.Bind(s.DeleteProvisionedConcurrencyConfig),
+		wire.Bind(s.ListProvisionedConcurrencyConfigs),
+		wire.Bind(s.ListEventSourceMappings),
 	}, opts)
 }
 
 // Inputs and outputs that share a type.
 type (
-	CreateFunctionOutput               = FunctionConfiguration
-	DeleteLayerVersionOutput           = Empty
-	GetFunctionConfigurationOutput     = FunctionConfiguration
-	GetLayerVersionByArnOutput         = GetLayerVersionResponse
-	GetLayerVersionOutput              = GetLayerVersionResponse
-	PublishVersionOutput               = FunctionConfiguration
-	RemoveLayerVersionPermissionOutput = Empty
-	TagResourceOutput                  = Empty
-	UntagResourceOutput                = Empty
-	UpdateFunctionCodeOutput           = FunctionConfiguration
-	UpdateFunctionConfigurationOutput  = FunctionConfiguration
+	CreateAliasOutput                        = AliasConfiguration
+	CreateFunctionOutput                     = FunctionConfiguration
+	DeleteAliasOutput                        = Empty
+	DeleteFunctionCodeSigningConfigOutput    = Empty
+	DeleteFunctionConcurrencyOutput          = Empty
+	DeleteFunctionEventInvokeConfigOutput    = Empty
+	DeleteLayerVersionOutput                 = Empty
+	DeleteProvisionedConcurrencyConfigOutput = Empty
+	GetAliasOutput                           = AliasConfiguration
+	GetFunctionConfigurationOutput           = FunctionConfiguration
+	GetFunctionEventInvokeConfigOutput       = FunctionEventInvokeConfig
+	GetLayerVersionByArnOutput               = GetLayerVersionResponse
+	GetLayerVersionOutput                    = GetLayerVersionResponse
+	PublishVersionOutput                     = FunctionConfiguration
+	PutFunctionConcurrencyOutput             = Concurrency
+	PutFunctionEventInvokeConfigOutput       = FunctionEventInvokeConfig
+	RemoveLayerVersionPermissionOutput       = Empty
+	RemovePermissionOutput                   = Empty
+	TagResourceOutput                        = Empty
+	UntagResourceOutput                      = Empty
+	UpdateAliasOutput                        = AliasConfiguration
+	UpdateFunctionCodeOutput                 = FunctionConfiguration
+	UpdateFunctionConfigurationOutput        = FunctionConfiguration
+	UpdateFunctionEventInvokeConfigOutput    = FunctionEventInvokeConfig
 )
 
 // Empty is the input of an operation that takes nothing and the output of one that returns nothing.
@@ -123,6 +195,59 @@ type AddLayerVersionPermissionOutput struct {
 	Statement  *string
 }
 
+// AddPermissionInput is the input of AddPermission.
+type AddPermissionInput struct {
+	Action                string  // required, ≥ 0, ≤ 10000
+	EventSourceToken      *string // ≥ 0, ≤ 256
+	FunctionName          string  // required, ≥ 1, ≤ 256
+	FunctionUrlAuthType   *string // NONE | AWS_IAM
+	InvokedViaFunctionUrl *bool
+	Principal             string  // required, ≥ 0, ≤ 2048
+	PrincipalOrgID        *string // ≥ 12, ≤ 34
+	Qualifier             *string // ≥ 1, ≤ 128
+	RevisionId            *string
+	SourceAccount         *string // ≥ 0, ≤ 12
+	SourceArn             *string // ≥ 0, ≤ 10000
+	StatementId           string  // required, ≥ 1, ≤ 100
+}
+
+// AddPermissionOutput is the output of AddPermission.
+type AddPermissionOutput struct {
+	Statement *string
+}
+
+// AliasConfiguration is a structure of the service.
+type AliasConfiguration struct {
+	AliasArn        *string // ≥ 0, ≤ 10000
+	Description     *string // ≥ 0, ≤ 256
+	FunctionVersion *string // ≥ 1, ≤ 1024
+	Name            *string // ≥ 1, ≤ 128
+	RevisionId      *string
+	RoutingConfig   *AliasRoutingConfiguration
+}
+
+// AliasLimitExceededException is an error of the service.
+type AliasLimitExceededException struct {
+	Type    *string
+	Message *string
+}
+
+// AliasRoutingConfiguration is a structure of the service.
+type AliasRoutingConfiguration struct {
+	AdditionalVersionWeights map[string]float64
+}
+
+// AllowedPublishers is a structure of the service.
+type AllowedPublishers struct {
+	SigningProfileVersionArns []string // required, ≥ 1, ≤ 20
+}
+
+// AmazonManagedKafkaEventSourceConfig is a structure of the service.
+type AmazonManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string // ≥ 1, ≤ 200
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig
+}
+
 // CapacityProviderConfig is a structure of the service.
 type CapacityProviderConfig struct {
 	LambdaManagedInstancesCapacityProviderConfig *LambdaManagedInstancesCapacityProviderConfig // required
@@ -146,10 +271,25 @@ type CodeArtifactUserPendingException struct {
 	Message *string
 }
 
+// CodeSigningConfig is a structure of the service.
+type CodeSigningConfig struct {
+	AllowedPublishers    *AllowedPublishers   // required
+	CodeSigningConfigArn string               // required, ≥ 0, ≤ 200
+	CodeSigningConfigId  string               // required
+	CodeSigningPolicies  *CodeSigningPolicies // required
+	Description          *string              // ≥ 0, ≤ 256
+	LastModified         string               // required, ≥ 0, ≤ 100
+}
+
 // CodeSigningConfigNotFoundException is an error of the service.
 type CodeSigningConfigNotFoundException struct {
 	Message *string
 	Type    *string
+}
+
+// CodeSigningPolicies is a structure of the service.
+type CodeSigningPolicies struct {
+	UntrustedArtifactOnDeployment *string // Warn | Enforce
 }
 
 // CodeStorageExceededException is an error of the service.
@@ -167,6 +307,15 @@ type CodeVerificationFailedException struct {
 // Concurrency is a structure of the service.
 type Concurrency struct {
 	ReservedConcurrentExecutions *int32 // ≥ 0
+}
+
+// CreateAliasInput is the input of CreateAlias.
+type CreateAliasInput struct {
+	Description     *string // ≥ 0, ≤ 256
+	FunctionName    string  // required, ≥ 1, ≤ 140
+	FunctionVersion string  // required, ≥ 1, ≤ 1024
+	Name            string  // required, ≥ 1, ≤ 128
+	RoutingConfig   *AliasRoutingConfiguration
 }
 
 // CreateFunctionInput is the input of CreateFunction.
@@ -198,7 +347,7 @@ type CreateFunctionInput struct {
 	SnapStart              *SnapStart
 	Tags                   map[string]string
 	TenancyConfig          *TenancyConfig
-	Timeout                *int32 // ≥ 1, ≤ 900
+	Timeout                *int32 // ≥ 1, ≤ 2147483647
 	TracingConfig          *TracingConfig
 	VpcConfig              *VpcConfig
 }
@@ -206,6 +355,28 @@ type CreateFunctionInput struct {
 // DeadLetterConfig is a structure of the service.
 type DeadLetterConfig struct {
 	TargetArn *string // ≥ 0, ≤ 10000
+}
+
+// DeleteAliasInput is the input of DeleteAlias.
+type DeleteAliasInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Name         string // required, ≥ 1, ≤ 128
+}
+
+// DeleteFunctionCodeSigningConfigInput is the input of DeleteFunctionCodeSigningConfig.
+type DeleteFunctionCodeSigningConfigInput struct {
+	FunctionName string // required, ≥ 1, ≤ 256
+}
+
+// DeleteFunctionConcurrencyInput is the input of DeleteFunctionConcurrency.
+type DeleteFunctionConcurrencyInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+}
+
+// DeleteFunctionEventInvokeConfigInput is the input of DeleteFunctionEventInvokeConfig.
+type DeleteFunctionEventInvokeConfigInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 256
+	Qualifier    *string // ≥ 1, ≤ 128
 }
 
 // DeleteFunctionInput is the input of DeleteFunction.
@@ -223,6 +394,25 @@ type DeleteFunctionOutput struct {
 type DeleteLayerVersionInput struct {
 	LayerName     string // required, ≥ 1, ≤ 2048
 	VersionNumber int64  // required
+}
+
+// DeleteProvisionedConcurrencyConfigInput is the input of DeleteProvisionedConcurrencyConfig.
+type DeleteProvisionedConcurrencyConfigInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Qualifier    string // required, ≥ 1, ≤ 128
+}
+
+// DestinationConfig is a structure of the service.
+type DestinationConfig struct {
+	OnFailure *OnFailure
+	OnSuccess *OnSuccess
+}
+
+// DocumentDBEventSourceConfig is a structure of the service.
+type DocumentDBEventSourceConfig struct {
+	CollectionName *string // ≥ 1, ≤ 57
+	DatabaseName   *string // ≥ 1, ≤ 63
+	FullDocument   *string // UpdateLookup | Default
 }
 
 // DurableConfig is a structure of the service.
@@ -315,11 +505,74 @@ type EphemeralStorage struct {
 	Size int32 // required, ≥ 512, ≤ 10240
 }
 
+// EventSourceMappingConfiguration is a structure of the service.
+type EventSourceMappingConfiguration struct {
+	AmazonManagedKafkaEventSourceConfig *AmazonManagedKafkaEventSourceConfig
+	BatchSize                           *int32 // ≥ 1, ≤ 10000
+	BisectBatchOnFunctionError          *bool
+	DestinationConfig                   *DestinationConfig
+	DocumentDBEventSourceConfig         *DocumentDBEventSourceConfig
+	EventSourceArn                      *string // ≥ 0, ≤ 10000
+	EventSourceMappingArn               *string // ≥ 85, ≤ 120
+	FilterCriteria                      *FilterCriteria
+	FilterCriteriaError                 *FilterCriteriaError
+	FunctionArn                         *string  // ≥ 0, ≤ 10000
+	FunctionResponseTypes               []string // ≥ 0, ≤ 1
+	KMSKeyArn                           *string  // ≥ 0, ≤ 10000
+	LastModified                        *time.Time
+	LastProcessingResult                *string
+	LoggingConfig                       *EventSourceMappingLoggingConfig
+	MaximumBatchingWindowInSeconds      *int32 // ≥ 0, ≤ 300
+	MaximumRecordAgeInSeconds           *int32 // ≥ -1, ≤ 604800
+	MaximumRetryAttempts                *int32 // ≥ -1, ≤ 10000
+	MetricsConfig                       *EventSourceMappingMetricsConfig
+	ParallelizationFactor               *int32 // ≥ 1, ≤ 10
+	ProvisionedPollerConfig             *ProvisionedPollerConfig
+	Queues                              []string // ≥ 1, ≤ 1
+	ScalingConfig                       *ScalingConfig
+	SelfManagedEventSource              *SelfManagedEventSource
+	SelfManagedKafkaEventSourceConfig   *SelfManagedKafkaEventSourceConfig
+	SourceAccessConfigurations          []SourceAccessConfiguration // ≥ 0, ≤ 23
+	StartingPosition                    *string                     // TRIM_HORIZON | LATEST | AT_TIMESTAMP
+	StartingPositionTimestamp           *time.Time
+	State                               *string
+	StateTransitionReason               *string
+	Topics                              []string // ≥ 1, ≤ 1
+	TumblingWindowInSeconds             *int32   // ≥ 0, ≤ 900
+	UUID                                *string  // ≥ 36, ≤ 36
+}
+
+// EventSourceMappingLoggingConfig is a structure of the service.
+type EventSourceMappingLoggingConfig struct {
+	SystemLogLevel *string // DEBUG | INFO | WARN
+}
+
+// EventSourceMappingMetricsConfig is a structure of the service.
+type EventSourceMappingMetricsConfig struct {
+	Metrics []string // ≥ 0, ≤ 3
+}
+
 // FileSystemConfig is a structure of the service.
 type FileSystemConfig struct {
 	Arn            string // required, ≥ 0, ≤ 256
 	LocalMountPath string // required, ≥ 0, ≤ 160
 	S3FilesConfig  *S3FilesConfig
+}
+
+// Filter is a structure of the service.
+type Filter struct {
+	Pattern *string // ≥ 0, ≤ 4096
+}
+
+// FilterCriteria is a structure of the service.
+type FilterCriteria struct {
+	Filters []Filter
+}
+
+// FilterCriteriaError is a structure of the service.
+type FilterCriteriaError struct {
+	ErrorCode *string // ≥ 10, ≤ 50
+	Message   *string // ≥ 10, ≤ 2048
 }
 
 // FunctionCode is a structure of the service.
@@ -390,10 +643,19 @@ type FunctionConfiguration struct {
 	StateReason                *string
 	StateReasonCode            *string
 	TenancyConfig              *TenancyConfig
-	Timeout                    *int32 // ≥ 1, ≤ 900
+	Timeout                    *int32 // ≥ 1, ≤ 2147483647
 	TracingConfig              *TracingConfigResponse
 	Version                    *string // ≥ 1, ≤ 1024
 	VpcConfig                  *VpcConfigResponse
+}
+
+// FunctionEventInvokeConfig is a structure of the service.
+type FunctionEventInvokeConfig struct {
+	DestinationConfig        *DestinationConfig
+	FunctionArn              *string // ≥ 0, ≤ 10000
+	LastModified             *time.Time
+	MaximumEventAgeInSeconds *int32 // ≥ 60, ≤ 21600
+	MaximumRetryAttempts     *int32 // ≥ 0, ≤ 2
 }
 
 // FunctionRuntimeConfig is a structure of the service.
@@ -418,8 +680,51 @@ type GetAccountSettingsOutput struct {
 	AccountUsage *AccountUsage
 }
 
+// GetAliasInput is the input of GetAlias.
+type GetAliasInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Name         string // required, ≥ 1, ≤ 128
+}
+
+// GetCodeSigningConfigInput is the input of GetCodeSigningConfig.
+type GetCodeSigningConfigInput struct {
+	CodeSigningConfigArn string // required, ≥ 0, ≤ 200
+}
+
+// GetCodeSigningConfigOutput is the output of GetCodeSigningConfig.
+type GetCodeSigningConfigOutput struct {
+	CodeSigningConfig *CodeSigningConfig // required
+}
+
+// GetFunctionCodeSigningConfigInput is the input of GetFunctionCodeSigningConfig.
+type GetFunctionCodeSigningConfigInput struct {
+	FunctionName string // required, ≥ 1, ≤ 256
+}
+
+// GetFunctionCodeSigningConfigOutput is the output of GetFunctionCodeSigningConfig.
+type GetFunctionCodeSigningConfigOutput struct {
+	CodeSigningConfigArn *string // ≥ 0, ≤ 200
+	FunctionName         *string // ≥ 1, ≤ 140
+}
+
+// GetFunctionConcurrencyInput is the input of GetFunctionConcurrency.
+type GetFunctionConcurrencyInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+}
+
+// GetFunctionConcurrencyOutput is the output of GetFunctionConcurrency.
+type GetFunctionConcurrencyOutput struct {
+	ReservedConcurrentExecutions *int32 // ≥ 0
+}
+
 // GetFunctionConfigurationInput is the input of GetFunctionConfiguration.
 type GetFunctionConfigurationInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 256
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// GetFunctionEventInvokeConfigInput is the input of GetFunctionEventInvokeConfig.
+type GetFunctionEventInvokeConfigInput struct {
 	FunctionName string  // required, ≥ 1, ≤ 256
 	Qualifier    *string // ≥ 1, ≤ 128
 }
@@ -437,6 +742,16 @@ type GetFunctionOutput struct {
 	Configuration *FunctionConfiguration
 	Tags          map[string]string
 	TagsError     *TagsError
+}
+
+// GetFunctionRecursionConfigInput is the input of GetFunctionRecursionConfig.
+type GetFunctionRecursionConfigInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+}
+
+// GetFunctionRecursionConfigOutput is the output of GetFunctionRecursionConfig.
+type GetFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string // Allow | Terminate
 }
 
 // GetLayerVersionByArnInput is the input of GetLayerVersionByArn.
@@ -473,6 +788,47 @@ type GetLayerVersionResponse struct {
 	LayerVersionArn         *string // ≥ 1, ≤ 2048
 	LicenseInfo             *string // ≥ 0, ≤ 512
 	Version                 *int64
+}
+
+// GetPolicyInput is the input of GetPolicy.
+type GetPolicyInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 256
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// GetPolicyOutput is the output of GetPolicy.
+type GetPolicyOutput struct {
+	Policy     *string
+	RevisionId *string
+}
+
+// GetProvisionedConcurrencyConfigInput is the input of GetProvisionedConcurrencyConfig.
+type GetProvisionedConcurrencyConfigInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Qualifier    string // required, ≥ 1, ≤ 128
+}
+
+// GetProvisionedConcurrencyConfigOutput is the output of GetProvisionedConcurrencyConfig.
+type GetProvisionedConcurrencyConfigOutput struct {
+	AllocatedProvisionedConcurrentExecutions *int32  // ≥ 0
+	AvailableProvisionedConcurrentExecutions *int32  // ≥ 0
+	LastModified                             *string // ≥ 0, ≤ 100
+	RequestedProvisionedConcurrentExecutions *int32  // ≥ 1
+	Status                                   *string // IN_PROGRESS | READY | FAILED
+	StatusReason                             *string
+}
+
+// GetRuntimeManagementConfigInput is the input of GetRuntimeManagementConfig.
+type GetRuntimeManagementConfigInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 256
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// GetRuntimeManagementConfigOutput is the output of GetRuntimeManagementConfig.
+type GetRuntimeManagementConfigOutput struct {
+	FunctionArn       *string // ≥ 0, ≤ 10000
+	RuntimeVersionArn *string // ≥ 26, ≤ 2048
+	UpdateRuntimeOn   *string // Auto | Manual | FunctionUpdate
 }
 
 // ImageConfig is a structure of the service.
@@ -618,6 +974,25 @@ type KMSNotFoundException struct {
 	Type    *string
 }
 
+// KafkaSchemaRegistryAccessConfig is a structure of the service.
+type KafkaSchemaRegistryAccessConfig struct {
+	Type *string // BASIC_AUTH | CLIENT_CERTIFICATE_TLS_AUTH | SERVER_ROOT_CA_CERTIFICATE | OAUTHBEARER_AUTH
+	URI  *string // ≥ 0, ≤ 10000
+}
+
+// KafkaSchemaRegistryConfig is a structure of the service.
+type KafkaSchemaRegistryConfig struct {
+	AccessConfigs           []KafkaSchemaRegistryAccessConfig
+	EventRecordFormat       *string // JSON | SOURCE
+	SchemaRegistryURI       *string // ≥ 1, ≤ 10000
+	SchemaValidationConfigs []KafkaSchemaValidationConfig
+}
+
+// KafkaSchemaValidationConfig is a structure of the service.
+type KafkaSchemaValidationConfig struct {
+	Attribute *string // KEY | VALUE
+}
+
 // LambdaManagedInstancesCapacityProviderConfig is a structure of the service.
 type LambdaManagedInstancesCapacityProviderConfig struct {
 	CapacityProviderArn                   string   // required, ≥ 1, ≤ 140
@@ -670,6 +1045,72 @@ type LayersListItem struct {
 	LayerName             *string // ≥ 1, ≤ 140
 }
 
+// ListAliasesInput is the input of ListAliases.
+type ListAliasesInput struct {
+	FunctionName    string  // required, ≥ 1, ≤ 140
+	FunctionVersion *string // ≥ 1, ≤ 1024
+	Marker          *string
+	MaxItems        *int32 // ≥ 1, ≤ 10000
+}
+
+// ListAliasesOutput is the output of ListAliases.
+type ListAliasesOutput struct {
+	Aliases    []AliasConfiguration
+	NextMarker *string
+}
+
+// ListCodeSigningConfigsInput is the input of ListCodeSigningConfigs.
+type ListCodeSigningConfigsInput struct {
+	Marker   *string
+	MaxItems *int32 // ≥ 1, ≤ 10000
+}
+
+// ListCodeSigningConfigsOutput is the output of ListCodeSigningConfigs.
+type ListCodeSigningConfigsOutput struct {
+	CodeSigningConfigs []CodeSigningConfig
+	NextMarker         *string
+}
+
+// ListEventSourceMappingsInput is the input of ListEventSourceMappings.
+type ListEventSourceMappingsInput struct {
+	EventSourceArn *string // ≥ 0, ≤ 10000
+	FunctionName   *string // ≥ 1, ≤ 256
+	Marker         *string
+	MaxItems       *int32 // ≥ 1, ≤ 10000
+}
+
+// ListEventSourceMappingsOutput is the output of ListEventSourceMappings.
+type ListEventSourceMappingsOutput struct {
+	EventSourceMappings []EventSourceMappingConfiguration
+	NextMarker          *string
+}
+
+// ListFunctionEventInvokeConfigsInput is the input of ListFunctionEventInvokeConfigs.
+type ListFunctionEventInvokeConfigsInput struct {
+	FunctionName string // required, ≥ 1, ≤ 256
+	Marker       *string
+	MaxItems     *int32 // ≥ 1, ≤ 50
+}
+
+// ListFunctionEventInvokeConfigsOutput is the output of ListFunctionEventInvokeConfigs.
+type ListFunctionEventInvokeConfigsOutput struct {
+	FunctionEventInvokeConfigs []FunctionEventInvokeConfig
+	NextMarker                 *string
+}
+
+// ListFunctionsByCodeSigningConfigInput is the input of ListFunctionsByCodeSigningConfig.
+type ListFunctionsByCodeSigningConfigInput struct {
+	CodeSigningConfigArn string // required, ≥ 0, ≤ 200
+	Marker               *string
+	MaxItems             *int32 // ≥ 1, ≤ 10000
+}
+
+// ListFunctionsByCodeSigningConfigOutput is the output of ListFunctionsByCodeSigningConfig.
+type ListFunctionsByCodeSigningConfigOutput struct {
+	FunctionArns []string
+	NextMarker   *string
+}
+
 // ListFunctionsInput is the input of ListFunctions.
 type ListFunctionsInput struct {
 	FunctionVersion *string // ALL
@@ -711,6 +1152,19 @@ type ListLayersInput struct {
 type ListLayersOutput struct {
 	Layers     []LayersListItem
 	NextMarker *string
+}
+
+// ListProvisionedConcurrencyConfigsInput is the input of ListProvisionedConcurrencyConfigs.
+type ListProvisionedConcurrencyConfigsInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Marker       *string
+	MaxItems     *int32 // ≥ 1, ≤ 50
+}
+
+// ListProvisionedConcurrencyConfigsOutput is the output of ListProvisionedConcurrencyConfigs.
+type ListProvisionedConcurrencyConfigsOutput struct {
+	NextMarker                    *string
+	ProvisionedConcurrencyConfigs []ProvisionedConcurrencyConfigListItem
 }
 
 // ListTagsInput is the input of ListTags.
@@ -756,6 +1210,16 @@ type NoPublishedVersionException struct {
 	Type    *string
 }
 
+// OnFailure is a structure of the service.
+type OnFailure struct {
+	Destination *string // ≥ 0, ≤ 350
+}
+
+// OnSuccess is a structure of the service.
+type OnSuccess struct {
+	Destination *string // ≥ 0, ≤ 350
+}
+
 // PolicyLengthExceededException is an error of the service.
 type PolicyLengthExceededException struct {
 	Type    *string
@@ -766,6 +1230,36 @@ type PolicyLengthExceededException struct {
 type PreconditionFailedException struct {
 	Type    *string
 	Message *string
+}
+
+// ProvisionedConcurrencyConfigListItem is a structure of the service.
+type ProvisionedConcurrencyConfigListItem struct {
+	AllocatedProvisionedConcurrentExecutions *int32  // ≥ 0
+	AvailableProvisionedConcurrentExecutions *int32  // ≥ 0
+	FunctionArn                              *string // ≥ 0, ≤ 10000
+	LastModified                             *string // ≥ 0, ≤ 100
+	RequestedProvisionedConcurrentExecutions *int32  // ≥ 1
+	Status                                   *string // IN_PROGRESS | READY | FAILED
+	StatusReason                             *string
+}
+
+// ProvisionedConcurrencyConfigNotFoundException is an error of the service.
+type ProvisionedConcurrencyConfigNotFoundException struct {
+	Type    *string
+	Message *string
+}
+
+// ProvisionedPollerConfig is a structure of the service.
+type ProvisionedPollerConfig struct {
+	MaximumPollers  *int32  // ≥ 1, ≤ 10000
+	MinimumPollers  *int32  // ≥ 1, ≤ 200
+	PollerGroupName *string // ≥ 0, ≤ 128
+}
+
+// PublicPolicyException is an error of the service.
+type PublicPolicyException struct {
+	Message *string
+	Type    *string
 }
 
 // PublishLayerVersionInput is the input of PublishLayerVersion.
@@ -800,6 +1294,47 @@ type PublishVersionInput struct {
 	RevisionId   *string
 }
 
+// PutFunctionConcurrencyInput is the input of PutFunctionConcurrency.
+type PutFunctionConcurrencyInput struct {
+	FunctionName                 string // required, ≥ 1, ≤ 140
+	ReservedConcurrentExecutions int32  // required, ≥ 0
+}
+
+// PutFunctionEventInvokeConfigInput is the input of PutFunctionEventInvokeConfig.
+type PutFunctionEventInvokeConfigInput struct {
+	DestinationConfig        *DestinationConfig
+	FunctionName             string  // required, ≥ 1, ≤ 256
+	MaximumEventAgeInSeconds *int32  // ≥ 60, ≤ 21600
+	MaximumRetryAttempts     *int32  // ≥ 0, ≤ 2
+	Qualifier                *string // ≥ 1, ≤ 128
+}
+
+// PutFunctionRecursionConfigInput is the input of PutFunctionRecursionConfig.
+type PutFunctionRecursionConfigInput struct {
+	FunctionName  string // required, ≥ 1, ≤ 140
+	RecursiveLoop string // required, Allow | Terminate
+}
+
+// PutFunctionRecursionConfigOutput is the output of PutFunctionRecursionConfig.
+type PutFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string // Allow | Terminate
+}
+
+// PutRuntimeManagementConfigInput is the input of PutRuntimeManagementConfig.
+type PutRuntimeManagementConfigInput struct {
+	FunctionName      string  // required, ≥ 1, ≤ 256
+	Qualifier         *string // ≥ 1, ≤ 128
+	RuntimeVersionArn *string // ≥ 26, ≤ 2048
+	UpdateRuntimeOn   string  // required, Auto | Manual | FunctionUpdate
+}
+
+// PutRuntimeManagementConfigOutput is the output of PutRuntimeManagementConfig.
+type PutRuntimeManagementConfigOutput struct {
+	FunctionArn       string  // required, ≥ 0, ≤ 10000
+	RuntimeVersionArn *string // ≥ 26, ≤ 2048
+	UpdateRuntimeOn   string  // required, Auto | Manual | FunctionUpdate
+}
+
 // RecursiveInvocationException is an error of the service.
 type RecursiveInvocationException struct {
 	Message *string
@@ -812,6 +1347,14 @@ type RemoveLayerVersionPermissionInput struct {
 	RevisionId    *string
 	StatementId   string // required, ≥ 1, ≤ 100
 	VersionNumber int64  // required
+}
+
+// RemovePermissionInput is the input of RemovePermission.
+type RemovePermissionInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 256
+	Qualifier    *string // ≥ 1, ≤ 128
+	RevisionId   *string
+	StatementId  string // required, ≥ 1, ≤ 100
 }
 
 // RequestTooLargeException is an error of the service.
@@ -892,6 +1435,23 @@ type S3FilesMountTimeoutException struct {
 	Type    *string
 }
 
+// ScalingConfig is a structure of the service.
+type ScalingConfig struct {
+	MaximumConcurrency *int32 // ≥ 2, ≤ 1000
+}
+
+// SelfManagedEventSource is a structure of the service.
+type SelfManagedEventSource struct {
+	Endpoints map[string][]string // ≥ 1, ≤ 2
+}
+
+// SelfManagedKafkaEventSourceConfig is a structure of the service.
+type SelfManagedKafkaEventSourceConfig struct {
+	ConsumerGroupId      *string // ≥ 1, ≤ 200
+	ConsumptionMode      *string // Stream | Queue
+	SchemaRegistryConfig *KafkaSchemaRegistryConfig
+}
+
 // SerializedRequestEntityTooLargeException is an error of the service.
 type SerializedRequestEntityTooLargeException struct {
 	Type    *string
@@ -943,6 +1503,12 @@ type SnapStartResponse struct {
 type SnapStartTimeoutException struct {
 	Message *string
 	Type    *string
+}
+
+// SourceAccessConfiguration is a structure of the service.
+type SourceAccessConfiguration struct {
+	Type *string
+	URI  *string // ≥ 1, ≤ 200
 }
 
 // SubnetIPAddressLimitReachedException is an error of the service.
@@ -998,6 +1564,16 @@ type UntagResourceInput struct {
 	TagKeys  []string // required
 }
 
+// UpdateAliasInput is the input of UpdateAlias.
+type UpdateAliasInput struct {
+	Description     *string // ≥ 0, ≤ 256
+	FunctionName    string  // required, ≥ 1, ≤ 140
+	FunctionVersion *string // ≥ 1, ≤ 1024
+	Name            string  // required, ≥ 1, ≤ 128
+	RevisionId      *string
+	RoutingConfig   *AliasRoutingConfiguration
+}
+
 // UpdateFunctionCodeInput is the input of UpdateFunctionCode.
 type UpdateFunctionCodeInput struct {
 	Architectures       []string // ≥ 1, ≤ 1
@@ -1037,9 +1613,18 @@ type UpdateFunctionConfigurationInput struct {
 	Runtime                *string
 	RuntimeConfig          *FunctionRuntimeConfig
 	SnapStart              *SnapStart
-	Timeout                *int32 // ≥ 1, ≤ 900
+	Timeout                *int32 // ≥ 1, ≤ 2147483647
 	TracingConfig          *TracingConfig
 	VpcConfig              *VpcConfig
+}
+
+// UpdateFunctionEventInvokeConfigInput is the input of UpdateFunctionEventInvokeConfig.
+type UpdateFunctionEventInvokeConfigInput struct {
+	DestinationConfig        *DestinationConfig
+	FunctionName             string  // required, ≥ 1, ≤ 256
+	MaximumEventAgeInSeconds *int32  // ≥ 60, ≤ 21600
+	MaximumRetryAttempts     *int32  // ≥ 0, ≤ 2
+	Qualifier                *string // ≥ 1, ≤ 128
 }
 
 // VpcConfig is a structure of the service.
@@ -1056,6 +1641,14 @@ type VpcConfigResponse struct {
 	SubnetIds               []string // ≥ 0, ≤ 16
 	VpcId                   *string
 }
+
+// Error implements error.
+func (e *AliasLimitExceededException) Error() string {
+	return wire.ErrorText("AliasLimitExceededException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*AliasLimitExceededException) ErrorCode() string { return "AliasLimitExceededException" }
 
 // Error implements error.
 func (e *CodeArtifactUserDeletedException) Error() string {
@@ -1322,6 +1915,24 @@ func (e *PreconditionFailedException) Error() string {
 func (*PreconditionFailedException) ErrorCode() string { return "PreconditionFailedException" }
 
 // Error implements error.
+func (e *ProvisionedConcurrencyConfigNotFoundException) Error() string {
+	return wire.ErrorText("ProvisionedConcurrencyConfigNotFoundException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*ProvisionedConcurrencyConfigNotFoundException) ErrorCode() string {
+	return "ProvisionedConcurrencyConfigNotFoundException"
+}
+
+// Error implements error.
+func (e *PublicPolicyException) Error() string {
+	return wire.ErrorText("PublicPolicyException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*PublicPolicyException) ErrorCode() string { return "PublicPolicyException" }
+
+// Error implements error.
 func (e *RecursiveInvocationException) Error() string {
 	return wire.ErrorText("RecursiveInvocationException", e.Message)
 }
@@ -1558,7 +2169,7 @@ var spec = wire.Spec{
 		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `([\p{L}\p{Z}\p{N}_.:/=+\-@]*)`},                                           // 63
 		{Members: []wire.Member{{Name: "TenantIsolationMode", Shape: 65, Required: true}}},                                                            // 64 TenancyConfig
 		{Kind: wire.String, Enum: []string{"PER_TENANT"}},                                                                                             // 65
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 900},                                                                            // 66
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 2147483647},                                                                     // 66
 		{Members: []wire.Member{{Name: "Mode", Shape: 68}}},                                                                                           // 67 TracingConfig
 		{Kind: wire.String, Enum: []string{"Active", "PassThrough"}},                                                                                  // 68
 		{Members: []wire.Member{{Name: "Ipv6AllowedForDualStack", Shape: 70}, {Name: "SecurityGroupIds", Shape: 71}, {Name: "SubnetIds", Shape: 73}}}, // 69 VpcConfig
@@ -1680,59 +2291,212 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 183, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}}, // 185 RemoveLayerVersionPermissionInput
 		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                                          // 186 GetLayerVersionPolicyInput
 		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 187 GetLayerVersionPolicyOutput
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 188 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 189 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 190 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 191 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 192 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 193 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 194 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 195 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 196 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                  // 197 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 198 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 199 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 200 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 201 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 202 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 203 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 204 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 205 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 206 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 207 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 208 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 209 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 210 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 211 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 212 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 213 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 214 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 215 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 216 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 217 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 218 PolicyLengthExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 219 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 220 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 221 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 222 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 223 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 224 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 225 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 226 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 227 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 228 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 229 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                                                                                                                     // 230 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 231 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 232 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 233 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 234 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 235 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 236 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                                                                                                                     // 237 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 239}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}},                                                                                        // 238 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 239
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 240 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189, Required: true}, {Name: "Name", Shape: 190, Required: true}, {Name: "RoutingConfig", Shape: 191}}},                  // 188 CreateAliasInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},                                                                                                                                                                        // 189
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                                                                                                                                                                                                                     // 190
+		{Members: []wire.Member{{Name: "AdditionalVersionWeights", Shape: 192}}},                                                                                                                                                                                                              // 191 AliasRoutingConfiguration
+		{Kind: wire.Map, Key: 193, Elem: 194},                                                 // 192
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: "[0-9]+"}, // 193
+		{Kind: wire.Double, HasMin: true, HasMax: true, Max: 1},                               // 194
+		{Members: []wire.Member{{Name: "AliasArn", Shape: 91}, {Name: "Description", Shape: 22}, {Name: "FunctionVersion", Shape: 101}, {Name: "Name", Shape: 190}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 191}}},                                                                   // 195 AliasConfiguration
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                // 196 GetAliasInput
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 191}}}, // 197 UpdateAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                // 198 DeleteAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                     // 199 ListAliasesInput
+		{Members: []wire.Member{{Name: "Aliases", Shape: 201}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                             // 200 ListAliasesOutput
+		{Kind: wire.List, Elem: 195}, // 201
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ReservedConcurrentExecutions", Shape: 112, Required: true}}}, // 202 PutFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 203 GetFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 112}}},                                                                                   // 204 GetFunctionConcurrencyOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 205 DeleteFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "Action", Shape: 207, Required: true}, {Name: "EventSourceToken", Shape: 208}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "FunctionUrlAuthType", Shape: 209}, {Name: "InvokedViaFunctionUrl", Shape: 210}, {Name: "Principal", Shape: 211, Required: true}, {Name: "PrincipalOrgID", Shape: 212}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12}, {Name: "SourceAccount", Shape: 213}, {Name: "SourceArn", Shape: 90}, {Name: "StatementId", Shape: 183, Required: true}}}, // 206 AddPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: "(lambda:[*]|lambda:[a-zA-Z]+|[*])"}, // 207
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[a-zA-Z0-9._\-]+`},                    // 208
+		{Kind: wire.String, Enum: []string{"NONE", "AWS_IAM"}},                                                    // 209
+		{Kind: wire.Boolean}, // 210
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2048, Pattern: `[^\s]+`},                   // 211
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 12, Max: 34, Pattern: "o-[a-z0-9]{10,32}"}, // 212
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 12, Pattern: `\d{12}`},                     // 213
+		{Members: []wire.Member{{Name: "Statement", Shape: 12}}},                                        // 214 AddPermissionOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 216, Loc: wire.URI, Required: true}}}, // 215 RemovePermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_.]+)"},                                                   // 216
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 217 GetPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                            // 218 GetPolicyOutput
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 219 PutFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "OnFailure", Shape: 221}, {Name: "OnSuccess", Shape: 223}}}, // 220 DestinationConfig
+		{Members: []wire.Member{{Name: "Destination", Shape: 222}}},                                // 221 OnFailure
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 350, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`}, // 222
+		{Members: []wire.Member{{Name: "Destination", Shape: 222}}},           // 223 OnSuccess
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 60, Max: 21600}, // 224
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 2},              // 225
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 227}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}}}, // 226 FunctionEventInvokeConfig
+		{Kind: wire.Timestamp}, // 227
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 228 UpdateFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 229 GetFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 230 DeleteFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 232, Loc: wire.QueryParam}}},                                                                                    // 231 ListFunctionEventInvokeConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                           // 232
+		{Members: []wire.Member{{Name: "FunctionEventInvokeConfigs", Shape: 234}, {Name: "NextMarker", Shape: 12}}}, // 233 ListFunctionEventInvokeConfigsOutput
+		{Kind: wire.List, Elem: 226}, // 234
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236, Required: true}}}, // 235 PutRuntimeManagementConfigInput
+		{Kind: wire.String, Enum: []string{"Auto", "Manual", "FunctionUpdate"}},                                                                                                                                      // 236
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 91, Required: true}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236, Required: true}}},                                    // 237 PutRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                            // 238 GetRuntimeManagementConfigInput
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 80}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236}}},                                                                    // 239 GetRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 241, Loc: wire.URI, Required: true}, {Name: "RecursiveLoop", Shape: 242, Required: true}}},                                                             // 240 PutFunctionRecursionConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`}, // 241
+		{Kind: wire.String, Enum: []string{"Allow", "Terminate"}},                                                                                                                                                    // 242
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 242}}},                                                                                                                                                // 243 PutFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 241, Loc: wire.URI, Required: true}}},                                                                                                                  // 244 GetFunctionRecursionConfigInput
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 242}}},                                                                                                                                                // 245 GetFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 246 GetFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19}, {Name: "FunctionName", Shape: 38}}},                                                                                                       // 247 GetFunctionCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 248 DeleteFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                            // 249 ListCodeSigningConfigsInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigs", Shape: 251}, {Name: "NextMarker", Shape: 12}}},                                                                                                          // 250 ListCodeSigningConfigsOutput
+		{Kind: wire.List, Elem: 252}, // 251
+		{Members: []wire.Member{{Name: "AllowedPublishers", Shape: 253, Required: true}, {Name: "CodeSigningConfigArn", Shape: 19, Required: true}, {Name: "CodeSigningConfigId", Shape: 255, Required: true}, {Name: "CodeSigningPolicies", Shape: 256, Required: true}, {Name: "Description", Shape: 22}, {Name: "LastModified", Shape: 84, Required: true}}}, // 252 CodeSigningConfig
+		{Members: []wire.Member{{Name: "SigningProfileVersionArns", Shape: 254, Required: true}}},          // 253 AllowedPublishers
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 20, Elem: 90},                           // 254
+		{Kind: wire.String, Pattern: `csc-[a-zA-Z0-9-_\.]{17}`},                                            // 255
+		{Members: []wire.Member{{Name: "UntrustedArtifactOnDeployment", Shape: 257}}},                      // 256 CodeSigningPolicies
+		{Kind: wire.String, Enum: []string{"Warn", "Enforce"}},                                             // 257
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}}}, // 258 GetCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfig", Shape: 252, Required: true}}},                  // 259 GetCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}}, // 260 ListFunctionsByCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "FunctionArns", Shape: 262}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 261 ListFunctionsByCodeSigningConfigOutput
+		{Kind: wire.List, Elem: 91}, // 262
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 264, Loc: wire.QueryParam, Required: true}}}, // 263 GetProvisionedConcurrencyConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 264
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 266}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 266}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 267}, {Name: "Status", Shape: 268}, {Name: "StatusReason", Shape: 12}}}, // 265 GetProvisionedConcurrencyConfigOutput
+		{Kind: wire.Integer, HasMin: true},                                    // 266
+		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 267
+		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 268
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 264, Loc: wire.QueryParam, Required: true}}},                                   // 269 DeleteProvisionedConcurrencyConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 271, Loc: wire.QueryParam}}}, // 270 ListProvisionedConcurrencyConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 271
+		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 273}}}, // 272 ListProvisionedConcurrencyConfigsOutput
+		{Kind: wire.List, Elem: 274}, // 273
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 266}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 266}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 267}, {Name: "Status", Shape: 268}, {Name: "StatusReason", Shape: 12}}}, // 274 ProvisionedConcurrencyConfigListItem
+		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                          // 275 ListEventSourceMappingsInput
+		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 277}, {Name: "NextMarker", Shape: 12}}}, // 276 ListEventSourceMappingsOutput
+		{Kind: wire.List, Elem: 278}, // 277
+		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 279}, {Name: "BatchSize", Shape: 290}, {Name: "BisectBatchOnFunctionError", Shape: 291}, {Name: "DestinationConfig", Shape: 220}, {Name: "DocumentDBEventSourceConfig", Shape: 292}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 296}, {Name: "FilterCriteria", Shape: 297}, {Name: "FilterCriteriaError", Shape: 301}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 304}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 227}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 306}, {Name: "MaximumBatchingWindowInSeconds", Shape: 308}, {Name: "MaximumRecordAgeInSeconds", Shape: 309}, {Name: "MaximumRetryAttempts", Shape: 310}, {Name: "MetricsConfig", Shape: 311}, {Name: "ParallelizationFactor", Shape: 314}, {Name: "ProvisionedPollerConfig", Shape: 315}, {Name: "Queues", Shape: 319}, {Name: "ScalingConfig", Shape: 321}, {Name: "SelfManagedEventSource", Shape: 323}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 328}, {Name: "SourceAccessConfigurations", Shape: 330}, {Name: "StartingPosition", Shape: 333}, {Name: "StartingPositionTimestamp", Shape: 227}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 334}, {Name: "TumblingWindowInSeconds", Shape: 336}, {Name: "UUID", Shape: 337}}}, // 278 EventSourceMappingConfiguration
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 280}, {Name: "SchemaRegistryConfig", Shape: 281}}},                                                                                    // 279 AmazonManagedKafkaEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 280
+		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 282}, {Name: "EventRecordFormat", Shape: 285}, {Name: "SchemaRegistryURI", Shape: 286}, {Name: "SchemaValidationConfigs", Shape: 287}}}, // 281 KafkaSchemaRegistryConfig
+		{Kind: wire.List, Elem: 283}, // 282
+		{Members: []wire.Member{{Name: "Type", Shape: 284}, {Name: "URI", Shape: 90}}},                                                     // 283 KafkaSchemaRegistryAccessConfig
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 284
+		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 285
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 286
+		{Kind: wire.List, Elem: 288},                                         // 287
+		{Members: []wire.Member{{Name: "Attribute", Shape: 289}}},            // 288 KafkaSchemaValidationConfig
+		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 289
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 290
+		{Kind: wire.Boolean},                                                 // 291
+		{Members: []wire.Member{{Name: "CollectionName", Shape: 293}, {Name: "DatabaseName", Shape: 294}, {Name: "FullDocument", Shape: 295}}}, // 292 DocumentDBEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 293
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 294
+		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 295
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 296
+		{Members: []wire.Member{{Name: "Filters", Shape: 298}}},                                                                                     // 297 FilterCriteria
+		{Kind: wire.List, Elem: 299},                                                                                                                // 298
+		{Members: []wire.Member{{Name: "Pattern", Shape: 300}}},                                                                                     // 299 Filter
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 300
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 302}, {Name: "Message", Shape: 303}}},                                                    // 301 FilterCriteriaError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 302
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 303
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 305},                                                                            // 304
+		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 305
+		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 307}}},                                                                              // 306 EventSourceMappingLoggingConfig
+		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 307
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 308
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 309
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 310
+		{Members: []wire.Member{{Name: "Metrics", Shape: 312}}},                                                                                     // 311 EventSourceMappingMetricsConfig
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 313},                                                                            // 312
+		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 313
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 314
+		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 316}, {Name: "MinimumPollers", Shape: 317}, {Name: "PollerGroupName", Shape: 318}}}, // 315 ProvisionedPollerConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 316
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 317
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 318
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 320},                                                                    // 319
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 320
+		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 322}}},                                                                          // 321 ScalingConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 322
+		{Members: []wire.Member{{Name: "Endpoints", Shape: 324}}},                                                                                   // 323 SelfManagedEventSource
+		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 325, Elem: 326},                                                           // 324
+		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 325
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 327},                                                                   // 326
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 327
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 280}, {Name: "ConsumptionMode", Shape: 329}, {Name: "SchemaRegistryConfig", Shape: 281}}},                                                 // 328 SelfManagedKafkaEventSourceConfig
+		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 329
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 331},               // 330
+		{Members: []wire.Member{{Name: "Type", Shape: 332}, {Name: "URI", Shape: 280}}}, // 331 SourceAccessConfiguration
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 332
+		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 333
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 335},                                                                                                                       // 334
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 335
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 336
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 337
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 338 AliasLimitExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 339 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 340 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 341 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 342 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 343 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 344 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 345 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 346 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 347 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 348 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 349 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 350 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 351 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 352 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 353 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 354 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 355 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 356 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 357 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 358 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 359 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 360 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 361 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 362 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 363 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 364 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 365 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 366 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 367 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 368 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 369 PolicyLengthExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 370 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 371 ProvisionedConcurrencyConfigNotFoundException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 PublicPolicyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 373 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 374 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 375 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 377 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 378 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 379 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 380 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 381 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 382 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 384 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 392}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 391 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 392
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 393 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "TenancyConfig", Index: []int{26}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
@@ -1759,128 +2523,131 @@ var spec = wire.Spec{
 		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 179, Output: 184},
 		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 185},
 		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 186, Output: 187},
+		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 188, Output: 195},
+		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 196, Output: 195},
+		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 197, Output: 195},
+		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 198},
+		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 200, Input: 199, Output: 200},
+		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 200, Input: 202, Output: 111},
+		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 200, Input: 203, Output: 204},
+		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 205},
+		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 206, Output: 214},
+		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 215},
+		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 200, Input: 217, Output: 218},
+		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 219, Output: 226},
+		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 228, Output: 226},
+		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 229, Output: 226},
+		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 230},
+		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 200, Input: 231, Output: 233},
+		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 235, Output: 237},
+		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 238, Output: 239},
+		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 240, Output: 243},
+		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 244, Output: 245},
+		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 200, Input: 246, Output: 247},
+		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 248},
+		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 249, Output: 250},
+		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 258, Output: 259},
+		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 260, Output: 261},
+		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 263, Output: 265},
+		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 269},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 270, Output: 272},
+		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 275, Output: 276},
 	},
 	Unbuilt: []wire.Unbuilt{
-		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy"},
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
-		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
 		{Name: "CreateCodeSigningConfig", Method: "POST", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
 		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "DeleteDurableExecution", Method: "DELETE", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "DeleteResourcePolicy", Method: "DELETE", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
-		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
-		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "GetDurableExecution", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "GetDurableExecutionHistory", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/history"},
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state"},
 		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency"},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
 		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url"},
-		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy"},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "GetResourcePolicy", Method: "GET", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
-		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
-		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list"},
 		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions"},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL"},
 		{Name: "PauseDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
-		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency"},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
-		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
 		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "PutResourcePolicy", Method: "PUT", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config"},
-		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}"},
 		{Name: "ResumeDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/resume"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
 		{Name: "SendDurableExecutionCallbackHeartbeat", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/heartbeat"},
 		{Name: "SendDurableExecutionCallbackSuccess", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/succeed"},
 		{Name: "StopDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/stop"},
-		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}"},
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config"},
 		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 188},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 189},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 190},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 191},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 192},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 193},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 194},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 195, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 196, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 197, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 198},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 199},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 200},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 201},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 202, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 203, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 204},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 205},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 206},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 207},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 208, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 209, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 210, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 211, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 212, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 213, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 214, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 215, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 216},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 217},
-		{Code: "PolicyLengthExceededException", Status: 400, Shape: 218},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 219},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 220},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 221},
-		{Code: "ResourceConflictException", Status: 409, Shape: 222},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 223},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 224, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 225},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 226},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 227},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 228},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 229},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 230},
-		{Code: "ServiceException", Status: 500, Shape: 231, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 232},
-		{Code: "SnapStartException", Status: 400, Shape: 233},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 234},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 235},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 236},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 237, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 238},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 240},
+		{Code: "AliasLimitExceededException", Status: 400, Shape: 338},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 339},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 340},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 341},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 342},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 343},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 344},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 345},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 346, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 347, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 348, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 349},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 350},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 351},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 352},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 353, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 354, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 355},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 356},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 357},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 358},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 359, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 360, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 361, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 362, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 363, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 364, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 365, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 366, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 367},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 368},
+		{Code: "PolicyLengthExceededException", Status: 400, Shape: 369},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 370},
+		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 371},
+		{Code: "PublicPolicyException", Status: 400, Shape: 372},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 373},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 374},
+		{Code: "ResourceConflictException", Status: 409, Shape: 375},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 376},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 377, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 378},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 379},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 380},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 381},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 382},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 383},
+		{Code: "ServiceException", Status: 500, Shape: 384, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 385},
+		{Code: "SnapStartException", Status: 400, Shape: 386},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 387},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 388},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 389},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 390, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 391},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 393},
 	},
 }

@@ -42,11 +42,11 @@ func TestGeneratedPackagesAreCurrent(t *testing.T) {
 
 func TestTableMistakesAreFound(t *testing.T) {
 	for name, spoil := range map[string]func(*model.Service){
-		"operation NoSuch is not in the model":             func(s *model.Service) { s.Ops = append(s.Ops, "NoSuch") },
-		"refused member Code.Zip of CreateFunction":        func(s *model.Service) { s.Refused = map[string][]string{"CreateFunction": {"Code.Zip"}} },
-		"refused members of GetPolicy, which is not built": func(s *model.Service) { s.Refused = map[string][]string{"GetPolicy": {"FunctionName"}} },
-		"error NoSuchException is not in the model":        func(s *model.Service) { s.Errors = []string{"NoSuchException"} },
-		"constraint of shape NoSuch, which is not in use":  func(s *model.Service) { s.Lenient = []string{"NoSuch"} },
+		"operation NoSuch is not in the model":               func(s *model.Service) { s.Ops = append(s.Ops, "NoSuch") },
+		"refused member Code.Zip of CreateFunction":          func(s *model.Service) { s.Refused = map[string][]string{"CreateFunction": {"Code.Zip"}} },
+		"refused members of InvokeAsync, which is not built": func(s *model.Service) { s.Refused = map[string][]string{"InvokeAsync": {"FunctionName"}} },
+		"error NoSuchException is not in the model":          func(s *model.Service) { s.Errors = []string{"NoSuchException"} },
+		"constraint of shape NoSuch, which is not in use":    func(s *model.Service) { s.Lenient = []string{"NoSuch"} },
 		"has no code":                            func(s *model.Service) { s.Statuses = nil },
 		"settings of NoSuch, which is not built": func(s *model.Service) { s.Limits = map[string]int64{"NoSuch": 1} },
 	} {

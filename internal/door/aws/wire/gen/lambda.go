@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"artesian/internal/door/aws/wire"
 	"artesian/internal/door/aws/wire/model"
 	"artesian/internal/faas"
@@ -20,12 +22,21 @@ func lambda() model.Service {
 			"GetAccountSettings", "ListTags", "TagResource", "UntagResource",
 			"PublishLayerVersion", "GetLayerVersion", "GetLayerVersionByArn", "DeleteLayerVersion", "ListLayers", "ListLayerVersions",
 			"AddLayerVersionPermission", "RemoveLayerVersionPermission", "GetLayerVersionPolicy",
+			"CreateAlias", "GetAlias", "UpdateAlias", "DeleteAlias", "ListAliases",
+			"PutFunctionConcurrency", "GetFunctionConcurrency", "DeleteFunctionConcurrency",
+			"AddPermission", "RemovePermission", "GetPolicy",
+			"PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig", "GetFunctionEventInvokeConfig",
+			"DeleteFunctionEventInvokeConfig", "ListFunctionEventInvokeConfigs",
+			"PutRuntimeManagementConfig", "GetRuntimeManagementConfig", "PutFunctionRecursionConfig", "GetFunctionRecursionConfig",
+			"GetFunctionCodeSigningConfig", "DeleteFunctionCodeSigningConfig", "ListCodeSigningConfigs", "GetCodeSigningConfig",
+			"ListFunctionsByCodeSigningConfig", "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig",
+			"ListProvisionedConcurrencyConfigs", "ListEventSourceMappings",
 		},
 		Actions: map[string]string{"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction", "GetLayerVersionByArn": "GetLayerVersion"},
 		// A runtime's name is checked by the implementation: its answer names what is installed here.
 		Lenient: []string{"Runtime"},
-		// The model has the sizes of what AWS offers on request; its user guide has these.
-		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": faas.MaxTimeout.Seconds(), "EphemeralStorageSize": faas.MaxTmpMB},
+		// The model has the sizes of what AWS offers on request; its user guide has these. A timeout's bound is configured.
+		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": math.MaxInt32, "EphemeralStorageSize": faas.MaxTmpMB},
 		Limits: map[string]int64{"CreateFunction": zip, "UpdateFunctionCode": zip, "PublishLayerVersion": zip,
 			"Invoke": faas.MaxRequestBytes, "InvokeWithResponseStream": faas.MaxRequestBytes},
 		Content: map[string]string{"Invoke": "application/json"},
@@ -44,6 +55,8 @@ func lambda() model.Service {
 			"ListFunctions":            {"MasterRegion"},
 			"PublishLayerVersion":      {"Content.S3Bucket", "Content.S3Key", "Content.S3ObjectStorageMode", "Content.S3ObjectVersion"},
 		},
+		// What AWS leaves out of its answers although its model requires it.
+		Optional: []string{"GetFunctionCodeSigningConfigResponse.CodeSigningConfigArn", "GetFunctionCodeSigningConfigResponse.FunctionName"},
 		Errors: []string{"TooManyRequestsException", "ServiceException", "InvalidParameterValueException", "ResourceNotFoundException",
 			"ResourceConflictException", "PreconditionFailedException", "CodeStorageExceededException", "RequestTooLargeException"},
 		Codes: wire.Codes{

@@ -24,6 +24,7 @@ type Service struct {
 	Errors   []string            // error shapes that are needed beside those of the built operations
 	Lenient  []string            // shapes whose constraints the implementation checks itself
 	Most     map[string]float64  // shape to the largest value here, where the model allows more
+	Optional []string            // members (Shape.Member) that the model requires and answers leave out
 	Codes    wire.Codes
 	Statuses map[faas.Kind]wire.Code
 }

@@ -109,7 +109,7 @@ func (b *builder) members(name string, ms Shape) []wire.Member {
 		if ref.JSONValue && ref.Location == "header" {
 			b.fail("member %s.%s: JSON values in headers are not supported", name, n)
 		}
-		m := wire.Member{Name: n, Shape: b.shape(ref), Required: slices.Contains(ms.Required, n), Attribute: ref.Attribute}
+		m := wire.Member{Name: n, Shape: b.shape(ref), Required: slices.Contains(ms.Required, n) && !slices.Contains(b.s.Optional, name+"."+n), Attribute: ref.Attribute}
 		if ref.LocationName != n {
 			m.Wire = ref.LocationName
 		}

@@ -1,0 +1,130 @@
+package invoke
+
+import (
+	"crypto/rand"
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/faas"
+)
+
+// A trace header names the trace, the caller's part in it, whether it is sampled, and its lineage: how often which function was
+// called already on the way to this call. SDKs inside functions hand it on, so a loop of calls shows in it
+// (https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader,
+// https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html).
+
+const (
+	maxRounds  = 16 // a function is called this often on one way; the next call is a loop
+	maxLineage = 16 // functions that a lineage tells of: the latest
+)
+
+// follow returns the header that a call of v carries on, and how often the function was called on the way before.
+func follow(header string, v *faas.Version, at time.Time) (trace string, rounds int) {
+	var kept []string
+	var past lineage
+	sampled := ""
+	for field := range strings.SplitSeq(header, ";") {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(field), "="); key {
+		case "":
+		case "Lineage":
+			past = parseLineage(value)
+		case "Sampled":
+			sampled = value
+		default:
+			kept = append(kept, key+"="+value)
+		}
+	}
+	if len(kept) == 0 {
+		kept = []string{newRoot(at)}
+	}
+	if sampled != "0" && sampled != "1" {
+		sampled = "0"
+		if v.Tracing == "Active" {
+			sampled = "1"
+		}
+	}
+	rounds = past.enter(v.ID.FunctionID)
+	return strings.Join(kept, ";") + ";Sampled=" + sampled + ";Lineage=" + past.String(), rounds
+}
+
+// newRoot begins a trace.
+func newRoot(at time.Time) string {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never returns an error
+	return fmt.Sprintf("Root=1-%08x-%x;Parent=%x", uint32(at.Unix()), b[:12], b[12:])
+}
+
+// lineage tells of the calls on one way, in a header as calls:function:again|function:again|…
+type lineage struct {
+	calls     int
+	functions []round
+}
+
+type round struct {
+	function string // a hash of its ARN
+	again    int    // calls after its first
+}
+
+// parseLineage reads what callers may have made up: from the first word that is none, nothing counts.
+func parseLineage(s string) (l lineage) {
+	calls, rest, _ := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(calls, 10, 31)
+	if err != nil {
+		return lineage{}
+	}
+	for part := range strings.SplitSeq(rest, "|") {
+		function, again, _ := strings.Cut(part, ":")
+		k, err := strconv.ParseUint(again, 10, 31)
+		if err != nil || len(function) != 8 || len(l.functions) == maxLineage {
+			return lineage{}
+		}
+		l.functions = append(l.functions, round{function, int(k)})
+	}
+	l.calls = int(n)
+	return l
+}
+
+// enter adds a call of a function and returns how often it was called before.
+func (l *lineage) enter(id faas.FunctionID) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id.ARN())) // a hash never returns an error
+	name := fmt.Sprintf("%08x", h.Sum32())
+	l.calls++
+	for i := range l.functions {
+		if l.functions[i].function == name {
+			l.functions[i].again++
+			return l.functions[i].again
+		}
+	}
+	l.functions = append(l.functions, round{name, 0})
+	l.functions = l.functions[max(0, len(l.functions)-maxLineage):]
+	return 0
+}
+
+func (l *lineage) String() string {
+	parts := make([]string, len(l.functions))
+	for i, r := range l.functions {
+		parts[i] = r.function + ":" + strconv.Itoa(r.again)
+	}
+	return strconv.Itoa(l.calls) + ":" + strings.Join(parts, "|")
+}
+
+// enter admits a call, unless it would be one more round of a loop that the function may not take part in.
+func (i *Invoker) enter(id faas.FunctionID, rounds int) (leave func(), err error) {
+	if err := i.loop(id, rounds); err != nil {
+		return nil, err
+	}
+	return i.admit(id)
+}
+
+func (i *Invoker) loop(id faas.FunctionID, rounds int) error {
+	if rounds < maxRounds || i.cfg.Versions.Loops(id) {
+		return nil
+	}
+	return &faas.Error{Kind: faas.Invalid, Op: "invoke", Code: lambda.CodeRecursive, Message: fmt.Sprintf("The function %s was called "+
+		"%d times on the way to this call: a loop, which its recursion configuration does not allow.", id.Name, rounds)}
+}
