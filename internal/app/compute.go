@@ -20,7 +20,6 @@ import (
 	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/container"
 	"artesian/internal/compute/sandbox/process"
 	"artesian/internal/door/gateway"
 	"artesian/internal/faas"
@@ -45,7 +44,8 @@ func (a *App) openCompute(ctx context.Context) error {
 	}
 	n := &node.Node{
 		Maker: a.maker, Code: a.packages, Runtimes: a.runtimes, OpenLog: a.openLog, Env: a.functionEnv,
-		Listen: a.insideAddress(), Serve: a.serveInside, Now: time.Now,
+		Internet: func(v *faas.Version) (bool, error) { return a.internet(v.Internet) },
+		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now,
 	}
 	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
 	a.onStop(func(ctx context.Context) error {
@@ -79,7 +79,7 @@ func (a *App) openMaker(ctx context.Context) (err error) {
 	if a.cfg.Isolation == sandbox.Process {
 		a.maker, err = process.New(process.Config{Dir: dir, Logger: a.cfg.Logger})
 	} else {
-		a.maker, err = container.New(container.Config{Dir: dir, NodeMemory: int64(a.cfg.MemoryMB) << 20, Logger: a.cfg.Logger})
+		a.maker, err = a.newContainers(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("isolation %q is not possible here: %w", a.cfg.Isolation, err)

@@ -34,6 +34,10 @@ type Config struct {
 	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
 	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
 	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a tenth, at least 512 MB
+	// Internet says whether functions reach the internet that say nothing about it themselves.
+	Internet bool `json:"internet"`
+	// EgressAllow are ranges of addresses that are not the internet, such as a private network, and that functions may reach.
+	EgressAllow []string `json:"egress_allow"`
 	// Concurrency is how many executions may run at once per account and region.
 	Concurrency int `json:"concurrency"`
 	// MaxTimeout is the longest timeout that a function may be given, in seconds.
@@ -55,6 +59,7 @@ func DefaultConfig(data string) Config {
 		Listen:      "127.0.0.1:4566",
 		Account:     faas.DefaultAccount,
 		Isolation:   sandbox.Container,
+		Internet:    true,
 		Idle:        5 * time.Minute,
 		Version:     "dev",
 		Logger:      slog.New(slog.DiscardHandler),
@@ -159,6 +164,9 @@ func (c *Config) check() error {
 	}
 	if c.Isolation != sandbox.Container && c.Isolation != sandbox.Process {
 		return fmt.Errorf("isolation %q: it must be container or process", c.Isolation)
+	}
+	if err := c.checkInternet(); err != nil {
+		return err
 	}
 	if c.Idle <= 0 {
 		return fmt.Errorf("idle time %v: it must be more than 0", c.Idle)

@@ -37,6 +37,9 @@ func TestBadConfig(t *testing.T) {
 		"port too large": {``, func(c *app.Config) { c.Listen = "127.0.0.1:70000" }, "port"},
 		"account":        {``, func(c *app.Config) { c.Account = "12" }, "12 digits"},
 		"isolation":      {``, func(c *app.Config) { c.Isolation = "hope" }, "isolation"},
+		"egress":         {`{"egress_allow": ["10.0.0.0/8", "0.0.0.0/0"]}`, nil, "egress_allow: 0.0.0.0/0"},
+		"egress text":    {`{"egress_allow": ["my network"]}`, nil, `"my network" is no range`},
+		"offline plain":  {`{"internet": false}`, func(c *app.Config) { c.Isolation = "process" }, "internet is false"},
 		"idle":           {``, func(c *app.Config) { c.Idle = -1 }, "idle"},
 	} {
 		t.Run(name, func(t *testing.T) {

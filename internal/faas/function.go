@@ -33,6 +33,7 @@ type Version struct {
 	Architecture string // x86_64 or arm64
 	Logging      Logging
 	Tracing      string // PassThrough or Active
+	Internet     string `json:",omitempty"` // on or off; empty is the node's default
 	Modified     time.Time
 	State        State
 	StateReason  string

@@ -47,7 +47,8 @@ type Node struct {
 	Runtimes Runtimes
 	OpenLog  func(v *faas.Version, stream string) (Log, error)
 	Env      func(v *faas.Version) []string // what the platform adds to a function's environment
-	Listen   []string                       // host:port sockets on which the platform is reached from inside
+	Internet func(v *faas.Version) (bool, error)
+	Listen   []string // host:port sockets on which the platform is reached from inside
 	Serve    func(sandbox.Sandbox, *faas.Version)
 	Now      func() time.Time
 }
@@ -66,6 +67,10 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	if err != nil {
 		return nil, fmt.Errorf("unpack layers: %w", err)
 	}
+	internet, err := n.Internet(v)
+	if err != nil {
+		return nil, err
+	}
 	id := newID()
 	now := n.Now().UTC()
 	stream := fmt.Sprintf("%s/[%s]%s", now.Format("2006/01/02"), v.ID.Version, id)
@@ -78,6 +83,7 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		Files:    maxFiles,
 		CPU:      float64(v.MemoryMB) / faas.MemoryMBPerCPU,
 		Listen:   n.Listen,
+		Internet: internet,
 		Env:      n.Env(v),
 	}
 	if layers != "" {

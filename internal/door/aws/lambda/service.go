@@ -57,6 +57,8 @@ type Config struct {
 	Installs func(runtime string) string
 	// AssumableRole refuses a role that does not exist or that functions may not assume.
 	AssumableRole func(account, arn string) error
+	// Internet says why a function cannot have what it chose by faas.InternetTag here; nil when it can.
+	Internet func(choice string) error
 	// Caller says who is calling, for which account and region.
 	Caller func(ctx context.Context) (arn string, scope faas.Scope)
 	// Trace returns the trace header that the caller sent, or nothing.
@@ -185,7 +187,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if v.Layers, err = s.resolveLayers(ctx, in.Layers); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.Tags); err != nil {
+	if err := s.checkTags(in.Tags); err != nil {
 		return nil, err
 	}
 	s.stand(&v, faas.Successful)

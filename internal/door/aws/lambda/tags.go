@@ -32,7 +32,7 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*a
 	}
 	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
 		maps.Copy(tags, in.Tags)
-		return checkTags(tags)
+		return s.checkTags(tags)
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (s *Service) tagged(ctx context.Context, arn string) (faas.FunctionID, erro
 
 // checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters, and no key that
 // begins as AWS's own do (https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html).
-func checkTags(tags map[string]string) error {
+func (s *Service) checkTags(tags map[string]string) error {
 	if len(tags) > 50 {
 		return faas.Errorf(faas.Invalid, "Tags: %d are given; at most 50 are allowed", len(tags))
 	}
@@ -82,6 +82,21 @@ func checkTags(tags map[string]string) error {
 		if len(k) >= 4 && strings.EqualFold(k[:4], "aws:") {
 			return faas.Errorf(faas.Invalid, "Tags: %q begins with aws:, which is reserved for AWS's own tags", k)
 		}
+	}
+	return s.checkInternet(tags)
+}
+
+// checkInternet holds the one tag that is a setting to its values, and to what this node can do.
+func (s *Service) checkInternet(tags map[string]string) error {
+	value, given := tags[faas.InternetTag]
+	if !given {
+		return nil
+	}
+	if value != faas.On && value != faas.Off {
+		return faas.Errorf(faas.Invalid, "Tags: the value of %s is %q; it must be %s or %s", faas.InternetTag, value, faas.On, faas.Off)
+	}
+	if err := s.cfg.Internet(value); err != nil {
+		return faas.Errorf(faas.Invalid, "Tags: %s is %s: %s", faas.InternetTag, value, faas.Message(err))
 	}
 	return nil
 }
