@@ -17,6 +17,7 @@ import (
 	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/pattern"
 )
 
 // adminAPI joins the rooms to the daemon's own API.
@@ -147,10 +148,14 @@ func (a *App) removeRuntime(ctx context.Context, path string) error {
 
 // tail pushes log events as they arrive, until the client leaves or the daemon stops.
 func (a *App) tail(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error {
+	filter, err := pattern.Parse(r.URL.Query().Get("filter"))
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(a.closing, cancel)()
-	return a.logs.Tail(ctx, logs.GroupID{Scope: s, Name: group}, logs.TailQuery{Since: since}, func(events []logs.Event) error {
+	return a.logs.Tail(ctx, logs.GroupID{Scope: s, Name: group}, logs.TailQuery{Since: since, Match: filter.Match}, func(events []logs.Event) error {
 		for _, e := range events {
 			if err := emit(admin.LogLine{Time: e.Time, Stream: e.Stream, Message: e.Message}); err != nil {
 				return err

@@ -182,8 +182,11 @@ type logEvent struct {
 }
 
 // logEvents calls each with the events of a group since a time, oldest first.
-func (c *client) logEvents(ctx context.Context, group string, since time.Time, each func(logEvent) error) error {
+func (c *client) logEvents(ctx context.Context, group string, since time.Time, filter string, each func(logEvent) error) error {
 	in := map[string]any{"logGroupName": group, "startTime": since.UnixMilli()}
+	if filter != "" {
+		in["filterPattern"] = filter
+	}
 	for {
 		var page struct {
 			Events    []logEvent `json:"events"`

@@ -20,6 +20,7 @@ type logsCmd struct {
 	Name   string   `arg:"" help:"Function whose log to print."`
 	Follow bool     `short:"f" help:"Go on printing what arrives, until interrupted."`
 	Since  duration `help:"How far back to start: 600 or 600s, 10m, 24h, 7d." default:"10m" placeholder:"TIME"`
+	Filter string   `help:"Print only what matches a filter pattern of CloudWatch Logs, for example 'ERROR -timeout'." placeholder:"PATTERN"`
 }
 
 func (c *logsCmd) Run(s *session) error {
@@ -36,13 +37,15 @@ func (c *logsCmd) Run(s *session) error {
 		return c.follow(s, cl, group, since)
 	}
 	var printed int
-	err = cl.logEvents(s.ctx, group, since, func(e logEvent) error {
+	err = cl.logEvents(s.ctx, group, since, c.Filter, func(e logEvent) error {
 		printed++
 		return c.print(s, admin.LogLine{Time: time.UnixMilli(e.Timestamp), Stream: e.LogStreamName, Message: e.Message})
 	})
 	switch {
 	case gone != nil && (err != nil || printed == 0):
 		return gone
+	case err == nil && printed == 0 && c.Filter != "":
+		s.note("nothing logged by %s in the last %s matches %s", c.Name, time.Duration(c.Since), c.Filter)
 	case err == nil && printed == 0:
 		s.note("nothing logged by %s in the last %s; look further back with --since 24h, or wait for more with -f", c.Name, time.Duration(c.Since))
 	case gone != nil:
@@ -68,7 +71,7 @@ func (c *logsCmd) group(ctx context.Context, cl *client) (group string, gone, er
 // follow prints what the daemon pushes: first the stored events, then new ones as they come.
 func (c *logsCmd) follow(s *session, cl *client, group string, since time.Time) error {
 	resp, err := cl.open(s.ctx, call{service: admin.Service, method: http.MethodGet, path: admin.TailPath,
-		query: url.Values{"group": {group}, "since": {strconv.FormatInt(since.UnixMilli(), 10)}}})
+		query: url.Values{"group": {group}, "since": {strconv.FormatInt(since.UnixMilli(), 10)}, "filter": {c.Filter}}})
 	if err != nil {
 		return err
 	}

@@ -28,12 +28,13 @@ func sortEvents(events []Event) {
 
 // Query selects events of a group.
 type Query struct {
-	Streams []string // names; none is all
-	Prefix  string   // of stream names
-	From    int64    // ms since 1970, included
-	To      int64    // ms since 1970, included; 0 is no end
-	Limit   int      // events in a page
-	Token   string   // of the page before
+	Streams []string                  // names; none is all
+	Prefix  string                    // of stream names
+	From    int64                     // ms since 1970, included
+	To      int64                     // ms since 1970, included; 0 is no end
+	Limit   int                       // events in a page
+	Token   string                    // of the page before
+	Match   func(message string) bool // nil: every message
 }
 
 func (q *Query) stream(name string) bool {
@@ -76,6 +77,7 @@ func (s *Store) Filter(ctx context.Context, id GroupID, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	r.keep = q.Match
 	spans := []span{{start.seq, ^uint64(0)}}
 	if q.Prefix != "" || len(q.Streams) > 0 {
 		if spans, err = s.spans(ctx, k, spans[0], func(p *streamPart) bool { return q.stream(p.name) }); err != nil {
@@ -166,6 +168,7 @@ type reader struct {
 	match    func(stream string) bool
 	from, to int64
 	graves   map[string]uint64
+	keep     func(message string) bool // nil: every message
 }
 
 // reader returns a reader for events that happened between two times and have not expired.
@@ -174,7 +177,7 @@ func (s *Store) reader(k *known, match func(string) bool, from, to int64) (*read
 	if err != nil {
 		return nil, err
 	}
-	return &reader{k, match, max(from, k.expiry(s.cfg.Now())), to, graves}, nil
+	return &reader{k: k, match: match, from: max(from, k.expiry(s.cfg.Now())), to: to, graves: graves}, nil
 }
 
 // pick gives add the events of a frame from a position on, until add returns false. It reports whether to go on.
@@ -187,7 +190,7 @@ func (r *reader) pick(seq uint64, f *frame, start position, add func(Event, posi
 		on := true
 		err := f.events(p, func(index int, at int64, message []byte) bool {
 			pos := position{seq, index}
-			if at >= r.from && at <= r.to && pos.compare(start) >= 0 {
+			if at >= r.from && at <= r.to && pos.compare(start) >= 0 && (r.keep == nil || r.keep(string(message))) {
 				on = add(f.event(p, seq, index, at, message), pos)
 			}
 			return on

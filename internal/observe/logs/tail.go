@@ -14,7 +14,8 @@ func (t *tail) nudge() { nudge(t.more) }
 
 // TailQuery says what of a group to follow.
 type TailQuery struct {
-	Since time.Time // events that happened before are left out; zero follows from now on
+	Since time.Time                 // events that happened before are left out; zero follows from now on
+	Match func(message string) bool // nil: every message
 }
 
 // Tail calls fn with the events of a group as they become durable, in order, none left out and none twice, until ctx ends
@@ -29,7 +30,7 @@ func (s *Store) Tail(ctx context.Context, id GroupID, q TailQuery, fn func([]Eve
 		return err
 	}
 	defer s.unfollow(id, t)
-	c := cursor{since: q.Since.UnixMilli()}
+	c := cursor{since: q.Since.UnixMilli(), match: q.Match}
 	if q.Since.IsZero() {
 		c.since = -forever
 		if err := s.skip(ctx, id, &c); err != nil {
@@ -59,6 +60,7 @@ type cursor struct {
 	incarnation string
 	next        uint64
 	since       int64
+	match       func(message string) bool
 }
 
 func (s *Store) follow(id GroupID) (*tail, error) {
@@ -131,6 +133,7 @@ func (s *Store) catchUp(ctx context.Context, id GroupID, c *cursor, fn func([]Ev
 	if err != nil {
 		return err
 	}
+	r.keep = c.match
 	return s.scan(ctx, k.subject(data), span{c.next, ^uint64(0)}, func(seq uint64, f *frame) (bool, error) {
 		c.next = seq + 1
 		var events []Event

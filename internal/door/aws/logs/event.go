@@ -7,6 +7,7 @@ import (
 	"artesian/internal/door/aws/logs/api"
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/pattern"
 )
 
 const (
@@ -120,14 +121,16 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 		return nil, err
 	}
 	switch {
-	case value(in.FilterPattern) != "" && *in.FilterPattern != `""` && *in.FilterPattern != `" "`:
-		return nil, faas.Errorf(faas.Unsupported, "filterPattern is not supported here; leave it out and filter the events that come.")
 	case !or(in.StartFromHead, true):
 		return nil, faas.Errorf(faas.Unsupported, "startFromHead false is not supported here; use GetLogEvents for the newest events of a stream.")
 	case len(in.LogStreamNames) > 0 && in.LogStreamNamePrefix != nil:
 		return nil, faas.Errorf(faas.Invalid, "logStreamNames and logStreamNamePrefix must not both be given.")
 	}
-	page, err := s.store.Filter(ctx, id, logs.Query{Streams: in.LogStreamNames, Prefix: value(in.LogStreamNamePrefix),
+	filter, err := pattern.Parse(value(in.FilterPattern))
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.store.Filter(ctx, id, logs.Query{Match: filter.Match, Streams: in.LogStreamNames, Prefix: value(in.LogStreamNamePrefix),
 		From: value(in.StartTime), To: value(in.EndTime), Limit: int(or(in.Limit, maxEvents)), Token: value(in.NextToken)})
 	if err != nil {
 		return nil, err
@@ -139,6 +142,21 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 	}
 	if page.Token != "" {
 		out.NextToken = &page.Token
+	}
+	return out, nil
+}
+
+// TestMetricFilter tells which messages a filter pattern matches. Metric filters themselves are not built.
+func (s *Service) TestMetricFilter(_ context.Context, in *api.TestMetricFilterInput) (*api.TestMetricFilterOutput, error) {
+	filter, err := pattern.Parse(in.FilterPattern)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.TestMetricFilterOutput{Matches: []api.MetricFilterMatchRecord{}}
+	for i, message := range in.LogEventMessages {
+		if values, ok := filter.Extract(message); ok {
+			out.Matches = append(out.Matches, api.MetricFilterMatchRecord{EventNumber: new(int64(i + 1)), EventMessage: &message, ExtractedValues: values})
+		}
 	}
 	return out, nil
 }

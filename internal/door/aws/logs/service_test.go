@@ -171,7 +171,7 @@ func TestErrors(t *testing.T) {
 		{"GetLogEvents", object{"logGroupName": "g", "logStreamName": "s", "nextToken": "x"}, invalid, "The specified nextToken is invalid."},
 		{"GetLogEvents", object{"logGroupName": "g", "logStreamName": "s", "limit": 10001}, invalid, "limit"},
 		{"FilterLogEvents", object{"logGroupName": "none"}, missing, "The specified log group does not exist."},
-		{"FilterLogEvents", object{"logGroupName": "g", "filterPattern": "ERROR"}, invalid, "filterPattern"},
+		{"FilterLogEvents", object{"logGroupName": "g", "filterPattern": "{ $.a > x }"}, invalid, "character 9"},
 		{"FilterLogEvents", object{"logGroupName": "g", "startFromHead": false}, invalid, "startFromHead"},
 		{"FilterLogEvents", object{"logGroupName": "g", "logStreamNames": []string{"s"}, "logStreamNamePrefix": "s"}, invalid, "logStreamNamePrefix"},
 		{"FilterLogEvents", object{"logGroupName": "g", "logStreamNames": []string{"none"}}, missing, "The specified log stream does not exist."},

@@ -19,7 +19,7 @@ const (
 	CostPath     = "/_artesian/api/cost"      // GET ?days=N (1 to 366, default 30) → Cost
 	DoctorPath   = "/_artesian/api/doctor"    // GET → Doctor
 	RuntimesPath = "/_artesian/api/runtimes"  // GET → Runtimes; POST AddRuntime → Runtime; DELETE ?path=P → 204
-	TailPath     = "/_artesian/api/logs/tail" // GET ?group=G[&since=unix milliseconds] → LogLine, one per line, until closed
+	TailPath     = "/_artesian/api/logs/tail" // GET ?group=G[&since=unix milliseconds][&filter=pattern] → LogLine, one per line, until closed
 	ReceiptsPath = "/_artesian/api/receipts/" // GET + request id → Receipt, 404 while there is none
 )
 

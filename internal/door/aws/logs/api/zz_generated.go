@@ -21,6 +21,7 @@ type Service interface {
 	PutLogEvents(ctx context.Context, in *PutLogEventsInput) (*PutLogEventsOutput, error)
 	GetLogEvents(ctx context.Context, in *GetLogEventsInput) (*GetLogEventsOutput, error)
 	FilterLogEvents(ctx context.Context, in *FilterLogEventsInput) (*FilterLogEventsOutput, error)
+	TestMetricFilter(ctx context.Context, in *TestMetricFilterInput) (*TestMetricFilterOutput, error)
 	PutRetentionPolicy(ctx context.Context, in *PutRetentionPolicyInput) (*PutRetentionPolicyOutput, error)
 	DeleteRetentionPolicy(ctx context.Context, in *DeleteRetentionPolicyInput) (*DeleteRetentionPolicyOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -40,6 +41,7 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.PutLogEvents),
 		wire.Bind(s.GetLogEvents),
 		wire.Bind(s.FilterLogEvents),
+		wire.Bind(s.TestMetricFilter),
 		wire.Bind(s.PutRetentionPolicy),
 		wire.Bind(s.DeleteRetentionPolicy),
 		wire.Bind(s.TagResource),
@@ -255,6 +257,13 @@ type LogStream struct {
 	UploadSequenceToken *string // ≥ 1
 }
 
+// MetricFilterMatchRecord is a structure of the service.
+type MetricFilterMatchRecord struct {
+	EventMessage    *string // ≥ 1
+	EventNumber     *int64
+	ExtractedValues map[string]string
+}
+
 // OperationAbortedException is an error of the service.
 type OperationAbortedException struct {
 	Message *string
@@ -326,6 +335,17 @@ type ServiceUnavailableException struct {
 type TagResourceInput struct {
 	ResourceArn string            // required, ≥ 1, ≤ 1011
 	Tags        map[string]string // required, ≥ 1, ≤ 50
+}
+
+// TestMetricFilterInput is the input of TestMetricFilter.
+type TestMetricFilterInput struct {
+	FilterPattern    string   // required, ≥ 0, ≤ 1024
+	LogEventMessages []string // required, ≥ 1, ≤ 50
+}
+
+// TestMetricFilterOutput is the output of TestMetricFilter.
+type TestMetricFilterOutput struct {
+	Matches []MetricFilterMatchRecord
 }
 
 // TooManyTagsException is an error of the service.
@@ -521,27 +541,36 @@ var spec = wire.Spec{
 		{Kind: wire.List, Elem: 74}, // 73
 		{Members: []wire.Member{{Name: "logStreamName", Shape: 33}, {Name: "searchedCompletely", Shape: 75}}}, // 74 SearchedLogStream
 		{Kind: wire.Boolean}, // 75
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 76 PutRetentionPolicyInput
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 77 DeleteRetentionPolicyInput
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 79, Required: true}, {Name: "tags", Shape: 6, Required: true}}},             // 78 TagResourceInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 79
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 79, Required: true}, {Name: "tagKeys", Shape: 81, Required: true}}},         // 80 UntagResourceInput
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 81
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 79, Required: true}}},                                                       // 82 ListTagsForResourceInput
-		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 83 ListTagsForResourceOutput
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 85}}},                               // 84 DataAlreadyAcceptedException
-		{Kind: wire.String}, // 85
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 86 InvalidParameterException
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 85}}}, // 87 InvalidSequenceTokenException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 88 LimitExceededException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 89 OperationAbortedException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 90 ResourceAlreadyExistsException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 91 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}},                                             // 92 ServiceUnavailableException
-		{Members: []wire.Member{{Name: "message", Shape: 94}, {Name: "resourceName", Shape: 79}}},          // 93 TooManyTagsException
+		{Members: []wire.Member{{Name: "filterPattern", Shape: 66, Required: true}, {Name: "logEventMessages", Shape: 77, Required: true}}}, // 76 TestMetricFilterInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 50, Elem: 52},                                                            // 77
+		{Members: []wire.Member{{Name: "matches", Shape: 79}}},                                                                              // 78 TestMetricFilterOutput
+		{Kind: wire.List, Elem: 80}, // 79
+		{Members: []wire.Member{{Name: "eventMessage", Shape: 52}, {Name: "eventNumber", Shape: 81}, {Name: "extractedValues", Shape: 82}}}, // 80 MetricFilterMatchRecord
+		{Kind: wire.Long},                   // 81
+		{Kind: wire.Map, Key: 83, Elem: 84}, // 82
+		{Kind: wire.String},                 // 83
+		{Kind: wire.String},                 // 84
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 85 PutRetentionPolicyInput
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 86 DeleteRetentionPolicyInput
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}, {Name: "tags", Shape: 6, Required: true}}},             // 87 TagResourceInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 88
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}, {Name: "tagKeys", Shape: 90, Required: true}}},         // 89 UntagResourceInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 90
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}}},                                                       // 91 ListTagsForResourceInput
+		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 92 ListTagsForResourceOutput
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 94}}},                               // 93 DataAlreadyAcceptedException
 		{Kind: wire.String}, // 94
-		{Members: []wire.Member{{Name: "message", Shape: 85}}}, // 95 UnrecognizedClientException
-		{Members: []wire.Member{{Name: "message", Shape: 85}}}, // 96 ValidationException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 95 InvalidParameterException
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 94}}}, // 96 InvalidSequenceTokenException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 97 LimitExceededException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 98 OperationAbortedException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 99 ResourceAlreadyExistsException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 100 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 101 ServiceUnavailableException
+		{Members: []wire.Member{{Name: "message", Shape: 103}, {Name: "resourceName", Shape: 88}}},         // 102 TooManyTagsException
+		{Kind: wire.String}, // 103
+		{Members: []wire.Member{{Name: "message", Shape: 94}}}, // 104 UnrecognizedClientException
+		{Members: []wire.Member{{Name: "message", Shape: 94}}}, // 105 ValidationException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateLogGroup", Input: 1, Refused: []wire.Refusal{{Path: "kmsKeyId", Index: []int{1}}, {Path: "deletionProtectionEnabled", Index: []int{0}}}},
@@ -553,11 +582,12 @@ var spec = wire.Spec{
 		{Name: "PutLogEvents", Limit: 8388608, Input: 42, Output: 53},
 		{Name: "GetLogEvents", Input: 58, Output: 62},
 		{Name: "FilterLogEvents", Input: 65, Output: 69},
-		{Name: "PutRetentionPolicy", Input: 76},
-		{Name: "DeleteRetentionPolicy", Input: 77},
-		{Name: "TagResource", Input: 78},
-		{Name: "UntagResource", Input: 80},
-		{Name: "ListTagsForResource", Input: 82, Output: 83},
+		{Name: "TestMetricFilter", Input: 76, Output: 78},
+		{Name: "PutRetentionPolicy", Input: 85},
+		{Name: "DeleteRetentionPolicy", Input: 86},
+		{Name: "TagResource", Input: 87},
+		{Name: "UntagResource", Input: 89},
+		{Name: "ListTagsForResource", Input: 91, Output: 92},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "AssociateKmsKey"},
@@ -656,7 +686,6 @@ var spec = wire.Spec{
 		{Name: "StartQuery"},
 		{Name: "StopQuery"},
 		{Name: "TagLogGroup"},
-		{Name: "TestMetricFilter"},
 		{Name: "TestTransformer"},
 		{Name: "UntagLogGroup"},
 		{Name: "UpdateAnomaly"},
@@ -666,16 +695,16 @@ var spec = wire.Spec{
 		{Name: "UpdateScheduledQuery"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 84},
-		{Code: "InvalidParameterException", Status: 400, Shape: 86},
-		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 87},
-		{Code: "LimitExceededException", Status: 400, Shape: 88},
-		{Code: "OperationAbortedException", Status: 400, Shape: 89},
-		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 90},
-		{Code: "ResourceNotFoundException", Status: 400, Shape: 91},
-		{Code: "ServiceUnavailableException", Status: 500, Shape: 92, Fault: true},
-		{Code: "TooManyTagsException", Status: 400, Shape: 93},
-		{Code: "UnrecognizedClientException", Status: 400, Shape: 95},
-		{Code: "ValidationException", Status: 400, Shape: 96},
+		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 93},
+		{Code: "InvalidParameterException", Status: 400, Shape: 95},
+		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 96},
+		{Code: "LimitExceededException", Status: 400, Shape: 97},
+		{Code: "OperationAbortedException", Status: 400, Shape: 98},
+		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 99},
+		{Code: "ResourceNotFoundException", Status: 400, Shape: 100},
+		{Code: "ServiceUnavailableException", Status: 500, Shape: 101, Fault: true},
+		{Code: "TooManyTagsException", Status: 400, Shape: 102},
+		{Code: "UnrecognizedClientException", Status: 400, Shape: 104},
+		{Code: "ValidationException", Status: 400, Shape: 105},
 	},
 }

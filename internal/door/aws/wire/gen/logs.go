@@ -12,7 +12,7 @@ func logs() model.Service {
 		Path: "logs/2014-03-28",
 		Ops: []string{
 			"CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "CreateLogStream", "DeleteLogStream", "DescribeLogStreams",
-			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "PutRetentionPolicy", "DeleteRetentionPolicy",
+			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "TestMetricFilter", "PutRetentionPolicy", "DeleteRetentionPolicy",
 			"TagResource", "UntagResource", "ListTagsForResource",
 		},
 		// A batch of 1 MiB may take several times that in JSON, and each of its 10,000 events brings its own braces.
