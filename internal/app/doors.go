@@ -43,6 +43,7 @@ func (a *App) openDoors(context.Context) error {
 		Trace:         func(ctx context.Context) string { c, _ := gateway.CallerFrom(ctx); return c.Trace },
 		Location:      a.location,
 		MaxTimeout:    time.Duration(a.cfg.MaxTimeout) * time.Second,
+		URL:           a.functionURL,
 		Now:           time.Now,
 		Logger:        a.cfg.Logger,
 	})
@@ -66,6 +67,7 @@ func (a *App) openDoors(context.Context) error {
 		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
 			return authenticate(verifier, r, body, service)
 		},
+		URLs: a.functionURLs(),
 		Open: map[string]http.Handler{
 			admin.HealthPath: http.HandlerFunc(a.health),
 			downloadPath:     a.download,

@@ -32,7 +32,7 @@ type Sink interface {
 // Head is what is known when the first byte of an answer is.
 type Head struct {
 	ExecutedVersion string
-	ContentType     string // as the function gave it to the stream that it answers with; empty: application/json
+	ContentType     string // of a stream; empty: the function does not stream, and its answer is application/json
 }
 
 // Tail is what is known when the last byte is.

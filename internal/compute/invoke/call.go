@@ -1,6 +1,7 @@
 package invoke
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -71,7 +72,7 @@ func (c *call) begin() error {
 
 // streams is a lang.Call's Stream.
 func (c *call) streams(contentType string) error {
-	c.contentType = contentType
+	c.contentType = cmp.Or(contentType, "application/octet-stream") // as AWS Lambda has it
 	return c.begin()
 }
 

@@ -96,6 +96,7 @@ func (r *Registry) DeleteAlias(ctx context.Context, id faas.FunctionID, name str
 func (rec *Record) forget(qualifier string) {
 	rec.Policies = without(rec.Policies, qualifier)
 	rec.Async = without(rec.Async, qualifier)
+	rec.URLs = without(rec.URLs, qualifier)
 }
 
 // replaced is a copy of m with one more, or another, value.

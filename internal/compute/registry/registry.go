@@ -51,6 +51,7 @@ type Record struct {
 	Async    map[string]Async      `json:"async,omitempty"`    // by qualifier; "" is the function itself
 	Reserved *int                  `json:"reserved,omitempty"` // simultaneous executions that are the function's own
 	Loops    bool                  `json:"loops,omitempty"`    // it may take part in loops of calls without end
+	URLs     map[string]URL        `json:"urls,omitempty"`     // by alias; the function's own under the empty one
 
 	// of a published version only
 	Deleted bool `json:"deleted,omitempty"` // a number is never used again, so this stays
@@ -78,6 +79,7 @@ type Registry struct {
 	versions  sync.Map // versionKey → *Record
 	layers    sync.Map // faas.LayerID → *Layer
 	reserved  sync.Map // faas.Scope → *atomic.Int64: the sum of its functions' reservations
+	endpoints sync.Map // id of a URL → *Endpoint
 	changed   func(faas.VersionID)
 	stops     []func()
 
@@ -107,9 +109,14 @@ func (r *Registry) Close() {
 
 func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	id := faas.FunctionID{Scope: e.Key.Scope, Name: e.Key.Name}
+	var old *Record
+	if v, ok := r.functions.Load(id); ok {
+		old = v.(*Record)
+	}
 	if deleted {
 		r.count(id, nil)
 		r.functions.Delete(id)
+		r.indexURLs(id, old, nil)
 		r.changed(faas.VersionID{FunctionID: id, Version: faas.Latest})
 		return
 	}
@@ -119,6 +126,7 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	}
 	r.count(id, rec)
 	r.functions.Store(id, rec)
+	r.indexURLs(id, old, rec)
 	r.changed(rec.Version.ID)
 }
 

@@ -17,6 +17,7 @@ const (
 	unknownBody = 4 << 10   // the first memory of a body whose length is not declared
 	allBodies   = 256 << 20 // of all requests at once
 	largeBodies = 192 << 20 // of these; the rest is for small bodies, so that calls go on while uploads fill the memory
+	guestBodies = 96 << 20  // of all requests to functions' URLs at once, which are counted apart: anybody may send them
 	maxDrain    = 128 << 20 // how much of a body that is too large is read and thrown away
 	bodyRate    = 128 << 10 // bytes a second at which a body must come once its first time is over
 )
@@ -54,6 +55,11 @@ func (g *Gateway) expect(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(g.cfg.BodyTime)) // not possible in a test's recorder
 	}
+}
+
+// arrival is the body that a request brings, counted in b.
+func (g *Gateway) arrival(w http.ResponseWriter, b *budget) arrival {
+	return arrival{budget: b, conn: http.NewResponseController(w), time: g.cfg.BodyTime, begun: time.Now()}
 }
 
 func (a *arrival) letGo() { a.budget.used.Add(-a.held) }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"artesian/internal/door/aws/functionurl"
 	"artesian/internal/door/aws/sigv4"
 	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
@@ -57,6 +58,7 @@ type Config struct {
 	// empty where the signature is too broken to name one, and the request is refused anyway.
 	Authenticate func(r *http.Request, body []byte, service string) (context.Context, error)
 	Known        func(keyID, token string) bool // a body is read only for a key that exists; Authenticate refuses the rest
+	URLs         *functionurl.Site              // what functions show on URLs of their own; nil: nothing
 	Open         map[string]http.Handler        // unsigned, by path; one that ends in a slash stands for all below it
 	BodyTime     time.Duration                  // within which a request's body must have come, and a second more per 128 KiB; default 1 minute
 	Hosts        []string                       // names under which the platform is reached, beside localhost and loopback addresses
@@ -68,6 +70,7 @@ type Gateway struct {
 	cfg    Config
 	hosts  map[string]bool
 	bodies budget
+	guests budget // bodies of requests to functions' URLs
 }
 
 // New returns a gateway.
@@ -77,6 +80,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{cfg: cfg, hosts: map[string]bool{"localhost": true}}
 	g.bodies.all, g.bodies.large = allBodies, largeBodies
+	g.guests.all, g.guests.large = guestBodies, guestBodies-guestBodies/4
 	for _, h := range cfg.Hosts {
 		g.hosts[hostname(h)] = true
 	}
@@ -108,6 +112,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	g.expect(w, r)
+	r = r.WithContext(faas.WithRequestID(r.Context(), id))
+	if g.visited(w, r) {
+		return
+	}
 	if !g.knownHost(r.Host) {
 		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
@@ -118,7 +126,6 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	r = r.WithContext(faas.WithRequestID(r.Context(), id))
 	g.serve(w, r)
 }
 
@@ -136,7 +143,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	var body []byte
 	if g.cfg.Known(scope.KeyID, scope.Token) {
-		in := arrival{budget: &g.bodies, conn: http.NewResponseController(w), time: g.cfg.BodyTime, begun: time.Now()}
+		in := g.arrival(w, &g.bodies)
 		defer in.letGo()
 		var err error
 		if body, err = in.read(r, s.Limit(r)); err != nil {

@@ -27,6 +27,7 @@ type Functions interface {
 	Reservations
 	Events
 	Loops
+	Configure(ctx context.Context, id faas.FunctionID, mutate func(*registry.Record) error) (*registry.Record, error)
 }
 
 // Packages keeps deployment packages. Put answers only once a package is durable and has been judged whole.
@@ -65,6 +66,8 @@ type Config struct {
 	Trace func(ctx context.Context) string
 	// Location makes a URL from which the caller can download a package for ten minutes.
 	Location func(ctx context.Context, sha256 string) string
+	// URL makes the URL by which the caller reaches the function's URL of an id.
+	URL func(ctx context.Context, id, region string) string
 	// MaxTimeout is the longest that a function may be given.
 	MaxTimeout time.Duration
 	Now        func() time.Time
@@ -99,6 +102,16 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 		name, qualifier = in.FunctionName, in.Qualifier
 	case *api.InvokeWithResponseStreamInput:
 		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.CreateFunctionUrlConfigInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.GetFunctionUrlConfigInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.UpdateFunctionUrlConfigInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.DeleteFunctionUrlConfigInput:
+		name, qualifier = in.FunctionName, in.Qualifier
+	case *api.ListFunctionUrlConfigsInput:
+		name = in.FunctionName
 	case *api.PublishVersionInput:
 		name = in.FunctionName
 	case *api.ListVersionsByFunctionInput:

@@ -24,6 +24,11 @@ type Service interface {
 	PublishVersion(ctx context.Context, in *PublishVersionInput) (*PublishVersionOutput, error)
 	ListVersionsByFunction(ctx context.Context, in *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error)
 	InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamInput, to wire.Stream[InvokeWithResponseStreamOutput, InvokeWithResponseStreamResponseEvent]) error
+	CreateFunctionUrlConfig(ctx context.Context, in *CreateFunctionUrlConfigInput) (*CreateFunctionUrlConfigOutput, error)
+	GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error)
+	UpdateFunctionUrlConfig(ctx context.Context, in *UpdateFunctionUrlConfigInput) (*UpdateFunctionUrlConfigOutput, error)
+	DeleteFunctionUrlConfig(ctx context.Context, in *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error)
+	ListFunctionUrlConfigs(ctx context.Context, in *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error)
 	GetAccountSettings(ctx context.Context, in *GetAccountSettingsInput) (*GetAccountSettingsOutput, error)
 	ListTags(ctx context.Context, in *ListTagsInput) (*ListTagsOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -82,6 +87,11 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.PublishVersion),
 		wire.Bind(s.ListVersionsByFunction),
 		wire.BindStream(s.InvokeWithResponseStream),
+		wire.Bind(s.CreateFunctionUrlConfig),
+		wire.Bind(s.GetFunctionUrlConfig),
+		wire.Bind(s.UpdateFunctionUrlConfig),
+		wire.Bind(s.DeleteFunctionUrlConfig),
+		wire.Bind(s.ListFunctionUrlConfigs),
 		wire.Bind(s.GetAccountSettings),
 		wire.Bind(s.ListTags),
 		wire.Bind(s.TagResource),
@@ -135,6 +145,7 @@ type (
 	DeleteFunctionCodeSigningConfigOutput    = Empty
 	DeleteFunctionConcurrencyOutput          = Empty
 	DeleteFunctionEventInvokeConfigOutput    = Empty
+	DeleteFunctionUrlConfigOutput            = Empty
 	DeleteLayerVersionOutput                 = Empty
 	DeleteProvisionedConcurrencyConfigOutput = Empty
 	GetAliasOutput                           = AliasConfiguration
@@ -309,6 +320,16 @@ type Concurrency struct {
 	ReservedConcurrentExecutions *int32 // ≥ 0
 }
 
+// Cors is a structure of the service.
+type Cors struct {
+	AllowCredentials *bool
+	AllowHeaders     []string // ≥ 0, ≤ 100
+	AllowMethods     []string // ≥ 0, ≤ 6
+	AllowOrigins     []string // ≥ 0, ≤ 100
+	ExposeHeaders    []string // ≥ 0, ≤ 100
+	MaxAge           *int32   // ≥ 0, ≤ 86400
+}
+
 // CreateAliasInput is the input of CreateAlias.
 type CreateAliasInput struct {
 	Description     *string // ≥ 0, ≤ 256
@@ -352,6 +373,25 @@ type CreateFunctionInput struct {
 	VpcConfig              *VpcConfig
 }
 
+// CreateFunctionUrlConfigInput is the input of CreateFunctionUrlConfig.
+type CreateFunctionUrlConfigInput struct {
+	AuthType     string // required, NONE | AWS_IAM
+	Cors         *Cors
+	FunctionName string  // required, ≥ 1, ≤ 140
+	InvokeMode   *string // BUFFERED | RESPONSE_STREAM
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// CreateFunctionUrlConfigOutput is the output of CreateFunctionUrlConfig.
+type CreateFunctionUrlConfigOutput struct {
+	AuthType     string // required, NONE | AWS_IAM
+	Cors         *Cors
+	CreationTime string  // required, ≥ 0, ≤ 100
+	FunctionArn  string  // required, ≥ 0, ≤ 10000
+	FunctionUrl  string  // required, ≥ 40, ≤ 100
+	InvokeMode   *string // BUFFERED | RESPONSE_STREAM
+}
+
 // DeadLetterConfig is a structure of the service.
 type DeadLetterConfig struct {
 	TargetArn *string // ≥ 0, ≤ 10000
@@ -388,6 +428,12 @@ type DeleteFunctionInput struct {
 // DeleteFunctionOutput is the output of DeleteFunction.
 type DeleteFunctionOutput struct {
 	StatusCode *int32
+}
+
+// DeleteFunctionUrlConfigInput is the input of DeleteFunctionUrlConfig.
+type DeleteFunctionUrlConfigInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 140
+	Qualifier    *string // ≥ 1, ≤ 128
 }
 
 // DeleteLayerVersionInput is the input of DeleteLayerVersion.
@@ -664,6 +710,17 @@ type FunctionRuntimeConfig struct {
 	RuntimeArn   string // required, ≥ 48, ≤ 2048
 }
 
+// FunctionUrlConfig is a structure of the service.
+type FunctionUrlConfig struct {
+	AuthType         string // required, NONE | AWS_IAM
+	Cors             *Cors
+	CreationTime     string  // required, ≥ 0, ≤ 100
+	FunctionArn      string  // required, ≥ 0, ≤ 10000
+	FunctionUrl      string  // required, ≥ 40, ≤ 100
+	InvokeMode       *string // BUFFERED | RESPONSE_STREAM
+	LastModifiedTime string  // required, ≥ 0, ≤ 100
+}
+
 // FunctionVersionsPerCapacityProviderLimitExceededException is an error of the service.
 type FunctionVersionsPerCapacityProviderLimitExceededException struct {
 	Type    *string
@@ -752,6 +809,23 @@ type GetFunctionRecursionConfigInput struct {
 // GetFunctionRecursionConfigOutput is the output of GetFunctionRecursionConfig.
 type GetFunctionRecursionConfigOutput struct {
 	RecursiveLoop *string // Allow | Terminate
+}
+
+// GetFunctionUrlConfigInput is the input of GetFunctionUrlConfig.
+type GetFunctionUrlConfigInput struct {
+	FunctionName string  // required, ≥ 1, ≤ 140
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// GetFunctionUrlConfigOutput is the output of GetFunctionUrlConfig.
+type GetFunctionUrlConfigOutput struct {
+	AuthType         string // required, NONE | AWS_IAM
+	Cors             *Cors
+	CreationTime     string  // required, ≥ 0, ≤ 100
+	FunctionArn      string  // required, ≥ 0, ≤ 10000
+	FunctionUrl      string  // required, ≥ 40, ≤ 100
+	InvokeMode       *string // BUFFERED | RESPONSE_STREAM
+	LastModifiedTime string  // required, ≥ 0, ≤ 100
 }
 
 // GetLayerVersionByArnInput is the input of GetLayerVersionByArn.
@@ -1096,6 +1170,19 @@ type ListFunctionEventInvokeConfigsInput struct {
 type ListFunctionEventInvokeConfigsOutput struct {
 	FunctionEventInvokeConfigs []FunctionEventInvokeConfig
 	NextMarker                 *string
+}
+
+// ListFunctionUrlConfigsInput is the input of ListFunctionUrlConfigs.
+type ListFunctionUrlConfigsInput struct {
+	FunctionName string // required, ≥ 1, ≤ 140
+	Marker       *string
+	MaxItems     *int32 // ≥ 1, ≤ 50
+}
+
+// ListFunctionUrlConfigsOutput is the output of ListFunctionUrlConfigs.
+type ListFunctionUrlConfigsOutput struct {
+	FunctionUrlConfigs []FunctionUrlConfig // required
+	NextMarker         *string
 }
 
 // ListFunctionsByCodeSigningConfigInput is the input of ListFunctionsByCodeSigningConfig.
@@ -1625,6 +1712,26 @@ type UpdateFunctionEventInvokeConfigInput struct {
 	MaximumEventAgeInSeconds *int32  // ≥ 60, ≤ 21600
 	MaximumRetryAttempts     *int32  // ≥ 0, ≤ 2
 	Qualifier                *string // ≥ 1, ≤ 128
+}
+
+// UpdateFunctionUrlConfigInput is the input of UpdateFunctionUrlConfig.
+type UpdateFunctionUrlConfigInput struct {
+	AuthType     *string // NONE | AWS_IAM
+	Cors         *Cors
+	FunctionName string  // required, ≥ 1, ≤ 140
+	InvokeMode   *string // BUFFERED | RESPONSE_STREAM
+	Qualifier    *string // ≥ 1, ≤ 128
+}
+
+// UpdateFunctionUrlConfigOutput is the output of UpdateFunctionUrlConfig.
+type UpdateFunctionUrlConfigOutput struct {
+	AuthType         string // required, NONE | AWS_IAM
+	Cors             *Cors
+	CreationTime     string  // required, ≥ 0, ≤ 100
+	FunctionArn      string  // required, ≥ 0, ≤ 10000
+	FunctionUrl      string  // required, ≥ 40, ≤ 100
+	InvokeMode       *string // BUFFERED | RESPONSE_STREAM
+	LastModifiedTime string  // required, ≥ 0, ≤ 100
 }
 
 // VpcConfig is a structure of the service.
@@ -2247,256 +2354,281 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "ErrorDetails", Shape: 12}, {Name: "LogResult", Shape: 12}}}, // 141 InvokeWithResponseStreamCompleteEvent
 		{Members: []wire.Member{{Name: "Payload", Shape: 18, Loc: wire.Payload}}},                                                   // 142 InvokeResponseStreamUpdate
 		{Members: []wire.Member{{Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 101, Loc: wire.Header}, {Name: "ResponseStreamContentType", Wire: "Content-Type", Shape: 12, Loc: wire.Header}, {Name: "StatusCode", Shape: 127, Loc: wire.StatusCode}}}, // 143 InvokeWithResponseStreamOutput
-		{}, // 144 GetAccountSettingsInput
-		{Members: []wire.Member{{Name: "AccountLimit", Shape: 146}, {Name: "AccountUsage", Shape: 148}}},                                                                                                                                           // 145 GetAccountSettingsOutput
-		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 127}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 147}}}, // 146 AccountLimit
-		{Kind: wire.Integer, HasMin: true}, // 147
-		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 148 AccountUsage
-		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}}},          // 149 ListTagsInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 150
-		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 151 ListTagsOutput
-		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 152 TagResourceInput
-		{Members: []wire.Member{{Name: "Resource", Shape: 150, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 154, Loc: wire.QueryParam, Required: true}}}, // 153 UntagResourceInput
-		{Kind: wire.List, Elem: 62}, // 154
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 158, Required: true}, {Name: "Description", Shape: 22}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "LicenseInfo", Shape: 160}}}, // 155 PublishLayerVersionInput
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 2, Elem: 5},   // 156
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 15, Elem: 55}, // 157
-		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "ZipFile", Shape: 18}}},                         // 158 LayerVersionContentInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})`}, // 159
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 512, Pattern: ".*"}, // 160
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 162}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 163}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}}, // 161 PublishLayerVersionOutput
-		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "Location", Shape: 109}, {Name: "ResolvedS3Object", Shape: 110}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                          // 162 LayerVersionContentOutput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},                                                                                                                                                                 // 163
-		{Kind: wire.Long}, // 164
-		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                                                                                                                 // 165 GetLayerVersionInput
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "Content", Shape: 162}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 163}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}}, // 166 GetLayerVersionResponse
-		{Members: []wire.Member{{Name: "Arn", Shape: 44, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                                          // 167 GetLayerVersionByArnInput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                      // 168 DeleteLayerVersionInput
-		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 170, Loc: wire.QueryParam}}}, // 169 ListLayersInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                                                                                                                                                                 // 170
-		{Members: []wire.Member{{Name: "Layers", Shape: 172}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                           // 171 ListLayersOutput
-		{Kind: wire.List, Elem: 173}, // 172
-		{Members: []wire.Member{{Name: "LatestMatchingVersion", Shape: 174}, {Name: "LayerArn", Shape: 163}, {Name: "LayerName", Shape: 175}}},                                                                                                                                                                                            // 173 LayersListItem
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 156}, {Name: "CompatibleRuntimes", Shape: 157}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 160}, {Name: "Version", Shape: 164}}},                                     // 174 LayerVersionsListItem
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},                                                                                                                      // 175
-		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 170, Loc: wire.QueryParam}}}, // 176 ListLayerVersionsInput
-		{Members: []wire.Member{{Name: "LayerVersions", Shape: 178}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                                                    // 177 ListLayerVersionsOutput
-		{Kind: wire.List, Elem: 174}, // 178
-		{Members: []wire.Member{{Name: "Action", Shape: 180, Required: true}, {Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "OrganizationId", Shape: 181}, {Name: "Principal", Shape: 182, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 183, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}}, // 179 AddLayerVersionPermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 22, Pattern: "lambda:GetLayerVersion"},                            // 180
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 34, Pattern: "o-[a-z0-9]{10,32}"},                                 // 181
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`}, // 182
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_]+)"},                         // 183
-		{Members: []wire.Member{{Name: "RevisionId", Shape: 12}, {Name: "Statement", Shape: 12}}},                              // 184 AddLayerVersionPermissionOutput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 183, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}}, // 185 RemoveLayerVersionPermissionInput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 159, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 164, Loc: wire.URI, Required: true}}},                                                                                                                          // 186 GetLayerVersionPolicyInput
-		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 187 GetLayerVersionPolicyOutput
-		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189, Required: true}, {Name: "Name", Shape: 190, Required: true}, {Name: "RoutingConfig", Shape: 191}}},                  // 188 CreateAliasInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},                                                                                                                                                                        // 189
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                                                                                                                                                                                                                     // 190
-		{Members: []wire.Member{{Name: "AdditionalVersionWeights", Shape: 192}}},                                                                                                                                                                                                              // 191 AliasRoutingConfiguration
-		{Kind: wire.Map, Key: 193, Elem: 194},                                                 // 192
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: "[0-9]+"}, // 193
-		{Kind: wire.Double, HasMin: true, HasMax: true, Max: 1},                               // 194
-		{Members: []wire.Member{{Name: "AliasArn", Shape: 91}, {Name: "Description", Shape: 22}, {Name: "FunctionVersion", Shape: 101}, {Name: "Name", Shape: 190}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 191}}},                                                                   // 195 AliasConfiguration
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                // 196 GetAliasInput
-		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 191}}}, // 197 UpdateAliasInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                // 198 DeleteAliasInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 189, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                     // 199 ListAliasesInput
-		{Members: []wire.Member{{Name: "Aliases", Shape: 201}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                             // 200 ListAliasesOutput
-		{Kind: wire.List, Elem: 195}, // 201
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ReservedConcurrentExecutions", Shape: 112, Required: true}}}, // 202 PutFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 203 GetFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 112}}},                                                                                   // 204 GetFunctionConcurrencyOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 205 DeleteFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "Action", Shape: 207, Required: true}, {Name: "EventSourceToken", Shape: 208}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "FunctionUrlAuthType", Shape: 209}, {Name: "InvokedViaFunctionUrl", Shape: 210}, {Name: "Principal", Shape: 211, Required: true}, {Name: "PrincipalOrgID", Shape: 212}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12}, {Name: "SourceAccount", Shape: 213}, {Name: "SourceArn", Shape: 90}, {Name: "StatementId", Shape: 183, Required: true}}}, // 206 AddPermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: "(lambda:[*]|lambda:[a-zA-Z]+|[*])"}, // 207
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[a-zA-Z0-9._\-]+`},                    // 208
-		{Kind: wire.String, Enum: []string{"NONE", "AWS_IAM"}},                                                    // 209
-		{Kind: wire.Boolean}, // 210
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2048, Pattern: `[^\s]+`},                   // 211
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 12, Max: 34, Pattern: "o-[a-z0-9]{10,32}"}, // 212
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 12, Pattern: `\d{12}`},                     // 213
-		{Members: []wire.Member{{Name: "Statement", Shape: 12}}},                                        // 214 AddPermissionOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 216, Loc: wire.URI, Required: true}}}, // 215 RemovePermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_.]+)"},                                                   // 216
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 217 GetPolicyInput
-		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                            // 218 GetPolicyOutput
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 219 PutFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "OnFailure", Shape: 221}, {Name: "OnSuccess", Shape: 223}}}, // 220 DestinationConfig
-		{Members: []wire.Member{{Name: "Destination", Shape: 222}}},                                // 221 OnFailure
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 350, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`}, // 222
-		{Members: []wire.Member{{Name: "Destination", Shape: 222}}},           // 223 OnSuccess
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 60, Max: 21600}, // 224
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 2},              // 225
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 227}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}}}, // 226 FunctionEventInvokeConfig
-		{Kind: wire.Timestamp}, // 227
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 220}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 224}, {Name: "MaximumRetryAttempts", Shape: 225}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 228 UpdateFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 229 GetFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 230 DeleteFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 232, Loc: wire.QueryParam}}},                                                                                    // 231 ListFunctionEventInvokeConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                           // 232
-		{Members: []wire.Member{{Name: "FunctionEventInvokeConfigs", Shape: 234}, {Name: "NextMarker", Shape: 12}}}, // 233 ListFunctionEventInvokeConfigsOutput
-		{Kind: wire.List, Elem: 226}, // 234
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236, Required: true}}}, // 235 PutRuntimeManagementConfigInput
-		{Kind: wire.String, Enum: []string{"Auto", "Manual", "FunctionUpdate"}},                                                                                                                                      // 236
-		{Members: []wire.Member{{Name: "FunctionArn", Shape: 91, Required: true}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236, Required: true}}},                                    // 237 PutRuntimeManagementConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                            // 238 GetRuntimeManagementConfigInput
-		{Members: []wire.Member{{Name: "FunctionArn", Shape: 80}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 236}}},                                                                    // 239 GetRuntimeManagementConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 241, Loc: wire.URI, Required: true}, {Name: "RecursiveLoop", Shape: 242, Required: true}}},                                                             // 240 PutFunctionRecursionConfigInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`}, // 241
-		{Kind: wire.String, Enum: []string{"Allow", "Terminate"}},                                                                                                                                                    // 242
-		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 242}}},                                                                                                                                                // 243 PutFunctionRecursionConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 241, Loc: wire.URI, Required: true}}},                                                                                                                  // 244 GetFunctionRecursionConfigInput
-		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 242}}},                                                                                                                                                // 245 GetFunctionRecursionConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 246 GetFunctionCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19}, {Name: "FunctionName", Shape: 38}}},                                                                                                       // 247 GetFunctionCodeSigningConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 248 DeleteFunctionCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                            // 249 ListCodeSigningConfigsInput
-		{Members: []wire.Member{{Name: "CodeSigningConfigs", Shape: 251}, {Name: "NextMarker", Shape: 12}}},                                                                                                          // 250 ListCodeSigningConfigsOutput
-		{Kind: wire.List, Elem: 252}, // 251
-		{Members: []wire.Member{{Name: "AllowedPublishers", Shape: 253, Required: true}, {Name: "CodeSigningConfigArn", Shape: 19, Required: true}, {Name: "CodeSigningConfigId", Shape: 255, Required: true}, {Name: "CodeSigningPolicies", Shape: 256, Required: true}, {Name: "Description", Shape: 22}, {Name: "LastModified", Shape: 84, Required: true}}}, // 252 CodeSigningConfig
-		{Members: []wire.Member{{Name: "SigningProfileVersionArns", Shape: 254, Required: true}}},          // 253 AllowedPublishers
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 20, Elem: 90},                           // 254
-		{Kind: wire.String, Pattern: `csc-[a-zA-Z0-9-_\.]{17}`},                                            // 255
-		{Members: []wire.Member{{Name: "UntrustedArtifactOnDeployment", Shape: 257}}},                      // 256 CodeSigningPolicies
-		{Kind: wire.String, Enum: []string{"Warn", "Enforce"}},                                             // 257
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}}}, // 258 GetCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "CodeSigningConfig", Shape: 252, Required: true}}},                  // 259 GetCodeSigningConfigOutput
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}}, // 260 ListFunctionsByCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "FunctionArns", Shape: 262}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 261 ListFunctionsByCodeSigningConfigOutput
-		{Kind: wire.List, Elem: 91}, // 262
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 264, Loc: wire.QueryParam, Required: true}}}, // 263 GetProvisionedConcurrencyConfigInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 264
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 266}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 266}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 267}, {Name: "Status", Shape: 268}, {Name: "StatusReason", Shape: 12}}}, // 265 GetProvisionedConcurrencyConfigOutput
-		{Kind: wire.Integer, HasMin: true},                                    // 266
-		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 267
-		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 268
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 264, Loc: wire.QueryParam, Required: true}}},                                   // 269 DeleteProvisionedConcurrencyConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 271, Loc: wire.QueryParam}}}, // 270 ListProvisionedConcurrencyConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 271
-		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 273}}}, // 272 ListProvisionedConcurrencyConfigsOutput
-		{Kind: wire.List, Elem: 274}, // 273
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 266}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 266}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 267}, {Name: "Status", Shape: 268}, {Name: "StatusReason", Shape: 12}}}, // 274 ProvisionedConcurrencyConfigListItem
-		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                          // 275 ListEventSourceMappingsInput
-		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 277}, {Name: "NextMarker", Shape: 12}}}, // 276 ListEventSourceMappingsOutput
-		{Kind: wire.List, Elem: 278}, // 277
-		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 279}, {Name: "BatchSize", Shape: 290}, {Name: "BisectBatchOnFunctionError", Shape: 291}, {Name: "DestinationConfig", Shape: 220}, {Name: "DocumentDBEventSourceConfig", Shape: 292}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 296}, {Name: "FilterCriteria", Shape: 297}, {Name: "FilterCriteriaError", Shape: 301}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 304}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 227}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 306}, {Name: "MaximumBatchingWindowInSeconds", Shape: 308}, {Name: "MaximumRecordAgeInSeconds", Shape: 309}, {Name: "MaximumRetryAttempts", Shape: 310}, {Name: "MetricsConfig", Shape: 311}, {Name: "ParallelizationFactor", Shape: 314}, {Name: "ProvisionedPollerConfig", Shape: 315}, {Name: "Queues", Shape: 319}, {Name: "ScalingConfig", Shape: 321}, {Name: "SelfManagedEventSource", Shape: 323}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 328}, {Name: "SourceAccessConfigurations", Shape: 330}, {Name: "StartingPosition", Shape: 333}, {Name: "StartingPositionTimestamp", Shape: 227}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 334}, {Name: "TumblingWindowInSeconds", Shape: 336}, {Name: "UUID", Shape: 337}}}, // 278 EventSourceMappingConfiguration
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 280}, {Name: "SchemaRegistryConfig", Shape: 281}}},                                                                                    // 279 AmazonManagedKafkaEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 280
-		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 282}, {Name: "EventRecordFormat", Shape: 285}, {Name: "SchemaRegistryURI", Shape: 286}, {Name: "SchemaValidationConfigs", Shape: 287}}}, // 281 KafkaSchemaRegistryConfig
-		{Kind: wire.List, Elem: 283}, // 282
-		{Members: []wire.Member{{Name: "Type", Shape: 284}, {Name: "URI", Shape: 90}}},                                                     // 283 KafkaSchemaRegistryAccessConfig
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 284
-		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 285
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 286
-		{Kind: wire.List, Elem: 288},                                         // 287
-		{Members: []wire.Member{{Name: "Attribute", Shape: 289}}},            // 288 KafkaSchemaValidationConfig
-		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 289
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 290
-		{Kind: wire.Boolean},                                                 // 291
-		{Members: []wire.Member{{Name: "CollectionName", Shape: 293}, {Name: "DatabaseName", Shape: 294}, {Name: "FullDocument", Shape: 295}}}, // 292 DocumentDBEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 293
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 294
-		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 295
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 296
-		{Members: []wire.Member{{Name: "Filters", Shape: 298}}},                                                                                     // 297 FilterCriteria
-		{Kind: wire.List, Elem: 299},                                                                                                                // 298
-		{Members: []wire.Member{{Name: "Pattern", Shape: 300}}},                                                                                     // 299 Filter
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 300
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 302}, {Name: "Message", Shape: 303}}},                                                    // 301 FilterCriteriaError
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 302
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 303
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 305},                                                                            // 304
-		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 305
-		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 307}}},                                                                              // 306 EventSourceMappingLoggingConfig
-		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 307
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 308
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 309
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 310
-		{Members: []wire.Member{{Name: "Metrics", Shape: 312}}},                                                                                     // 311 EventSourceMappingMetricsConfig
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 313},                                                                            // 312
-		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 313
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 314
-		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 316}, {Name: "MinimumPollers", Shape: 317}, {Name: "PollerGroupName", Shape: 318}}}, // 315 ProvisionedPollerConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 316
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 317
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 318
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 320},                                                                    // 319
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 320
-		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 322}}},                                                                          // 321 ScalingConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 322
-		{Members: []wire.Member{{Name: "Endpoints", Shape: 324}}},                                                                                   // 323 SelfManagedEventSource
-		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 325, Elem: 326},                                                           // 324
-		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 325
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 327},                                                                   // 326
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 327
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 280}, {Name: "ConsumptionMode", Shape: 329}, {Name: "SchemaRegistryConfig", Shape: 281}}},                                                 // 328 SelfManagedKafkaEventSourceConfig
-		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 329
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 331},               // 330
-		{Members: []wire.Member{{Name: "Type", Shape: 332}, {Name: "URI", Shape: 280}}}, // 331 SourceAccessConfiguration
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 332
-		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 333
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 335},                                                                                                                       // 334
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 335
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 336
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 337
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 338 AliasLimitExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 339 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 340 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 341 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 342 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 343 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 344 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 345 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 346 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 347 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 348 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 349 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 350 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 351 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 352 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 353 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 354 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 355 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 356 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 357 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 358 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 359 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 360 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 361 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 362 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 363 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 364 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 365 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 366 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 367 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 368 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 369 PolicyLengthExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 370 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 371 ProvisionedConcurrencyConfigNotFoundException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 PublicPolicyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 373 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 374 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 375 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 377 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 378 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 379 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 380 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 381 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 382 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 384 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 392}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 391 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 392
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 393 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},  // 144 CreateFunctionUrlConfigInput
+		{Kind: wire.String, Enum: []string{"NONE", "AWS_IAM"}}, // 145
+		{Members: []wire.Member{{Name: "AllowCredentials", Shape: 147}, {Name: "AllowHeaders", Shape: 148}, {Name: "AllowMethods", Shape: 150}, {Name: "AllowOrigins", Shape: 152}, {Name: "ExposeHeaders", Shape: 148}, {Name: "MaxAge", Shape: 154}}}, // 146 Cors
+		{Kind: wire.Boolean}, // 147
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 149},               // 148
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 1024, Pattern: ".*"},        // 149
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 6, Elem: 151},                 // 150
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 6, Pattern: ".*"},           // 151
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 153},               // 152
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 253, Pattern: ".*"}, // 153
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 86400},                     // 154
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140},                // 155
+		{Kind: wire.String, Enum: []string{"BUFFERED", "RESPONSE_STREAM"}},               // 156
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                // 157
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}}}, // 158 CreateFunctionUrlConfigOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 40, Max: 100},                                                                                 // 159
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}}, // 160 GetFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 161 GetFunctionUrlConfigOutput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145}, {Name: "Cors", Shape: 146}, {Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},                                                                                                      // 162 UpdateFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 163 UpdateFunctionUrlConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},                                                                                                                                                                                                    // 164 DeleteFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 166, Loc: wire.QueryParam}}},                                                                                                                                                  // 165 ListFunctionUrlConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                   // 166
+		{Members: []wire.Member{{Name: "FunctionUrlConfigs", Shape: 168, Required: true}, {Name: "NextMarker", Shape: 12}}}, // 167 ListFunctionUrlConfigsOutput
+		{Kind: wire.List, Elem: 169}, // 168
+		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 169 FunctionUrlConfig
+		{}, // 170 GetAccountSettingsInput
+		{Members: []wire.Member{{Name: "AccountLimit", Shape: 172}, {Name: "AccountUsage", Shape: 174}}},                                                                                                                                           // 171 GetAccountSettingsOutput
+		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 127}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 173}}}, // 172 AccountLimit
+		{Kind: wire.Integer, HasMin: true}, // 173
+		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 174 AccountUsage
+		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}}},          // 175 ListTagsInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 176
+		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 177 ListTagsOutput
+		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 178 TagResourceInput
+		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 180, Loc: wire.QueryParam, Required: true}}}, // 179 UntagResourceInput
+		{Kind: wire.List, Elem: 62}, // 180
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 184, Required: true}, {Name: "Description", Shape: 22}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "LicenseInfo", Shape: 186}}}, // 181 PublishLayerVersionInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 2, Elem: 5},   // 182
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 15, Elem: 55}, // 183
+		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "ZipFile", Shape: 18}}},                         // 184 LayerVersionContentInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})`}, // 185
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 512, Pattern: ".*"}, // 186
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 188}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 189}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}}, // 187 PublishLayerVersionOutput
+		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "Location", Shape: 109}, {Name: "ResolvedS3Object", Shape: 110}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                          // 188 LayerVersionContentOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},                                                                                                                                                                 // 189
+		{Kind: wire.Long}, // 190
+		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                                                                 // 191 GetLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 188}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 189}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}}, // 192 GetLayerVersionResponse
+		{Members: []wire.Member{{Name: "Arn", Shape: 44, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                                          // 193 GetLayerVersionByArnInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                      // 194 DeleteLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 196, Loc: wire.QueryParam}}}, // 195 ListLayersInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                                                                                                                                                                 // 196
+		{Members: []wire.Member{{Name: "Layers", Shape: 198}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                           // 197 ListLayersOutput
+		{Kind: wire.List, Elem: 199}, // 198
+		{Members: []wire.Member{{Name: "LatestMatchingVersion", Shape: 200}, {Name: "LayerArn", Shape: 189}, {Name: "LayerName", Shape: 201}}},                                                                                                                                                                                            // 199 LayersListItem
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}},                                     // 200 LayerVersionsListItem
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},                                                                                                                      // 201
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 196, Loc: wire.QueryParam}}}, // 202 ListLayerVersionsInput
+		{Members: []wire.Member{{Name: "LayerVersions", Shape: 204}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                                                    // 203 ListLayerVersionsOutput
+		{Kind: wire.List, Elem: 200}, // 204
+		{Members: []wire.Member{{Name: "Action", Shape: 206, Required: true}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "OrganizationId", Shape: 207}, {Name: "Principal", Shape: 208, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 209, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}}, // 205 AddLayerVersionPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 22, Pattern: "lambda:GetLayerVersion"},                            // 206
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 34, Pattern: "o-[a-z0-9]{10,32}"},                                 // 207
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`}, // 208
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_]+)"},                         // 209
+		{Members: []wire.Member{{Name: "RevisionId", Shape: 12}, {Name: "Statement", Shape: 12}}},                              // 210 AddLayerVersionPermissionOutput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 209, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}}, // 211 RemoveLayerVersionPermissionInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                          // 212 GetLayerVersionPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 213 GetLayerVersionPolicyOutput
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215, Required: true}, {Name: "Name", Shape: 216, Required: true}, {Name: "RoutingConfig", Shape: 217}}},                  // 214 CreateAliasInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},                                                                                                                                                                        // 215
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                                                                                                                                                                                                                     // 216
+		{Members: []wire.Member{{Name: "AdditionalVersionWeights", Shape: 218}}},                                                                                                                                                                                                              // 217 AliasRoutingConfiguration
+		{Kind: wire.Map, Key: 219, Elem: 220},                                                 // 218
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: "[0-9]+"}, // 219
+		{Kind: wire.Double, HasMin: true, HasMax: true, Max: 1},                               // 220
+		{Members: []wire.Member{{Name: "AliasArn", Shape: 91}, {Name: "Description", Shape: 22}, {Name: "FunctionVersion", Shape: 101}, {Name: "Name", Shape: 216}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 217}}},                                                                   // 221 AliasConfiguration
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}}},                                                                                                                                                // 222 GetAliasInput
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 217}}}, // 223 UpdateAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}}},                                                                                                                                                // 224 DeleteAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                     // 225 ListAliasesInput
+		{Members: []wire.Member{{Name: "Aliases", Shape: 227}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                             // 226 ListAliasesOutput
+		{Kind: wire.List, Elem: 221}, // 227
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ReservedConcurrentExecutions", Shape: 112, Required: true}}}, // 228 PutFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 229 GetFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 112}}},                                                                                   // 230 GetFunctionConcurrencyOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 231 DeleteFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "Action", Shape: 233, Required: true}, {Name: "EventSourceToken", Shape: 234}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "FunctionUrlAuthType", Shape: 145}, {Name: "InvokedViaFunctionUrl", Shape: 235}, {Name: "Principal", Shape: 236, Required: true}, {Name: "PrincipalOrgID", Shape: 237}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12}, {Name: "SourceAccount", Shape: 238}, {Name: "SourceArn", Shape: 90}, {Name: "StatementId", Shape: 209, Required: true}}}, // 232 AddPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: "(lambda:[*]|lambda:[a-zA-Z]+|[*])"}, // 233
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[a-zA-Z0-9._\-]+`},                    // 234
+		{Kind: wire.Boolean}, // 235
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2048, Pattern: `[^\s]+`},                   // 236
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 12, Max: 34, Pattern: "o-[a-z0-9]{10,32}"}, // 237
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 12, Pattern: `\d{12}`},                     // 238
+		{Members: []wire.Member{{Name: "Statement", Shape: 12}}},                                        // 239 AddPermissionOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 241, Loc: wire.URI, Required: true}}}, // 240 RemovePermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_.]+)"},                                                   // 241
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 242 GetPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                            // 243 GetPolicyOutput
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 244 PutFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "OnFailure", Shape: 246}, {Name: "OnSuccess", Shape: 248}}}, // 245 DestinationConfig
+		{Members: []wire.Member{{Name: "Destination", Shape: 247}}},                                // 246 OnFailure
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 350, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`}, // 247
+		{Members: []wire.Member{{Name: "Destination", Shape: 247}}},           // 248 OnSuccess
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 60, Max: 21600}, // 249
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 2},              // 250
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 252}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}}}, // 251 FunctionEventInvokeConfig
+		{Kind: wire.Timestamp}, // 252
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 253 UpdateFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 254 GetFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 255 DeleteFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 257, Loc: wire.QueryParam}}},                                                                                    // 256 ListFunctionEventInvokeConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                           // 257
+		{Members: []wire.Member{{Name: "FunctionEventInvokeConfigs", Shape: 259}, {Name: "NextMarker", Shape: 12}}}, // 258 ListFunctionEventInvokeConfigsOutput
+		{Kind: wire.List, Elem: 251}, // 259
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261, Required: true}}}, // 260 PutRuntimeManagementConfigInput
+		{Kind: wire.String, Enum: []string{"Auto", "Manual", "FunctionUpdate"}},                                                                                                                                      // 261
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 91, Required: true}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261, Required: true}}},                                    // 262 PutRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                            // 263 GetRuntimeManagementConfigInput
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 80}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261}}},                                                                    // 264 GetRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 266, Loc: wire.URI, Required: true}, {Name: "RecursiveLoop", Shape: 267, Required: true}}},                                                             // 265 PutFunctionRecursionConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`}, // 266
+		{Kind: wire.String, Enum: []string{"Allow", "Terminate"}},                                                                                                                                                    // 267
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 267}}},                                                                                                                                                // 268 PutFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 266, Loc: wire.URI, Required: true}}},                                                                                                                  // 269 GetFunctionRecursionConfigInput
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 267}}},                                                                                                                                                // 270 GetFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 271 GetFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19}, {Name: "FunctionName", Shape: 38}}},                                                                                                       // 272 GetFunctionCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 273 DeleteFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                            // 274 ListCodeSigningConfigsInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigs", Shape: 276}, {Name: "NextMarker", Shape: 12}}},                                                                                                          // 275 ListCodeSigningConfigsOutput
+		{Kind: wire.List, Elem: 277}, // 276
+		{Members: []wire.Member{{Name: "AllowedPublishers", Shape: 278, Required: true}, {Name: "CodeSigningConfigArn", Shape: 19, Required: true}, {Name: "CodeSigningConfigId", Shape: 280, Required: true}, {Name: "CodeSigningPolicies", Shape: 281, Required: true}, {Name: "Description", Shape: 22}, {Name: "LastModified", Shape: 84, Required: true}}}, // 277 CodeSigningConfig
+		{Members: []wire.Member{{Name: "SigningProfileVersionArns", Shape: 279, Required: true}}},          // 278 AllowedPublishers
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 20, Elem: 90},                           // 279
+		{Kind: wire.String, Pattern: `csc-[a-zA-Z0-9-_\.]{17}`},                                            // 280
+		{Members: []wire.Member{{Name: "UntrustedArtifactOnDeployment", Shape: 282}}},                      // 281 CodeSigningPolicies
+		{Kind: wire.String, Enum: []string{"Warn", "Enforce"}},                                             // 282
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}}}, // 283 GetCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfig", Shape: 277, Required: true}}},                  // 284 GetCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}}, // 285 ListFunctionsByCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "FunctionArns", Shape: 287}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 286 ListFunctionsByCodeSigningConfigOutput
+		{Kind: wire.List, Elem: 91}, // 287
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 289, Loc: wire.QueryParam, Required: true}}}, // 288 GetProvisionedConcurrencyConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 289
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 291}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 291}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 292}, {Name: "Status", Shape: 293}, {Name: "StatusReason", Shape: 12}}}, // 290 GetProvisionedConcurrencyConfigOutput
+		{Kind: wire.Integer, HasMin: true},                                    // 291
+		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 292
+		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 293
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 289, Loc: wire.QueryParam, Required: true}}},                                   // 294 DeleteProvisionedConcurrencyConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 296, Loc: wire.QueryParam}}}, // 295 ListProvisionedConcurrencyConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 296
+		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 298}}}, // 297 ListProvisionedConcurrencyConfigsOutput
+		{Kind: wire.List, Elem: 299}, // 298
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 291}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 291}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 292}, {Name: "Status", Shape: 293}, {Name: "StatusReason", Shape: 12}}}, // 299 ProvisionedConcurrencyConfigListItem
+		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                          // 300 ListEventSourceMappingsInput
+		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 302}, {Name: "NextMarker", Shape: 12}}}, // 301 ListEventSourceMappingsOutput
+		{Kind: wire.List, Elem: 303}, // 302
+		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 304}, {Name: "BatchSize", Shape: 315}, {Name: "BisectBatchOnFunctionError", Shape: 316}, {Name: "DestinationConfig", Shape: 245}, {Name: "DocumentDBEventSourceConfig", Shape: 317}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 321}, {Name: "FilterCriteria", Shape: 322}, {Name: "FilterCriteriaError", Shape: 326}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 329}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 252}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 331}, {Name: "MaximumBatchingWindowInSeconds", Shape: 333}, {Name: "MaximumRecordAgeInSeconds", Shape: 334}, {Name: "MaximumRetryAttempts", Shape: 335}, {Name: "MetricsConfig", Shape: 336}, {Name: "ParallelizationFactor", Shape: 339}, {Name: "ProvisionedPollerConfig", Shape: 340}, {Name: "Queues", Shape: 344}, {Name: "ScalingConfig", Shape: 346}, {Name: "SelfManagedEventSource", Shape: 348}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 353}, {Name: "SourceAccessConfigurations", Shape: 355}, {Name: "StartingPosition", Shape: 358}, {Name: "StartingPositionTimestamp", Shape: 252}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 359}, {Name: "TumblingWindowInSeconds", Shape: 361}, {Name: "UUID", Shape: 362}}}, // 303 EventSourceMappingConfiguration
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 305}, {Name: "SchemaRegistryConfig", Shape: 306}}},                                                                                    // 304 AmazonManagedKafkaEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 305
+		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 307}, {Name: "EventRecordFormat", Shape: 310}, {Name: "SchemaRegistryURI", Shape: 311}, {Name: "SchemaValidationConfigs", Shape: 312}}}, // 306 KafkaSchemaRegistryConfig
+		{Kind: wire.List, Elem: 308}, // 307
+		{Members: []wire.Member{{Name: "Type", Shape: 309}, {Name: "URI", Shape: 90}}},                                                     // 308 KafkaSchemaRegistryAccessConfig
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 309
+		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 310
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 311
+		{Kind: wire.List, Elem: 313},                                         // 312
+		{Members: []wire.Member{{Name: "Attribute", Shape: 314}}},            // 313 KafkaSchemaValidationConfig
+		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 314
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 315
+		{Kind: wire.Boolean},                                                 // 316
+		{Members: []wire.Member{{Name: "CollectionName", Shape: 318}, {Name: "DatabaseName", Shape: 319}, {Name: "FullDocument", Shape: 320}}}, // 317 DocumentDBEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 318
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 319
+		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 320
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 321
+		{Members: []wire.Member{{Name: "Filters", Shape: 323}}},                                                                                     // 322 FilterCriteria
+		{Kind: wire.List, Elem: 324},                                                                                                                // 323
+		{Members: []wire.Member{{Name: "Pattern", Shape: 325}}},                                                                                     // 324 Filter
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 325
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 327}, {Name: "Message", Shape: 328}}},                                                    // 326 FilterCriteriaError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 327
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 328
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 330},                                                                            // 329
+		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 330
+		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 332}}},                                                                              // 331 EventSourceMappingLoggingConfig
+		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 332
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 333
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 334
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 335
+		{Members: []wire.Member{{Name: "Metrics", Shape: 337}}},                                                                                     // 336 EventSourceMappingMetricsConfig
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 338},                                                                            // 337
+		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 338
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 339
+		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 341}, {Name: "MinimumPollers", Shape: 342}, {Name: "PollerGroupName", Shape: 343}}}, // 340 ProvisionedPollerConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 341
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 342
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 343
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 345},                                                                    // 344
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 345
+		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 347}}},                                                                          // 346 ScalingConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 347
+		{Members: []wire.Member{{Name: "Endpoints", Shape: 349}}},                                                                                   // 348 SelfManagedEventSource
+		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 350, Elem: 351},                                                           // 349
+		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 350
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 352},                                                                   // 351
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 352
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 305}, {Name: "ConsumptionMode", Shape: 354}, {Name: "SchemaRegistryConfig", Shape: 306}}},                                                 // 353 SelfManagedKafkaEventSourceConfig
+		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 354
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 356},               // 355
+		{Members: []wire.Member{{Name: "Type", Shape: 357}, {Name: "URI", Shape: 305}}}, // 356 SourceAccessConfiguration
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 357
+		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 358
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 360},                                                                                                                       // 359
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 360
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 361
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 362
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 363 AliasLimitExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 364 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 365 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 366 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 367 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 368 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 369 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 370 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 371 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 373 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 374 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 375 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 377 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 378 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 379 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 380 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 381 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 382 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 384 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 391 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 392 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 393 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 394 PolicyLengthExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 395 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 396 ProvisionedConcurrencyConfigNotFoundException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 397 PublicPolicyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 398 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 399 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 400 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 401 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 402 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 403 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 404 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 405 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 406 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 407 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 408 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 409 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 410 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 411 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 412 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 413 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 414 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 415 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 417}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 416 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 417
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 418 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "TenancyConfig", Index: []int{26}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
@@ -2510,60 +2642,63 @@ var spec = wire.Spec{
 		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 135, Output: 75, Refused: []wire.Refusal{{Path: "PublishTo", Index: []int{3}}}},
 		{Name: "ListVersionsByFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 200, Input: 136, Output: 137},
 		{Name: "InvokeWithResponseStream", Action: "InvokeFunction", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 200, Limit: 6291456, Input: 138, Output: 143, Events: 140, Refused: []wire.Refusal{{Path: "TenantId", Index: []int{6}}}},
-		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 144, Output: 145},
-		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 149, Output: 151},
-		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 152},
-		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 153},
-		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Limit: 70167211, Input: 155, Output: 161, Refused: []wire.Refusal{{Path: "Content.S3Bucket", Index: []int{2, 0}}, {Path: "Content.S3Key", Index: []int{2, 1}}, {Path: "Content.S3ObjectStorageMode", Index: []int{2, 2}}, {Path: "Content.S3ObjectVersion", Index: []int{2, 3}}}},
-		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 200, Input: 165, Output: 166},
-		{Name: "GetLayerVersionByArn", Action: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion", Status: 200, Input: 167, Output: 166},
-		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 168},
-		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers", Status: 200, Input: 169, Output: 171},
-		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 200, Input: 176, Output: 177},
-		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 179, Output: 184},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 185},
-		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 186, Output: 187},
-		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 188, Output: 195},
-		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 196, Output: 195},
-		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 197, Output: 195},
-		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 198},
-		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 200, Input: 199, Output: 200},
-		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 200, Input: 202, Output: 111},
-		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 200, Input: 203, Output: 204},
-		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 205},
-		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 206, Output: 214},
-		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 215},
-		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 200, Input: 217, Output: 218},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 219, Output: 226},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 228, Output: 226},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 229, Output: 226},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 230},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 200, Input: 231, Output: 233},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 235, Output: 237},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 238, Output: 239},
-		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 240, Output: 243},
-		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 244, Output: 245},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 200, Input: 246, Output: 247},
-		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 248},
-		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 249, Output: 250},
-		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 258, Output: 259},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 260, Output: 261},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 263, Output: 265},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 269},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 270, Output: 272},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 275, Output: 276},
+		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 201, Input: 144, Output: 158},
+		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 160, Output: 161},
+		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 162, Output: 163},
+		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 204, Input: 164},
+		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls", Status: 200, Input: 165, Output: 167},
+		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 170, Output: 171},
+		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 175, Output: 177},
+		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 178},
+		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 179},
+		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Limit: 70167211, Input: 181, Output: 187, Refused: []wire.Refusal{{Path: "Content.S3Bucket", Index: []int{2, 0}}, {Path: "Content.S3Key", Index: []int{2, 1}}, {Path: "Content.S3ObjectStorageMode", Index: []int{2, 2}}, {Path: "Content.S3ObjectVersion", Index: []int{2, 3}}}},
+		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 200, Input: 191, Output: 192},
+		{Name: "GetLayerVersionByArn", Action: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion", Status: 200, Input: 193, Output: 192},
+		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 194},
+		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers", Status: 200, Input: 195, Output: 197},
+		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 200, Input: 202, Output: 203},
+		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 205, Output: 210},
+		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 211},
+		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 212, Output: 213},
+		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 214, Output: 221},
+		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 222, Output: 221},
+		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 223, Output: 221},
+		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 224},
+		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 200, Input: 225, Output: 226},
+		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 200, Input: 228, Output: 111},
+		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 200, Input: 229, Output: 230},
+		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 231},
+		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 232, Output: 239},
+		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 240},
+		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 200, Input: 242, Output: 243},
+		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 244, Output: 251},
+		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 253, Output: 251},
+		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 254, Output: 251},
+		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 255},
+		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 200, Input: 256, Output: 258},
+		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 260, Output: 262},
+		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 263, Output: 264},
+		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 265, Output: 268},
+		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 269, Output: 270},
+		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 200, Input: 271, Output: 272},
+		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 273},
+		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 274, Output: 275},
+		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 283, Output: 284},
+		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 285, Output: 286},
+		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 288, Output: 290},
+		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 294},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 295, Output: 297},
+		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 300, Output: 301},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
 		{Name: "CreateCapacityProvider", Method: "POST", URI: "/2025-11-30/capacity-providers"},
 		{Name: "CreateCodeSigningConfig", Method: "POST", URI: "/2020-04-22/code-signing-configs"},
 		{Name: "CreateEventSourceMapping", Method: "POST", URI: "/2015-03-31/event-source-mappings"},
-		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "DeleteCapacityProvider", Method: "DELETE", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "DeleteCodeSigningConfig", Method: "DELETE", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "DeleteDurableExecution", Method: "DELETE", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
 		{Name: "DeleteEventSourceMapping", Method: "DELETE", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "DeleteResourcePolicy", Method: "DELETE", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "GetCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "GetDurableExecution", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}"},
@@ -2571,12 +2706,10 @@ var spec = wire.Spec{
 		{Name: "GetDurableExecutionState", Method: "GET", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/state"},
 		{Name: "GetEventSourceMapping", Method: "GET", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 		{Name: "GetFunctionScalingConfig", Method: "GET", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
-		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url"},
 		{Name: "GetResourcePolicy", Method: "GET", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "InvokeAsync", Method: "POST", URI: "/2014-11-13/functions/{FunctionName}/invoke-async"},
 		{Name: "ListCapacityProviders", Method: "GET", URI: "/2025-11-30/capacity-providers"},
 		{Name: "ListDurableExecutionsByFunction", Method: "GET", URI: "/2025-12-01/functions/{FunctionName}/durable-executions"},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls"},
 		{Name: "ListFunctionVersionsByCapacityProvider", Method: "GET", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}/function-versions"},
 		{Name: "PauseDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
@@ -2591,63 +2724,62 @@ var spec = wire.Spec{
 		{Name: "UpdateCapacityProvider", Method: "PUT", URI: "/2025-11-30/capacity-providers/{CapacityProviderName}"},
 		{Name: "UpdateCodeSigningConfig", Method: "PUT", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"},
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "AliasLimitExceededException", Status: 400, Shape: 338},
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 339},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 340},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 341},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 342},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 343},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 344},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 345},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 346, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 347, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 348, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 349},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 350},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 351},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 352},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 353, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 354, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 355},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 356},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 357},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 358},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 359, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 360, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 361, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 362, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 363, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 364, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 365, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 366, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 367},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 368},
-		{Code: "PolicyLengthExceededException", Status: 400, Shape: 369},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 370},
-		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 371},
-		{Code: "PublicPolicyException", Status: 400, Shape: 372},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 373},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 374},
-		{Code: "ResourceConflictException", Status: 409, Shape: 375},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 376},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 377, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 378},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 379},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 380},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 381},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 382},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 383},
-		{Code: "ServiceException", Status: 500, Shape: 384, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 385},
-		{Code: "SnapStartException", Status: 400, Shape: 386},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 387},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 388},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 389},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 390, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 391},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 393},
+		{Code: "AliasLimitExceededException", Status: 400, Shape: 363},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 364},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 365},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 366},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 367},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 368},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 369},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 370},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 371, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 372, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 373, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 374},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 375},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 376},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 377},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 378, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 379, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 380},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 381},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 382},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 383},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 384, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 385, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 386, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 387, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 388, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 389, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 390, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 391, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 392},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 393},
+		{Code: "PolicyLengthExceededException", Status: 400, Shape: 394},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 395},
+		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 396},
+		{Code: "PublicPolicyException", Status: 400, Shape: 397},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 398},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 399},
+		{Code: "ResourceConflictException", Status: 409, Shape: 400},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 401},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 402, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 403},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 404},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 405},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 406},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 407},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 408},
+		{Code: "ServiceException", Status: 500, Shape: 409, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 410},
+		{Code: "SnapStartException", Status: 400, Shape: 411},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 412},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 413},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 414},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 415, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 416},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 418},
 	},
 }

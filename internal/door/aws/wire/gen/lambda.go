@@ -19,6 +19,7 @@ func lambda() model.Service {
 			"CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "UpdateFunctionCode",
 			"UpdateFunctionConfiguration", "DeleteFunction", "Invoke", "PublishVersion", "ListVersionsByFunction",
 			"InvokeWithResponseStream",
+			"CreateFunctionUrlConfig", "GetFunctionUrlConfig", "UpdateFunctionUrlConfig", "DeleteFunctionUrlConfig", "ListFunctionUrlConfigs",
 			"GetAccountSettings", "ListTags", "TagResource", "UntagResource",
 			"PublishLayerVersion", "GetLayerVersion", "GetLayerVersionByArn", "DeleteLayerVersion", "ListLayers", "ListLayerVersions",
 			"AddLayerVersionPermission", "RemoveLayerVersionPermission", "GetLayerVersionPolicy",
