@@ -154,7 +154,7 @@ func traces(sent string, at time.Time) (shown, handed string) {
 	if strings.Contains(shown, "Parent=") {
 		return shown, shown
 	}
-	return shown, shown + ";Parent=" + hex.EncodeToString(b[12:]) + ";Sampled=0"
+	return shown, shown + ";Parent=" + hex.EncodeToString(b[12:])
 }
 
 // fail answers with a platform's error.
