@@ -17,7 +17,7 @@ import (
 
 type deployCmd struct {
 	remote
-	Dir     string            `arg:"" help:"Folder with app.py, go.mod or bootstrap in it." default:"."`
+	Dir     string            `arg:"" help:"Folder with app.py, package.json, go.mod or bootstrap in it." default:"."`
 	Name    string            `help:"Name of the function; the folder's by default."`
 	Memory  *int              `help:"Memory in MB, 128 to 10240; CPU grows with it. Default for a new function: 128." placeholder:"MB"`
 	Timeout duration          `help:"Longest time for a call, 1s to 15m; a bare number is seconds. Default for a new function: 3s." placeholder:"TIME"`
@@ -118,10 +118,14 @@ func (d *deployment) build() error {
 		d.s.note("%s", d.p.Warning)
 	}
 	b := project.Builder{Fresh: d.Fresh}
-	if d.p.Language == project.Python {
-		if b.Python, err = d.interpreter(); err != nil {
-			return err
-		}
+	switch d.p.Language {
+	case project.Python:
+		b.Python, err = d.interpreter()
+	case project.Node:
+		b.Node, err = d.node()
+	}
+	if err != nil {
+		return err
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -75,7 +75,9 @@ func TestDeployRefusals(t *testing.T) {
 	}{
 		"empty":          {map[string]string{"README": ""}, nil, "no function found"},
 		"no handler":     {map[string]string{"app.py": "x = 1"}, nil, "--handler"},
-		"wrong runtime":  {map[string]string{"app.py": "def handler(e, c): 0"}, []string{"--runtime", "nodejs22.x"}, "Node.js is not supported yet; Python"},
+		"wrong runtime":  {map[string]string{"app.py": "def handler(e, c): 0"}, []string{"--runtime", "nodejs22.x"}, "an export named handler"},
+		"typescript":     {map[string]string{"index.ts": "export const handler = 1", "package.json": "{}"}, nil, "npx tsc"},
+		"no Node.js":     {map[string]string{"index.mjs": "export const handler = async () => 1"}, nil, "the daemon has no Node.js"},
 		"not executable": {map[string]string{"bootstrap": "#!/bin/sh"}, nil, "chmod +x"},
 		"requirements":   {map[string]string{"app.py": "def handler(e, c): 0", "requirements.txt": "six"}, nil, "python3.12"},
 	} {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
-	"strings"
 	"time"
 
 	"artesian/internal/door/cli/project"
@@ -14,7 +13,7 @@ import (
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	// runtimePattern has the languages that project.Detect says more about, too.
-	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|(nodejs|java|ruby|dotnet).*)$`)
+	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|nodejs[0-9]{2}\.x|(java|ruby|dotnet).*)$`)
 )
 
 // check refuses what no function can have, in the words of the command line.
@@ -29,7 +28,7 @@ func (c *deployCmd) check() error {
 	case c.Timeout != 0 && timeout > 15*time.Minute:
 		return fmt.Errorf("--timeout %s: 1s to 15m are allowed", timeout)
 	case c.Runtime != "" && !runtimePattern.MatchString(c.Runtime):
-		return fmt.Errorf("--runtime %q: there is no such runtime; for example python3.13 or provided.al2023", c.Runtime)
+		return fmt.Errorf("--runtime %q: there is no such runtime; for example python3.13, nodejs22.x or provided.al2023", c.Runtime)
 	case c.Name != "" && !namePattern.MatchString(c.Name):
 		return fmt.Errorf("--name %q: 1 to 64 letters, digits, - and _ are allowed", c.Name)
 	}
@@ -60,22 +59,33 @@ func (d *deployment) look() (err error) {
 // detect finds out what the folder is. What is not said and the folder leaves open stays as the function has it.
 func (d *deployment) detect() (err error) {
 	handler := d.Handler
-	wasPython := d.have != nil && strings.HasPrefix(d.have.Runtime, "python")
-	if handler == "" && wasPython && project.HasModule(d.Dir, d.have.Handler) {
+	var was project.Language // empty: none, or a program of its own
+	if d.have != nil {
+		was = project.LanguageOf(d.have.Runtime)
+	}
+	if handler == "" && was != "" && project.HasModule(was, d.Dir, d.have.Handler) {
 		handler = d.have.Handler
 	}
 	if d.p, err = project.Detect(d.Dir, handler, d.Runtime); err != nil || d.have == nil {
 		return err
 	}
-	isPython := d.p.Language == project.Python
-	if d.Handler == "" && !isPython {
+	is := d.p.Language
+	if is != project.Python && is != project.Node {
+		is = ""
+	}
+	if d.Handler == "" && is == "" {
 		d.p.Handler = "bootstrap"
-		if !wasPython {
+		if was == "" {
 			d.p.Handler = d.have.Handler
 		}
 	}
-	if d.Runtime == "" && isPython == wasPython && (!isPython || d.p.Runtime == "") {
+	if d.Runtime == "" && is == was && (is == "" || d.p.Runtime == "" && d.allowed(d.have.Runtime)) {
 		d.p.Runtime = d.have.Runtime
 	}
 	return nil
+}
+
+// allowed reports whether the folder allows a runtime of its language.
+func (d *deployment) allowed(runtime string) bool {
+	return d.p.Language != project.Node || major(runtime) >= d.p.Oldest
 }

@@ -19,6 +19,7 @@ import (
 type Builder struct {
 	Cache  string // directory for installed dependencies
 	Python string // interpreter to install them with: the one that will run them
+	Node   string // Node.js to read sources with; empty: they aren't
 	Fresh  bool   // install dependencies anew even when the cache has them
 }
 
@@ -41,6 +42,11 @@ func (b Builder) Build(ctx context.Context, p Project, step Step) ([]byte, error
 		if err := b.python(ctx, p, t, step); err != nil {
 			return nil, err
 		}
+	case Node:
+		if err := b.nodejs(ctx, p, t, step); err != nil {
+			return nil, err
+		}
+		return b.pack(t, step)
 	case Binary:
 		if fi, err := os.Stat(filepath.Join(p.Dir, "bootstrap")); err != nil {
 			return nil, fmt.Errorf("read bootstrap: %w", err)

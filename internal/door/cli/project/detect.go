@@ -18,6 +18,7 @@ type Language string
 // The languages that can be told and built.
 const (
 	Python Language = "python"
+	Node   Language = "nodejs"
 	Go     Language = "go"
 	Binary Language = "binary" // a finished bootstrap
 )
@@ -31,8 +32,9 @@ type Project struct {
 	Name     string // a function's name made from the folder's
 	Language Language
 	Handler  string // as Lambda writes it
-	Runtime  string // empty for Python without .python-version: whatever version serves
-	Requires string // path of requirements.txt or of a pyproject.toml with dependencies, empty if there is neither
+	Runtime  string // empty when the folder names no version: whatever version serves
+	Oldest   int    // of Node.js: the oldest major version that the folder allows, when Runtime is empty
+	Requires string // path of the requirements.txt, pyproject.toml or package.json that has dependencies, empty if there is none
 	Module   string // of Go: the folder with go.mod, Dir or one above it
 	Main     string // of Go: the package to build, relative to Module
 	Warning  string // what is left undone, empty if nothing
@@ -72,10 +74,22 @@ func Detect(dir, handler, runtime string) (Project, error) {
 	case hasMain(dir):
 		p.Language = Go
 		return p.below()
+	case isNode(dir, runtime):
+		return p.node()
 	default:
 		p.Language = Python
 		return p.python()
 	}
+}
+
+// LanguageOf returns the language of a runtime that is not a provided one; empty when it is none that is known here.
+func LanguageOf(runtime string) Language {
+	for _, l := range []Language{Python, Node} {
+		if strings.HasPrefix(runtime, string(l)) {
+			return l
+		}
+	}
+	return ""
 }
 
 // Name returns the function's name that a folder gives.
@@ -116,7 +130,7 @@ func (p Project) provided() (Project, error) {
 
 func (p Project) python() (Project, error) {
 	if p.Runtime != "" && !strings.HasPrefix(p.Runtime, "python") {
-		return p, fmt.Errorf("--runtime %s: the folder has neither a bootstrap nor a go.mod, so it can only be Python", p.Runtime)
+		return p, fmt.Errorf("--runtime %s: the folder has neither a bootstrap nor a go.mod nor a package.json, so it can only be Python", p.Runtime)
 	}
 	p.Requires, p.Warning = requires(p.Dir)
 	if p.Runtime == "" {
@@ -183,7 +197,7 @@ func pythonHandler(dir string) (string, error) {
 		if err := unsupported(dir); err != nil {
 			return "", err
 		}
-		return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, and a def %s in its .py files; name it with --handler",
+		return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, package.json, index.js, and a def %s in its .py files; name it with --handler",
 			dir, strings.Join(pythonHandlers, " or def "))
 	case 1:
 		return handlers[0], nil

@@ -10,13 +10,12 @@ import (
 
 // foreign are languages that Lambda runs and this platform does not yet, with what tells them.
 var foreign = []struct{ name, runtime, files string }{
-	{"Node.js", "nodejs", "package.json index.js index.mjs index.cjs app.mjs index.ts"},
 	{"Java", "java", "pom.xml build.gradle build.gradle.kts"},
 	{"Ruby", "ruby", "Gemfile lambda_function.rb"},
 	{".NET", "dotnet", "*.csproj *.fsproj"},
 }
 
-const supported = "Python, Go and programs with a bootstrap of their own are"
+const supported = "Python, Node.js, Go and programs with a bootstrap of their own are"
 
 // unknown says of a runtime that its language is not supported yet; nil when it is none of those.
 func unknown(runtime string) error {
@@ -71,8 +70,12 @@ func requires(dir string) (path, warning string) {
 	return "", ""
 }
 
-// HasModule reports whether the module of a Python handler (module.function) is a file of the folder.
-func HasModule(dir, handler string) bool {
+// HasModule reports whether the module of a handler of Python's or Node.js's is a file of the folder.
+func HasModule(l Language, dir, handler string) bool {
+	if l == Node {
+		module, _ := nodeModule(handler)
+		return nodeFile(dir, module) != ""
+	}
 	module, ok := moduleFile(handler)
 	return ok && exists(dir, module)
 }

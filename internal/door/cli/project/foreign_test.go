@@ -17,8 +17,10 @@ func TestDetectRefusesByName(t *testing.T) {
 		runtime string
 		want    string
 	}{
-		"node":             {map[string]string{"index.mjs": "export const handler = 1"}, "", "Node.js is not supported yet"},
-		"node by runtime":  {map[string]string{"app.py": handlerSource}, "nodejs22.x", "Node.js is not supported yet"},
+		"no export":        {map[string]string{"index.mjs": "const handler = 1"}, "", "an export named handler or lambdaHandler in index, "},
+		"typescript":       {map[string]string{"src/index.ts": "export const handler = 1", "package.json": `{"main": "src/index.js"}`}, "", "src/index.ts is TypeScript"},
+		"bad package.json": {map[string]string{"index.mjs": "export const handler = 1", "package.json": "{"}, "", "read package.json"},
+		"bad engines":      {map[string]string{"index.mjs": "export const handler = 1", "package.json": `{"engines": {"node": "<22"}}`}, "", "engines.node"},
 		"java":             {map[string]string{"pom.xml": ""}, "", "Java is not supported yet"},
 		"rust":             {map[string]string{"Cargo.toml": ""}, "", "named bootstrap"},
 		"several handlers": {map[string]string{"app.py": handlerSource, "main.py": handlerSource, "x.py": handlerSource}, "", "(app.handler, main.handler)"},
