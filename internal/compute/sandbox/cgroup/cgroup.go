@@ -78,7 +78,9 @@ func plan(f found, name string) (*Tree, error) {
 		if dir, ok := f.v1[controller]; ok {
 			return place{filepath.Join(dir, name), false}
 		}
-		missing = append(missing, controller)
+		if controller != "cpu" || !f.lent { // systemd does not always lend it; memory without it is better than neither
+			missing = append(missing, controller)
+		}
 		return place{}
 	}
 	t.memory, t.cpu, t.pids = choose("memory"), choose("cpu"), choose("pids")
@@ -107,6 +109,9 @@ func (p place) file(v1, v2 string) string {
 
 // has reports whether the kernel offers a file of a controller.
 func (p place) has(v1, v2 string) bool {
+	if p.dir == "" {
+		return false
+	}
 	_, err := os.Stat(filepath.Join(p.dir, p.file(v1, v2)))
 	return err == nil
 }
@@ -136,7 +141,7 @@ func explain(what string, err error) error {
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s: %w: the cgroup file system must be writable here (in a container engine: a private, writable cgroup namespace)", what, err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s: %w: run as root or in a delegated group (systemd: Delegate=yes)", what, err)
+		return fmt.Errorf("%s: %w: run as root or in a delegated group (systemd-run --user --scope -p Delegate=yes)", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -246,6 +251,9 @@ func (t *Tree) Swap() bool { return t.swap }
 
 // FrozenDie reports whether a frozen process can be killed. The v1 freezer lets it die only when it thaws.
 func (t *Tree) FrozenDie() bool { return t.unified != "" }
+
+// Quota reports whether CPU time can be limited.
+func (t *Tree) Quota() bool { return t.cpu.dir != "" }
 
 // Burst reports whether a quota can be exceeded for a moment.
 func (t *Tree) Burst() bool { return t.burst }

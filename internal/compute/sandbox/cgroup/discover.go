@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"sort"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // found is what this machine has mounted.
@@ -17,6 +20,7 @@ type found struct {
 	v2base        string            // the same for cgroup2; empty when it is not mounted
 	v2controllers map[string]bool
 	v2own         bool // v2base holds this very process
+	lent          bool // v2base is the one group that this user may write to
 }
 
 func (f found) describe() string {
@@ -69,6 +73,8 @@ func discover(mountinfo, self string) (found, error) {
 		f.v2own = true
 	case delegated(filepath.Join(f.v2base, own)):
 		f.v2base, f.v2own = filepath.Join(f.v2base, own), true
+	case lent(f.v2base, filepath.Join(f.v2base, own)):
+		f.v2base, f.v2own, f.lent = filepath.Join(f.v2base, own), true, true
 	}
 	controllers, err := os.ReadFile(filepath.Join(f.v2base, "cgroup.controllers"))
 	if err != nil {
@@ -98,11 +104,15 @@ func ownGroup(self string) (string, error) {
 	}
 	for _, line := range strings.Split(string(b), "\n") {
 		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return path, nil
+			// An earlier daemon may have moved whoever started this one, see delegate.
+			return cmp.Or(strings.TrimSuffix(path, "/"+daemonLeaf), "/"), nil
 		}
 	}
 	return "/", nil
 }
+
+// daemonLeaf is the group for the daemon itself in a base that is its own.
+const daemonLeaf = "artesian-daemon"
 
 // delegated reports systemd's mark on a group it leaves to us.
 func delegated(dir string) bool {
@@ -115,6 +125,19 @@ func delegated(dir string) bool {
 	return false
 }
 
+// lent reports that a group is ours although the hierarchy is not: how delegation shows to who is not root.
+func lent(top, dir string) bool {
+	may := func(dir string) bool {
+		for _, file := range []string{".", "cgroup.procs", "cgroup.subtree_control"} {
+			if unix.Access(filepath.Join(dir, file), unix.W_OK) != nil {
+				return false
+			}
+		}
+		return true
+	}
+	return !may(top) && may(dir)
+}
+
 // delegate makes controllers available to groups below the base. A group may not hold both processes and controlled
 // children: if the daemon's own group is the base, its processes move to a leaf of their own.
 func (f found) delegate(controllers []string) error {
@@ -122,7 +145,7 @@ func (f found) delegate(controllers []string) error {
 	if !f.v2own || !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EOPNOTSUPP) {
 		return err
 	}
-	leaf := filepath.Join(f.v2base, "artesian-daemon")
+	leaf := filepath.Join(f.v2base, daemonLeaf)
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("create cgroup for the daemon itself: %w", err)
 	}

@@ -98,6 +98,9 @@ func (g *Group) Joins() ([]int, error) {
 
 // SetCPU sets the quota in cores, with burst of as much again where the kernel has it; 0 lifts it.
 func (g *Group) SetCPU(cores float64) error {
+	if !g.tree.Quota() {
+		return nil // as the Tree says
+	}
 	quota, per := time.Duration(cores*float64(period)), period
 	if cores > 0 && quota < leastQuota {
 		quota, per = max(time.Duration(cores*float64(longPeriod)), leastQuota), longPeriod

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 func own(t *testing.T, m *Maker) sandboxtest.Lister {
 	return func() sandboxtest.Resources {
 		t.Helper()
-		groups, err := m.tree.Groups()
+		groups, err := groups(m)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,11 @@ func (i *instance) watch() (err error) {
 	if i.oom != nil {
 		go i.killOnOOM()
 	}
+	if w := i.watcher(); w != nil {
+		if err := i.beginWatch(w); err != nil {
+			return err
+		}
+	}
 	i.watched = true
 	go i.follow()
 	return nil
@@ -29,6 +34,7 @@ func (i *instance) watch() (err error) {
 
 // follow waits for the end of the main process and then of all.
 func (i *instance) follow() {
+	w := i.watcher()
 	exit := sandbox.Exit{Code: -1, Signal: syscall.SIGKILL} // unless it can still tell
 	for {
 		m, fds, err := i.control.receive()
@@ -38,7 +44,12 @@ func (i *instance) follow() {
 		}
 		if m.Kind == stage0.Exited {
 			exit = exitOf(syscall.WaitStatus(m.Value))
+		} else if w != nil {
+			w.answered(m.Kind)
 		}
+	}
+	if w != nil {
+		close(w.answers)
 	}
 	i.awaitEnd()
 	i.mu.Lock()
@@ -60,10 +71,14 @@ func exitOf(w syscall.WaitStatus) sandbox.Exit {
 
 // awaitEnd returns once the first process is gone. The kernel lets it go only after all others in its pid namespace.
 func (i *instance) awaitEnd() {
-	if i.first == nil {
-		return
+	if i.first != nil {
+		awaitProcess(i.first)
 	}
-	raw, err := i.first.SyscallConn()
+}
+
+// awaitProcess returns once the process of a pidfd is gone.
+func awaitProcess(pidfd *os.File) {
+	raw, err := pidfd.SyscallConn()
 	if err != nil {
 		return
 	}

@@ -25,8 +25,8 @@ type limit struct {
 	max      uint64
 }
 
-func limits(s sandbox.Spec) []limit {
-	return []limit{
+func limits(s sandbox.Spec, l layout) []limit {
+	all := []limit{
 		{"open files", unix.RLIMIT_NOFILE, uint64(s.Files)},
 		{"core size", unix.RLIMIT_CORE, 1}, // 0 would still feed a core to the host's handler, core(5)
 		{"locked memory", unix.RLIMIT_MEMLOCK, 64 << 10},
@@ -35,10 +35,38 @@ func limits(s sandbox.Spec) []limit {
 		{"nice", unix.RLIMIT_NICE, 0},
 		{"real-time priority", unix.RLIMIT_RTPRIO, 0},
 	}
+	if l.pids > 0 {
+		all = append(all, limit{"processes", unix.RLIMIT_NPROC, uint64(l.pids)})
+	}
+	for i := range all {
+		if most, ok := l.hard[all[i].resource]; ok {
+			all[i].max = min(all[i].max, most)
+		}
+	}
+	return all
+}
+
+// hards are the hard limits that whoever is not root may only lower, by resource.
+type hards map[int]uint64
+
+func readHards() (hards, error) {
+	h := hards{}
+	for _, resource := range []int{unix.RLIMIT_NOFILE, unix.RLIMIT_CORE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_SIGPENDING, unix.RLIMIT_NPROC} {
+		var r unix.Rlimit
+		if err := unix.Getrlimit(resource, &r); err != nil {
+			return nil, err
+		}
+		h[resource] = r.Max
+	}
+	return h, nil
 }
 
 // idMap is the text of uid_map or gid_map: root inside, for set-up only, and the function's own id.
-func idMap(host, inside int) string {
+func idMap(l layout, inside int) string {
+	host := l.hostUID
+	if l.lone {
+		return itoa(inside) + " " + itoa(host) + " 1\n"
+	}
 	return "0 " + itoa(host) + " 1\n" + itoa(inside) + " " + itoa(host+1) + " 1\n"
 }
 

@@ -28,7 +28,7 @@ const (
 var guestModules = []string{"tun", "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "loop"}
 
 // guestHierarchies are the control group set-ups that the guest is booted with.
-var guestHierarchies = []string{"v2", "delegated", "v1"}
+var guestHierarchies = []string{"v2", "delegated", "v1", "rootless"}
 
 // TestGuest runs conformance, attacks, crash and node limit in a virtual machine for control group set-ups that this
 // machine cannot show.

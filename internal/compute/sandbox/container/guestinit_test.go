@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +21,17 @@ const (
 	guestPassed = "guest: all tests passed"
 )
 
-// TestMain makes this test the first process of the guest; everywhere else it changes nothing.
+// TestMain makes this test the first process of the guest, or a user without privilege; everywhere else it changes nothing.
 func TestMain(m *testing.M) {
 	if os.Getpid() == 1 && os.Getenv(guestEnv) != "" {
 		guest()
+	}
+	if kind := os.Getenv(becomeEnv); kind != "" {
+		if err := become(kind); err != nil {
+			fmt.Println("become", kind, ":", err)
+			os.Exit(1)
+		}
+		return
 	}
 	os.Exit(m.Run())
 }
@@ -32,7 +40,7 @@ func TestMain(m *testing.M) {
 func guest() {
 	if err := setUpGuest(os.Getenv(guestEnv)); err != nil {
 		fmt.Println("guest:", err)
-	} else if err := runInGuest(); err != nil {
+	} else if err := runInGuest(os.Getenv(guestEnv)); err != nil {
 		fmt.Println("guest: tests failed:", err)
 	} else {
 		fmt.Println(guestPassed)
@@ -134,18 +142,28 @@ func mountGroups(hierarchy string) error {
 	if err := unix.Mount("cgroup2", top, "cgroup2", 0, ""); err != nil {
 		return err
 	}
-	if hierarchy != "delegated" {
+	if hierarchy == "v2" {
 		return nil
 	}
-	// As systemd leaves a service with Delegate=yes.
+	// As systemd leaves a service with Delegate=yes, of root's or of a user's.
 	service := filepath.Join(top, "service")
-	return errors.Join(os.WriteFile(top+"/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0), os.Mkdir(service, 0o755),
-		unix.Setxattr(service, "trusted.delegate", []byte("1"), 0),
-		os.WriteFile(service+"/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
+	err := errors.Join(os.WriteFile(top+"/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0), os.Mkdir(service, 0o755))
+	if hierarchy == "delegated" {
+		return errors.Join(err, unix.Setxattr(service, "trusted.delegate", []byte("1"), 0),
+			os.WriteFile(service+"/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
+	}
+	for _, file := range []string{".", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} {
+		err = errors.Join(err, os.Chown(filepath.Join(service, file), userOf(aloneUser), userOf(aloneUser)))
+	}
+	return errors.Join(err, os.Chmod("/tmp", 0o1777), os.Chmod("/", 0o755), os.WriteFile(service+"/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
 }
 
-func runInGuest() error {
-	cmd := exec.Command("/init", "-test.v", "-test.run", "^(TestConformance|TestAttacks|TestNodeLimit|TestCrash|TestDaemonProcess)$")
+func runInGuest(hierarchy string) error {
+	cmd := exec.Command("/init", "-test.v", "-test.run", "^(TestConformance|TestAttacks|TestNodeLimit|TestCrash|TestDaemonProcess|TestStanding)$")
+	if hierarchy == "rootless" {
+		cmd.Env = append(os.Environ(), becomeEnv+"="+aloneUser, "TMPDIR=/tmp")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	}
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	return cmd.Run()
 }

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/cgroup"
 	"artesian/internal/compute/sandbox/netstack"
 )
 
@@ -23,7 +22,7 @@ type instance struct {
 
 	// Made by start, released by Close; not changed in between.
 	uid       int
-	group     *cgroup.Group
+	group     bounds // written under mu, too
 	tmp       *disk
 	plain     string
 	control   *conn
@@ -76,10 +75,10 @@ func (i *instance) SetCPU(cores float64) error {
 }
 
 // Freeze implements sandbox.Sandbox.
-func (i *instance) Freeze() error { return i.use(i.group.Freeze) }
+func (i *instance) Freeze() error { return i.use(func() error { return i.group.Freeze() }) }
 
 // Thaw implements sandbox.Sandbox.
-func (i *instance) Thaw() error { return i.use(i.group.Thaw) }
+func (i *instance) Thaw() error { return i.use(func() error { return i.group.Thaw() }) }
 
 // Signal implements sandbox.Sandbox.
 func (i *instance) Signal(s syscall.Signal) error {

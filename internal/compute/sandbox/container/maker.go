@@ -34,18 +34,19 @@ type Config struct {
 
 // Maker starts containers. It implements sandbox.Maker.
 type Maker struct {
-	dir     string
-	log     *slog.Logger
-	tree    *cgroup.Tree
-	uids    *uids
-	disks   *disks
-	noDisks error // why /tmp is a plain directory
-	net     *netstack.Network
-	noTUN   error // why no sandbox can have the internet
-	ipv6    bool
-	lastCap int
-	filter  filter
-	guard   filter
+	dir       string
+	log       *slog.Logger
+	standing  standing
+	tree      *cgroup.Tree // nil: sandboxes are watched
+	noTree    error        // why
+	uids      *uids
+	disks     *disks
+	noDisks   error  // why /tmp is a plain directory
+	layout    layout // what is the same in every plan
+	net       *netstack.Network
+	noTUN     error // why no sandbox can have the internet
+	leaving   chan struct{}
+	patrolled chan struct{} // closed when nobody watches any more; nil if nobody did
 
 	starting sync.WaitGroup
 
@@ -70,7 +71,7 @@ func New(c Config) (*Maker, error) {
 			return nil, err
 		}
 	}
-	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}}
+	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}, leaving: make(chan struct{})}
 	if err := m.open(c.NodeMemory); err != nil {
 		if m.tree != nil {
 			_ = m.tree.Close() // what an earlier daemon left in it stays for its Sweep
@@ -86,24 +87,74 @@ func (m *Maker) open(nodeMemory int64) error {
 	}
 	m.disks = &disks{dir: m.dir, templates: map[int]*template{}}
 	m.noDisks = m.disks.available()
-	m.noTUN, m.ipv6 = networkOffered()
+	m.noTUN, m.layout.ipv6 = networkOffered()
 	var err error
-	if m.uids, err = newUIDs(m.dir); err != nil {
-		return err
-	}
-	if m.lastCap, err = readInt("/proc/sys/kernel/cap_last_cap"); err != nil {
+	if m.standing, err = stand(m.dir); err != nil {
 		return err
 	}
 	if m.tree, err = cgroup.Open(treeName(m.dir), nodeMemory); err != nil {
+		if m.standing.root {
+			return err
+		}
+		m.tree, m.noTree = nil, err
+	}
+	if m.spawner, err = m.startSpawner(); err != nil {
 		return err
 	}
-	if m.filter, err = functionFilter(); err != nil {
+	if err := m.openUIDs(); err != nil {
 		return err
 	}
-	if m.guard, err = guardFilter(); err != nil {
+	if err := m.commonLayout(&m.layout); err != nil {
 		return err
 	}
-	m.spawner, err = startSpawner(m.dir)
+	if m.tree == nil {
+		m.patrolled = make(chan struct{})
+		go m.patrol(nodeMemory)
+	}
+	return nil
+}
+
+// startSpawner falls back to our own id alone when others cannot be had in fact.
+func (m *Maker) startSpawner() (*spawner, error) {
+	if m.standing.root {
+		return startSpawner(m.dir)
+	}
+	s, err := startRootless(m.dir, m.standing)
+	if err != nil && m.standing.ids.helped {
+		alone := m.standing
+		alone.ids, alone.why = ids{}, err.Error()
+		if s, err2 := startRootless(m.dir, alone); err2 == nil {
+			m.standing = alone
+			return s, nil
+		}
+	}
+	return s, err
+}
+
+func (m *Maker) openUIDs() (err error) {
+	if m.standing.root {
+		m.uids, err = newUIDs(m.dir)
+		return err
+	}
+	m.uids = m.standing.uids(m.dir)
+	return nil
+}
+
+// commonLayout is what all plans have in common.
+func (m *Maker) commonLayout(l *layout) (err error) {
+	l.lone, l.shared = m.standing.lone(), !m.standing.root
+	if l.lastCap, err = readInt("/proc/sys/kernel/cap_last_cap"); err != nil {
+		return err
+	}
+	if l.filter, err = functionFilter(); err != nil {
+		return err
+	}
+	if l.guard, err = guardFilter(m.tree == nil); err != nil {
+		return err
+	}
+	if !m.standing.root {
+		l.hard, err = readHards()
+	}
 	return err
 }
 
@@ -122,9 +173,6 @@ const (
 
 // supported says why this machine cannot have containers.
 func supported() error {
-	if os.Geteuid() != 0 {
-		return errors.New("needs root; without it use the level process, which isolates nothing")
-	}
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
 		return err
@@ -158,8 +206,10 @@ func (m *Maker) Level() sandbox.Level { return sandbox.Container }
 
 // Sweep implements sandbox.Maker. Mounts, loop devices and unnamed files went with the processes that held them.
 func (m *Maker) Sweep(ctx context.Context) error {
-	if err := m.tree.Sweep(ctx); err != nil {
-		return fmt.Errorf("sweep sandboxes of an earlier daemon: %w", err)
+	if m.tree != nil {
+		if err := m.tree.Sweep(ctx); err != nil {
+			return fmt.Errorf("sweep sandboxes of an earlier daemon: %w", err)
+		}
 	}
 	left, err := filepath.Glob(filepath.Join(m.dir, plainPrefix+"*"))
 	if err != nil {
@@ -174,8 +224,14 @@ func (m *Maker) Sweep(ctx context.Context) error {
 // Close implements sandbox.Maker.
 func (m *Maker) Close() error {
 	m.mu.Lock()
+	if !m.closed {
+		close(m.leaving)
+	}
 	m.closed = true
 	m.mu.Unlock()
+	if m.patrolled != nil {
+		<-m.patrolled
+	}
 	m.starting.Wait()
 	m.mu.Lock()
 	var left []*instance
@@ -193,7 +249,9 @@ func (m *Maker) Close() error {
 	m.mu.Unlock()
 	if last != nil {
 		last.close()
-		errs = append(errs, m.tree.Close())
+		if m.tree != nil {
+			errs = append(errs, m.tree.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -229,7 +287,7 @@ func (m *Maker) working(ctx context.Context) (*spawner, error) {
 func (m *Maker) renew(dead *spawner) (*spawner, error) {
 	m.log.Error("spawner died; starting another")
 	dead.close()
-	s, err := startSpawner(m.dir)
+	s, err := m.startSpawner()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err == nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -150,22 +149,6 @@ func TestCancelledStarts(t *testing.T) {
 		}
 	}
 	before.Compare(t, own(t, m))
-}
-
-func TestNeedsRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if _, err := New(Config{Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "needs root") {
-			t.Errorf("without root: %v", err)
-		}
-		return
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^TestNeedsRoot$", "-test.v")
-	cmd.Env = []string{"TMPDIR=/tmp"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestNeedsRoot") {
-		t.Errorf("as nobody: %v\n%s", err, out)
-	}
 }
 
 func TestUIDs(t *testing.T) {

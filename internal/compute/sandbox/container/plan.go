@@ -30,6 +30,12 @@ const (
 // layout is what a plan must know beyond the Spec: which descriptors travel with it and what the environment offers.
 type layout struct {
 	hostUID int    // what root inside (set-up only) is outside; the next is the function's user
+	lone    bool   // hostUID is all that there is: the function's user also does the set-up, and there is no root inside
+	shared  bool   // the devices are mounts, which a user namespace may show only all at once
+	tmpMB   int    // /tmp is a tmpfs of this size; 0: a mount that travels with the plan
+	tend    bool   // the first process also stops the others and lets them go on: no control group does
+	pids    int    // most processes of the function's user; 0: a control group counts them
+	hard    hards  // limits that cannot be raised
 	group   bool   // a cgroup2 directory to be born in
 	joins   int    // files of v1 cgroups to write to
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
@@ -44,15 +50,15 @@ type layout struct {
 func plan(s sandbox.Spec, l layout) *program {
 	p := &program{clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_CLEAR_SIGHAND}
 	p.owner = l.hostUID
-	p.uids, p.gids = idMap(l.hostUID, insideUID), idMap(l.hostUID, insideGID)
+	p.uids, p.gids = idMap(l, insideUID), idMap(l, insideGID)
 	fds := assign(s, l)
 	p.group, p.next = fds.group, fds.end
-	planIdentity(p, fds)
+	planIdentity(p, l, fds)
 	uplink := none
 	if s.Internet {
 		uplink = planUplink(p, l)
 	}
-	planRoot(p)
+	planRoot(p, l)
 	planFiles(p, s)
 	planMounts(p, s, l, fds)
 	planProc(p)
@@ -80,21 +86,26 @@ func assign(s sandbox.Spec, l layout) slots {
 	if l.group {
 		f.group = take(1)
 	}
-	f.joins, f.mounts, f.tmp = take(l.joins), take(len(s.Mounts)), take(1)
+	f.joins, f.mounts, f.tmp = take(l.joins), take(len(s.Mounts)), none
+	if l.tmpMB == 0 {
+		f.tmp = take(1)
+	}
 	f.end = next
 	return f
 }
 
 // planIdentity enters the control groups, becomes root of the new user namespace and makes the other namespaces, so that
 // this user namespace owns them. The cgroup namespace comes after the groups: their path is hidden then.
-func planIdentity(p *program, f slots) {
+func planIdentity(p *program, l layout, f slots) {
 	for r := f.joins; r < f.mounts; r++ {
 		p.call("enter cgroup", unix.SYS_WRITE, r, "0", 1)
 	}
 	p.call("reset SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), make([]byte, 32), 0, 8) // the spawner ignores it
-	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
-	p.call("become root inside", unix.SYS_SETRESGID, 0, 0, 0)
-	p.call("become root inside", unix.SYS_SETRESUID, 0, 0, 0)
+	if !l.lone {
+		p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+		p.call("become root inside", unix.SYS_SETRESGID, 0, 0, 0)
+		p.call("become root inside", unix.SYS_SETRESUID, 0, 0, 0)
+	}
 	p.call("die with the daemon", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(syscall.SIGKILL)) // setresuid cleared it
 	p.call("create namespaces", unix.SYS_UNSHARE,
 		unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
@@ -103,7 +114,11 @@ func planIdentity(p *program, f slots) {
 }
 
 // planRoot makes an empty root with /proc and /dev and leaves the spawner's behind.
-func planRoot(p *program) {
+func planRoot(p *program, l layout) {
+	bind, all := unix.MS_BIND, 0
+	if l.shared {
+		bind, all = unix.MS_BIND|unix.MS_REC, unix.AT_RECURSIVE
+	}
 	p.call("stop mount propagation", unix.SYS_MOUNT, 0, "/", 0, unix.MS_REC|unix.MS_PRIVATE, 0)
 	p.call("mount root", unix.SYS_MOUNT, "root", newRoot, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV,
 		"mode=755,size="+rootSize+",nr_inodes="+rootInodes)
@@ -112,8 +127,8 @@ func planRoot(p *program) {
 		p.call("create "+dir, unix.SYS_MKDIRAT, 0, newRoot+dir, 0o755)
 	}
 	p.call("mount /proc", unix.SYS_MOUNT, "proc", newRoot+"/proc", "proc", quiet, "hidepid=invisible")
-	p.call("mount /dev", unix.SYS_MOUNT, "/dev", newRoot+"/dev", 0, unix.MS_BIND, 0)
-	p.call("make /dev read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, newRoot+"/dev", 0,
+	p.call("mount /dev", unix.SYS_MOUNT, "/dev", newRoot+"/dev", 0, bind, 0)
+	p.call("make /dev read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, newRoot+"/dev", all,
 		attributes(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC), unix.MOUNT_ATTR_SIZE_VER0)
 	p.call("enter root", unix.SYS_CHDIR, newRoot)
 	p.call("change root", unix.SYS_PIVOT_ROOT, ".", ".")
@@ -192,7 +207,11 @@ func planMounts(p *program, s sandbox.Spec, l layout, f slots) {
 		}
 		p.call("mount "+m.Source+" on "+m.Target, unix.SYS_MOVE_MOUNT, f.mounts+reg(i), "", unix.AT_FDCWD, m.Target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
-	p.call("mount /tmp", unix.SYS_MOVE_MOUNT, f.tmp, "", unix.AT_FDCWD, "/tmp", unix.MOVE_MOUNT_F_EMPTY_PATH)
+	if l.tmpMB > 0 {
+		p.call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size="+itoa(l.tmpMB)+"m")
+	} else {
+		p.call("mount /tmp", unix.SYS_MOVE_MOUNT, f.tmp, "", unix.AT_FDCWD, "/tmp", unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
 	p.call("mount /dev/shm", unix.SYS_MOUNT, "shm", "/dev/shm", "tmpfs", quiet, "mode=1777,size="+itoa(s.MemoryMB)+"m")
 	p.call("make root read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0,
 		attributes(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV), unix.MOUNT_ATTR_SIZE_VER0)

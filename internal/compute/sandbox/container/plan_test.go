@@ -37,7 +37,11 @@ func TestPlan(t *testing.T) {
 	}{
 		{"full", plan(full, layout{hostUID: 5000, group: true, joins: 2, ipv6: true, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
 		{"bare", plan(bare, layout{hostUID: 5000, lastCap: 40})},
-		{"spawner", planSpawner("/data")},
+		{"alone", plan(full, layout{lone: true, shared: true, tmpMB: 512, tend: true, pids: 11, hard: hards{7: 50}, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
+		{"spawner", planSpawner("/data", false)},
+		{"spawner-rootless", planSpawner("/data", true)},
+		{"outer", planOuter()},
+		{"clones", planClones([]string{"/usr/lib", "/data/code"})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			golden(t, filepath.Join("testdata", c.name+".txt"), describe(c.p))
@@ -70,7 +74,7 @@ func describe(p *program) string {
 		names = arch.X86_64.SyscallNumbers
 	}
 	for _, s := range p.steps {
-		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT"}[s.kind]
+		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT", stage0.Tend: "TEND"}[s.kind]
 		fmt.Fprintf(&b, "%-28s %s", s.what, what)
 		for _, a := range s.args {
 			switch a := a.(type) {

@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/binary"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -73,6 +74,10 @@ func sockaddr(a netip.AddrPort) []byte {
 // gives up its own and stays to reap.
 func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 	planPowerless(p, l.lastCap)
+	if l.tend { // before anybody may send one
+		set := uint64(1)<<(syscall.SIGCHLD-1) | 1<<(stage0.StopSignal-1) | 1<<(stage0.GoOnSignal-1)
+		p.call("hold signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, binary.NativeEndian.AppendUint64(nil, set), 0, 8)
+	}
 	at := len(p.steps)
 	p.next++
 	pidfd := p.next - 1
@@ -83,10 +88,14 @@ func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
 	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, 1, 1<<31-1, 0)
-	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
+	kept, wait := make([]byte, 24), uint8(stage0.Wait)
+	if l.tend {
+		kept[0], kept[4], wait = 1<<unix.CAP_KILL, 1<<unix.CAP_KILL, stage0.Tend // effective, permitted
+	}
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), kept)
 	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	planFilter(p, l.guard)
-	p.add(step{what: "wait", kind: stage0.Wait, dst: none})
+	p.add(step{what: "wait", kind: wait, dst: none})
 }
 
 // planExec is the main process, up to its execve.
@@ -96,11 +105,13 @@ func planExec(p *program, s sandbox.Spec, l layout, f slots) {
 	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))
 	p.call("close oom_score_adj", unix.SYS_CLOSE, adj)
 	p.call("start session", unix.SYS_SETSID)
-	for _, r := range limits(s) {
+	for _, r := range limits(s, l) {
 		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
 		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
 	}
-	p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	if !l.lone {
+		p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	}
 	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
 	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
 	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))

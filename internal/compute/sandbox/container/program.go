@@ -36,7 +36,7 @@ type program struct {
 	steps []step
 	next  reg // the first register that is free
 	clone uint64
-	owner int // the host user who makes the user namespace
+	owner int // the host user who makes the user namespace; -1: whoever the spawner is
 	group reg // of the cgroup2 directory to be born in
 	uids  string
 	gids  string

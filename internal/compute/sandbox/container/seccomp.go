@@ -93,9 +93,18 @@ func socket(domain, kind, protocol uint32) []test {
 		{arg: 2, mask: whole, value: protocol, want: true}}
 }
 
-// guardFilter leaves to a sandbox's first process what it needs to reap.
-func guardFilter() (filter, error) {
-	return assemble(arches(), nil, []group{{permit, []string{"wait4", "sendmsg", "clock_gettime", "exit_group", "rt_sigreturn"}}}, kill)
+// guardFilter leaves to a sandbox's first process what it needs to reap and, if it tends, to stop the others.
+func guardFilter(tend bool) (filter, error) {
+	needs := []string{"wait4", "sendmsg", "clock_gettime", "exit_group", "rt_sigreturn"}
+	var conditions []condition
+	if tend {
+		needs = append(needs, "rt_sigtimedwait")
+		everybody := test{arg: 0, mask: whole, value: whole, want: true}
+		conditions = []condition{{"kill", [][]test{
+			{everybody, {arg: 1, mask: whole, value: uint32(syscall.SIGSTOP), want: true}},
+			{everybody, {arg: 1, mask: whole, value: uint32(syscall.SIGCONT), want: true}}}}}
+	}
+	return assemble(arches(), conditions, []group{{permit, needs}}, kill)
 }
 
 // group gives one verdict to system calls by name.

@@ -16,14 +16,29 @@ import (
 // a fork of it copies little, and what is forked needs no exec before the function's own. It dies with the daemon, and
 // every sandbox with it.
 type spawner struct {
-	conn *conn
-	null *os.File
-	pid  int
-	done chan struct{} // closed when the process is gone
+	conn    *conn
+	null    *os.File
+	pid     int
+	done    chan struct{} // closed when the process is gone
+	mounter *conn         // without root: to who sees the host's files
 }
 
 // startSpawner returns once the spawner is ready. Dir is any directory of the host, see planSpawner.
 func startSpawner(dir string) (*spawner, error) {
+	s, err := startProcess()
+	if err == nil {
+		if err = s.run(planSpawner(dir, false)); err != nil {
+			s.close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start spawner: %w", err)
+	}
+	return s, nil
+}
+
+// startProcess starts a process of stage 0.
+func startProcess() (*spawner, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -41,15 +56,15 @@ func startSpawner(dir string) (*spawner, error) {
 	go s.live(far, started)
 	err = <-started
 	_ = unix.Close(far)
-	if err == nil {
-		err = s.prepare(dir)
-	}
 	if err != nil {
 		s.close()
-		return nil, fmt.Errorf("start spawner: %w", err)
+		return nil, err
 	}
 	return s, nil
 }
+
+// stage0Env keeps a process of stage 0 small and its scheduler quiet.
+var stage0Env = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}
 
 // live starts the process and reaps it. The thread is never given back: the kernel kills a process with Pdeathsig when
 // the thread that started it ends.
@@ -58,7 +73,7 @@ func (s *spawner) live(control int, started chan<- error) {
 	runtime.LockOSThread()
 	null := s.null.Fd()
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{stage0.Name}, &syscall.ProcAttr{
-		Env:   []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"},
+		Env:   stage0Env,
 		Files: []uintptr{null, null, 2, uintptr(control)},
 		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	})
@@ -74,14 +89,13 @@ func (s *spawner) live(control int, started chan<- error) {
 	}
 }
 
-// prepare has the spawner set itself up.
-func (s *spawner) prepare(dir string) error {
+// run has the process carry a program out itself.
+func (s *spawner) run(p *program) error {
 	c, far, err := newConn()
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	p := planSpawner(dir)
 	code, err := p.encode()
 	if err == nil {
 		err = s.conn.send(code, []int{far})

@@ -19,12 +19,10 @@ const secbitNoFixup = 1 << 2
 // wants to see before it lets a user namespace mount one), the /dev that all sandboxes share read-only, and the place
 // where they mount their root. What a sandbox inherits from it holds nothing of the host. Base is any directory of the
 // host; only the spawner sees what is mounted there.
-func planSpawner(base string) *program {
+// Without root the devices are the host's, mounted one by one.
+func planSpawner(base string, rootless bool) *program {
 	p := &program{next: 1, group: none}
-	p.call("ignore SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), ignoreSignal(), 0, 8) // the kernel reaps then
-	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
-		p.call("reset signal", unix.SYS_RT_SIGACTION, int(s), make([]byte, 32), 0, 8) // nohup and the like would be inherited
-	}
+	planSignals(p)
 	// It changes its effective user for the moment of each clone, see DESIGN.md.
 	p.call("keep capabilities through setuid", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, secbitNoFixup)
 	p.allow(syscall.ENOSYS, "join a keyring of its own", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
@@ -36,9 +34,19 @@ func planSpawner(base string) *program {
 		p.call("create "+dir, unix.SYS_MKDIRAT, 0, base+dir, 0o755)
 	}
 	for _, d := range devices {
+		if rootless {
+			p.call("create /dev/"+d.name, unix.SYS_MKNODAT, 0, base+"/dev/"+d.name, unix.S_IFREG|0o666, 0)
+			p.call("mount /dev/"+d.name, unix.SYS_MOUNT, "/dev/"+d.name, base+"/dev/"+d.name, 0, unix.MS_BIND, 0)
+			continue
+		}
 		p.call("create /dev/"+d.name, unix.SYS_MKNODAT, 0, base+"/dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(1, d.minor)))
 	}
-	p.call("create "+tunNode, unix.SYS_MKNODAT, 0, base+tunNode, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200)))
+	if rootless {
+		p.call("create "+tunNode, unix.SYS_MKNODAT, 0, base+tunNode, unix.S_IFREG|0o666, 0)
+		p.allow(syscall.ENOENT, "mount "+tunNode, unix.SYS_MOUNT, tunDevice, base+tunNode, 0, unix.MS_BIND, 0)
+	} else {
+		p.call("create "+tunNode, unix.SYS_MKNODAT, 0, base+tunNode, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200)))
+	}
 	for _, l := range [][2]string{{"fd", "/proc/self/fd"}, {"stdin", "fd/0"}, {"stdout", "fd/1"}, {"stderr", "fd/2"}} {
 		p.call("link /dev/"+l[0], unix.SYS_SYMLINKAT, l[1], 0, base+"/dev/"+l[0])
 	}
@@ -48,6 +56,13 @@ func planSpawner(base string) *program {
 	p.call("leave the host's root", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	p.call("enter root", unix.SYS_CHDIR, "/")
 	return p
+}
+
+func planSignals(p *program) {
+	p.call("ignore SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), ignoreSignal(), 0, 8) // the kernel reaps then
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
+		p.call("reset signal", unix.SYS_RT_SIGACTION, int(s), make([]byte, 32), 0, 8) // nohup and the like would be inherited
+	}
 }
 
 // ignoreSignal is a struct sigaction with SIG_IGN.

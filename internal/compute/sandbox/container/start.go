@@ -82,7 +82,9 @@ func (i *instance) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i.tmp.attached()
+	if i.tmp != nil {
+		i.tmp.attached()
+	}
 	return i.watch()
 }
 
@@ -105,7 +107,11 @@ func (b *baggage) fds() []int {
 	if b.layout.group {
 		fds = append(fds, b.group)
 	}
-	return append(append(append(fds, b.joins...), b.mounts...), b.tmp)
+	fds = append(append(fds, b.joins...), b.mounts...)
+	if b.tmp >= 0 {
+		fds = append(fds, b.tmp)
+	}
+	return fds
 }
 
 func (b *baggage) close() {
@@ -125,28 +131,56 @@ func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (e
 	if i.uid, err = m.uids.take(s.Owner); err != nil {
 		return err
 	}
-	b.layout = layout{hostUID: i.uid, lastCap: m.lastCap, ipv6: m.ipv6, filter: m.filter, guard: m.guard}
-	if i.group, err = m.tree.New(s.ID, cgroup.Limits{Memory: int64(s.MemoryMB) << 20, Pids: s.Pids + 1}); err != nil {
+	b.layout = m.layout
+	b.layout.hostUID = i.uid
+	if err := i.prepareBounds(b); err != nil {
 		return err
 	}
-	b.group = i.group.Dir()
+	var sources []string
+	for _, mount := range s.Mounts {
+		sources = append(sources, mount.Source)
+	}
+	if b.mounts, b.layout.dirs, err = spawner.mounts(sources); err != nil {
+		return err
+	}
+	if err := i.prepareTmp(ctx, &b.layout); err != nil {
+		return err
+	}
+	if i.tmp != nil {
+		b.tmp = i.tmp.mount
+	}
+	return i.preparePipes(b)
+}
+
+// prepareBounds makes the control group, or what is in place of one.
+func (i *instance) prepareBounds(b *baggage) error {
+	m, s := i.maker, i.spec
+	if m.tree == nil {
+		b.layout.tend, b.layout.pids = true, s.Pids
+		if b.layout.lone {
+			b.layout.pids++ // the first process is the same user's
+		}
+		i.hold(newWatched(int64(s.MemoryMB) << 20))
+		return nil
+	}
+	group, err := m.tree.New(s.ID, cgroup.Limits{Memory: int64(s.MemoryMB) << 20, Pids: s.Pids + 1})
+	if err != nil {
+		return err
+	}
+	i.hold(group)
+	b.group = group.Dir()
 	b.layout.group = b.group >= 0
-	if b.joins, err = i.group.Joins(); err != nil {
+	if b.joins, err = group.Joins(); err != nil {
 		return err
 	}
 	b.layout.joins = len(b.joins)
-	for _, mount := range s.Mounts {
-		fd, dir, err := openMount(mount.Source)
-		if err != nil {
-			return fmt.Errorf("open mount %s: %w", mount.Source, err)
-		}
-		b.mounts, b.layout.dirs = append(b.mounts, fd), append(b.layout.dirs, dir)
-	}
-	if err := i.prepareTmp(ctx); err != nil {
-		return err
-	}
-	b.tmp = i.tmp.mount
-	return i.preparePipes(b)
+	return nil
+}
+
+func (i *instance) hold(b bounds) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.group = b
 }
 
 // openMount clones what is at source as a read-only mount that is attached nowhere. It is made here and not inside: what
@@ -165,8 +199,12 @@ func openMount(source string) (fd int, dir bool, err error) {
 	return fd, st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
 }
 
-// prepareTmp makes the file system for /tmp, or a plain directory where that cannot be.
-func (i *instance) prepareTmp(ctx context.Context) (err error) {
+// prepareTmp makes the file system for /tmp, or a plain directory where that cannot be. Without root it is made inside.
+func (i *instance) prepareTmp(ctx context.Context, l *layout) (err error) {
+	if !i.maker.standing.root {
+		l.tmpMB = i.spec.TmpMB
+		return nil
+	}
 	uid, gid := i.uid+1, i.uid+1
 	if i.maker.noDisks == nil {
 		i.tmp, err = i.maker.disks.new(ctx, i.spec.TmpMB, uid, gid)

@@ -14,6 +14,9 @@ import (
 	"artesian/internal/compute/sandbox/netstack"
 )
 
+// tunDevice is what makes TUN devices, on the host.
+const tunDevice = "/dev/net/tun"
+
 // tunNode is where the spawner's root has the device that makes TUN devices. No sandbox's root has it.
 const tunNode = "/tun"
 
@@ -35,7 +38,7 @@ func named(s sandbox.Spec) bool { return len(s.Listen) > 0 || s.Internet }
 
 // networkOffered says what this machine's kernel has.
 func networkOffered() (noTUN error, ipv6 bool) {
-	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	f, err := os.OpenFile(tunDevice, os.O_RDWR, 0)
 	if err != nil {
 		noTUN = fmt.Errorf("the kernel offers no TUN device: %w", err)
 	} else {

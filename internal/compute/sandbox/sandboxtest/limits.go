@@ -148,6 +148,33 @@ func (s *suite) memoryOfChild(t *testing.T) {
 	}
 }
 
+// memoryWatched is for levels that cannot limit memory, and kill who has passed the limit.
+func (s *suite) memoryWatched(t *testing.T) {
+	if out, exit := s.run(t, s.spec("eat", "64")); out != "ate 64\n" || exit != (sandbox.Exit{}) {
+		t.Errorf("64 MB of 128: %q, %+v", out, exit)
+	}
+	for _, args := range [][]string{{"eat", "256", "stay"}, {"eat-child", "256", "stay"}, {"eat-shm", "100", "50"}} {
+		b := s.start(t, s.spec(args...))
+		Await(t, b)
+		if b.Exit() != (sandbox.Exit{Code: -1, Signal: 9, OOM: true}) {
+			t.Errorf("%v with 128 MB: %+v, want killed for lack of memory", args, b.Exit())
+		}
+	}
+	b := s.start(t, s.spec("eat-shared", "70", "3"))
+	readUntil(t, b, "ate 70", 1)
+	for range 10 { // looks, at least
+		<-time.After(50 * time.Millisecond)
+		if u, err := b.Usage(); err != nil || u.Memory < 70<<20 {
+			t.Fatalf("usage %+v, %v", u, err)
+		}
+	}
+	select {
+	case <-b.Done():
+		t.Errorf("70 MB that four processes share, with 128 MB: %+v", b.Exit())
+	default:
+	}
+}
+
 func (s *suite) quota(t *testing.T) {
 	b := s.start(t, s.spec("spin"))
 	readUntil(t, b, "spinning", 1)

@@ -50,6 +50,8 @@ func run(h *Header) bool {
 			errno = report(uint32(op.Args[0]), 0, 0, int(op.Args[1]), int(op.Args[2]))
 		case Wait:
 			wait()
+		case Tend:
+			tend()
 		}
 		if errno != 0 && errno != syscall.Errno(op.Allow) {
 			report(Failed, pc-1, int64(errno), 0, 0)
@@ -102,6 +104,39 @@ func wait() {
 		if pid == main {
 			report(Exited, 0, int64(status), 0, 0)
 			exit(0)
+		}
+	}
+}
+
+// tend is wait for a sandbox that no control group holds: it also stops and continues all other processes, at once, when
+// the daemon sends it a signal, and says when that is done. The program has blocked SIGCHLD and both signals.
+//
+//go:norace
+//go:nosplit
+func tend() {
+	signal = 1<<(syscall.SIGCHLD-1) | 1<<(StopSignal-1) | 1<<(GoOnSignal-1)
+	for {
+		for {
+			pid, _, errno := syscall.RawSyscall6(syscall.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), syscall.WNOHANG, 0, 0, 0)
+			if errno == syscall.ECHILD {
+				exit(1)
+			}
+			if pid == 0 || errno != 0 {
+				break
+			}
+			if pid == main {
+				report(Exited, 0, int64(status), 0, 0)
+				exit(0)
+			}
+		}
+		number, _, _ := syscall.RawSyscall6(syscall.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&signal)), 0, 0, 8, 0, 0)
+		switch syscall.Signal(number) {
+		case StopSignal:
+			syscall.RawSyscall(syscall.SYS_KILL, ^uintptr(0), uintptr(syscall.SIGSTOP), 0)
+			report(Stopped, 0, 0, 0, 0)
+		case GoOnSignal:
+			syscall.RawSyscall(syscall.SYS_KILL, ^uintptr(0), uintptr(syscall.SIGCONT), 0)
+			report(GoneOn, 0, 0, 0, 0)
 		}
 	}
 }

@@ -11,7 +11,7 @@ const (
 	clonePidfd  = 0x1000
 	cloneVfork  = 0x4000
 	cloneInto   = 0x200000000
-	same        = ^uintptr(0) // an id that setresuid leaves as it is
+	same        = ^uintptr(0) // an id that setresuid leaves as it is, also in 32 bits
 	killSignal  = uintptr(syscall.SIGKILL)
 	childSignal = uint64(syscall.SIGCHLD)
 )
@@ -51,6 +51,7 @@ var (
 	main   uintptr
 	path   [64]byte
 	status int32
+	signal uint64 // a set of signals
 )
 
 // serve carries out programs until the daemon closes its end or dies.
@@ -60,9 +61,13 @@ func serve() {
 		if size <= 0 {
 			exit(0)
 		}
-		execute(size)
+		if execute(size) {
+			fds = regs // what the program has opened here goes, too
+		}
 		for i := range fds {
-			syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(reg[i]), 0, 0)
+			if reg[i] != ^uint64(0) {
+				syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(reg[i]), 0, 0)
+			}
 		}
 	}
 }
@@ -102,20 +107,21 @@ func loadRights() int {
 	return n
 }
 
-// execute runs the program that was received, or forks the process that does.
-func execute(size int) {
+// execute runs the program that was received, and says so, or forks the process that does.
+func execute(size int) (here bool) {
 	h := (*Header)(unsafe.Pointer(&program))
 	if size < int(unsafe.Sizeof(*h)) || !relocate(h, size) {
 		report(Failed, OpFormat, int64(syscall.EINVAL), 0, 0)
-		return
+		return false
 	}
 	if h.Clone == 0 {
 		if run(h) {
 			report(Finished, 0, 0, 0, 0)
 		}
-		return
+		return true
 	}
 	spawn(h)
+	return false
 }
 
 func relocate(h *Header, size int) bool {
@@ -155,7 +161,7 @@ func spawn(h *Header) {
 		if errno == 0 && pid == 0 {
 			child(h, uintptr(ends[0]), uintptr(ends[1]))
 		}
-		if become(0) != 0 {
+		if h.Owner != Same && become(0) != 0 {
 			exit(1) // a spawner that is not root any more is of no use; the daemon starts another
 		}
 		if errno == 0 {
@@ -178,10 +184,20 @@ func become(user uintptr) syscall.Errno {
 	return errno
 }
 
-// release tells the daemon of the new process, writes its maps and lets it go on.
+// release tells the daemon of the new process, writes its maps and lets it go on. Without maps for a new user namespace
+// the daemon gets the gate: it has them written and opens it.
 func release(h *Header, pid, gate uintptr) {
-	reg[regs-1] = uint64(pidfd)
-	report(Spawned, 0, int64(pid), regs-1, 1)
+	reg[regs-2], reg[regs-1] = uint64(pidfd), uint64(gate)
+	switch {
+	case h.Clone&syscall.CLONE_NEWUSER == 0:
+		report(Spawned, 0, int64(pid), regs-2, 1)
+		syscall.RawSyscall(syscall.SYS_WRITE, gate, uintptr(unsafe.Pointer(&path)), 1)
+		return
+	case *(*byte)(unsafe.Add(unsafe.Pointer(&program), h.UIDMap)) == 0:
+		report(Spawned, 0, int64(pid), regs-2, 2)
+		return
+	}
+	report(Spawned, 0, int64(pid), regs-2, 1)
 	if errno := writeMap(pid, "/gid_map", h.GIDMap); errno != 0 {
 		report(Failed, OpGIDMap, int64(errno), 0, 0)
 		return

@@ -23,6 +23,7 @@ const (
 	MaxSize = 192 << 10 // bytes, also the socket's buffer
 	MaxFDs  = 250       // descriptors that travel with it; the kernel's own bound is 253
 	NoReg   = 0xff
+	Same    = 0xffffffff // as an Owner: whoever the spawner is
 	regs    = 256
 )
 
@@ -32,6 +33,13 @@ const (
 	Fork        // start the main process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd
 	Send        // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
 	Wait        // reap until the forked process ends, report how, and exit
+	Tend        // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
+)
+
+// Signals for a first process that tends.
+const (
+	StopSignal = syscall.SIGUSR1
+	GoOnSignal = syscall.SIGUSR2
 )
 
 // Op is one step. Registers hold the received descriptors first; a result goes to Dst unless it is NoReg.
@@ -51,18 +59,20 @@ type Header struct {
 	Relocs uint32
 	Clone  uint64 // flags of the process that runs it; 0 runs it in the spawner
 	Cgroup uint32 // register of a cgroup2 directory to be born in, or NoReg
-	UIDMap uint32 // offset of the text for uid_map, NUL-terminated
+	UIDMap uint32 // offset of the text for uid_map, NUL-terminated; an empty one leaves the maps to the daemon
 	GIDMap uint32
-	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's
+	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's; or Same
 }
 
 // Kinds of Message.
 const (
-	Spawned  = iota // Value is the process id; carries its pidfd
+	Spawned  = iota // Value is the process id; carries its pidfd and, if the maps are left to the daemon, what a byte is written to then
 	Failed          // Value is the errno, Op the step
 	Running         // the main process is executed; carries what the program sends
 	Exited          // Value is the main process's wait status
 	Finished        // a program for the spawner itself is done
+	Stopped         // all other processes are stopped
+	GoneOn          // they are not any more
 )
 
 // Steps outside a program that can fail.

@@ -25,7 +25,7 @@ func main() {
 	f, ok := map[string]func([]string) error{
 		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
-		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link,
+		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "eat-shm": eatShm, "eat-shared": eatShared,
 	}[do]
 	if !ok {
 		fail(fmt.Errorf("%s is unknown", do))
@@ -173,7 +173,7 @@ func eat(args []string) error {
 
 // eatChild has a child use more than there is, and stays.
 func eatChild(args []string) error {
-	c := start("eat", args[0])
+	c := start(append([]string{"eat"}, args...)...)
 	if c.err != nil {
 		return c.err
 	}
@@ -182,6 +182,36 @@ func eatChild(args []string) error {
 	if err != nil {
 		return err
 	}
+	return stay()
+}
+
+// eatShm uses n MB of /dev/shm and m MB of its own, and stays.
+func eatShm(args []string) error {
+	if err := os.WriteFile("/dev/shm/eaten", make([]byte, number(args[0])<<20), 0o600); err != nil {
+		return err
+	}
+	return eat([]string{args[1], "stay"})
+}
+
+// eatShared uses n MB, together with m children that only share them, and stays.
+func eatShared(args []string) error {
+	b, err := syscall.Mmap(-1, 0, number(args[0])<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		return err
+	}
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	for range number(args[1]) {
+		pid, _, errno := syscall.RawSyscall(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0)
+		if errno != 0 {
+			return errno
+		}
+		for pid == 0 { // a child without a Go scheduler can do no more
+			syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
+	fmt.Println("ate", args[0])
 	return stay()
 }
 
