@@ -224,11 +224,11 @@ func TestRefusals(t *testing.T) {
 		kind faas.Kind
 		text string
 	}{
-		"python2.6":  {faas.Invalid, "Value python2.6 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.14, "},
-		"":           {faas.Invalid, "Member must satisfy enum value set"},
-		"Python3.11": {faas.Invalid, "Member must satisfy enum value set"},
-		"nodejs14.x": {faas.Unsupported, "runtime nodejs14.x is not served here"},
-		"java8.al2":  {faas.Unsupported, "java8.al2"}, "dotnetcore3.1": {faas.Unsupported, ""}, "go1.x": {faas.Unsupported, ""}, "ruby3.3": {faas.Unsupported, ""},
+		"python2.6":     {faas.Invalid, "Value python2.6 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [python3.14, "},
+		"":              {faas.Invalid, "Member must satisfy enum value set"},
+		"Python3.11":    {faas.Invalid, "Member must satisfy enum value set"},
+		"nodejs14.x":    {faas.Unsupported, "runtime nodejs14.x is not served here"},
+		"dotnetcore3.1": {faas.Unsupported, ""}, "go1.x": {faas.Unsupported, ""}, "ruby3.3": {faas.Unsupported, ""},
 	} {
 		_, err := c.Resolve(runtime)
 		if faas.KindOf(err) != want.kind || err == nil || !strings.Contains(err.Error(), want.text) {

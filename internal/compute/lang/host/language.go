@@ -35,7 +35,7 @@ type language struct {
 type served func(identifier, pack string) lang.Runtime
 
 // languages are all that are served, in the order in which people see them.
-var languages = [...]*language{&pythonLanguage, &nodeLanguage}
+var languages = [...]*language{&pythonLanguage, &nodeLanguage, &javaLanguage}
 
 // facts is what an interpreter says about itself.
 type facts struct {

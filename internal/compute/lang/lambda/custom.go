@@ -29,14 +29,20 @@ func (c *Custom) Served() string { return c.id + " (the function's own bootstrap
 func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
 	spec.Mounts = append(spec.Mounts, c.mounts...)
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: TaskRoot})
-	api := apiAddress(spec.ID)
-	spec.Listen = append(spec.Listen, api)
+	api := ListenAPI(spec)
 	spec.Argv = []string{"/usr/bin/false"}
 	if e := c.entry(bundleOf(v), spec.Mounts); e.problem == "" {
 		spec.Argv = []string{e.path}
 	}
 	spec.Env = Env(spec.Env, v, stream, "AWS_LAMBDA_RUNTIME_API="+api)
 	spec.Dir = TaskRoot
+}
+
+// ListenAPI gives spec a further listener, for the Runtime API, and returns its address inside.
+func ListenAPI(spec *sandbox.Spec) string {
+	api := apiAddress(spec.ID)
+	spec.Listen = append(spec.Listen, api)
+	return api
 }
 
 // apiAddress is where sandbox id finds the Runtime API. All of 127.0.0.0/8 is the loopback device; an address of each
@@ -64,12 +70,22 @@ func (c *Custom) entry(b bundle, mounts []sandbox.Mount) entry {
 
 // Attach implements lang.Runtime.
 func (c *Custom) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
-	listeners := sb.Listeners()
-	s := NewSession(sb, listeners[len(listeners)-1])
+	s := Attach(sb)
 	if e, ok := c.entries.Load(bundleOf(v)); ok && e.(entry).problem != "" {
-		s.mu.Lock()
-		s.initErr = failure(ErrorEntrypoint, e.(entry).problem)
-		s.mu.Unlock()
+		s.Refuse(ErrorEntrypoint, e.(entry).problem)
 	}
 	return s
+}
+
+// Attach returns the session of a sandbox whose listener for the Runtime API was the last to be added.
+func Attach(sb sandbox.Sandbox) *Session {
+	listeners := sb.Listeners()
+	return NewSession(sb, listeners[len(listeners)-1])
+}
+
+// Refuse has the initialisation fail for a reason that was known before the start.
+func (s *Session) Refuse(kind, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.initErr = failure(kind, reason)
 }

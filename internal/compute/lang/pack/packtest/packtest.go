@@ -1,0 +1,66 @@
+// Package packtest gives tests the real runtime packs, downloaded once for all runs.
+package packtest
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"artesian/internal/compute/lang/fetch/fetchtest"
+	"artesian/internal/compute/lang/pack"
+)
+
+// Dir returns the folder of the pack of that name, which it installs into the user's cache unless it is there. It skips the test
+// where no registry is reached.
+func Dir(t testing.TB, name string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip("no cache:", err)
+	}
+	dir := filepath.Join(cache, "artesian", "test-packs")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil { // tests of several packages run at once
+		t.Fatal(err)
+	}
+	s, err := pack.Open(dir, fetchtest.Registries(t), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m, err := s.Named(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Install(t.Context(), m); err != nil {
+		if strings.Contains(err.Error(), "reach ") {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	return s.Dir(m.Language, m.Oldest)
+}
+
+// Maven serves the jars of a pack as a repository of the test's own, and returns its URL.
+func Maven(t testing.TB, name string) string {
+	t.Helper()
+	dir := Dir(t, name)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join(dir, path.Base(r.URL.Path)))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
