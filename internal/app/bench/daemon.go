@@ -39,7 +39,7 @@ func startDaemon(bin, data string, args ...string) (*daemon, error) {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(data, "config.json"), []byte(`{"registries": {"pypi": "", "npm": ""}}`), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(data, "config.json"), []byte(`{"registries": {"pypi": "", "npm": ""}, "egress_allow": ["`+outsideAddr+`"]}`), 0o600); err != nil {
 		return nil, err // what is measured needs no pack but Java's
 	}
 	d.cmd = exec.Command(bin, append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json", "--log", "error"}, args...)...)

@@ -14,10 +14,15 @@ import (
 
 // BenchmarkStart is a sandbox from nothing to the end of a small static program, and its phases; BenchmarkBubblewrap is
 // the same program under the nearest peer: all namespaces, but no control group, filter, listener or /tmp on disk.
-func BenchmarkStart(b *testing.B) {
+func BenchmarkStart(b *testing.B) { benchmarkStart(b, false) }
+
+// BenchmarkStartInternet is the same with the internet.
+func BenchmarkStartInternet(b *testing.B) { benchmarkStart(b, true) }
+
+func benchmarkStart(b *testing.B, internet bool) {
 	m := open(b, 0)
 	spec := sandboxtest.Spec("bench", sandboxtest.Payload(b), "exit", "0")
-	spec.Listen = []string{"127.0.0.1:4566"}
+	spec.Listen, spec.Internet = []string{"127.0.0.1:4566"}, internet
 	var phases [5][]time.Duration
 	for b.Loop() {
 		began := time.Now()
