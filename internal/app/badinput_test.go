@@ -151,7 +151,6 @@ func TestBadInput(t *testing.T) {
 			"DurableConfig":        spec{"ExecutionTimeout": 60},
 			"Code.S3ObjectVersion": "1",
 			"RuntimeConfig":        spec{"X": 1},
-			"TenancyConfig":        spec{"TenantIsolationMode": "PER_TENANT"},
 		} {
 			outer, inner, nested := strings.Cut(member, ".")
 			change := spec{outer: value}
@@ -255,7 +254,6 @@ func TestBadInput(t *testing.T) {
 			invoke("unknown log type", "there", `{}`, 400, "ValidationException", "'logType'", "X-Amz-Log-Type", "Head"),
 			invoke("context that is no base64", "there", `{}`, 400, "InvalidRequestContentException", "Client context", "X-Amz-Client-Context", "*"),
 			invoke("large context", "there", `{}`, 400, "InvalidParameterValueException", "3583", "X-Amz-Client-Context", strings.Repeat("A", 3584)),
-			invoke("tenant", "there", `{}`, 400, "InvalidParameterValueException", "TenantId", "X-Amz-Tenant-Id", "t"),
 		})
 	})
 

@@ -20,6 +20,7 @@ func TestBadConfig(t *testing.T) {
 		"not JSON":       {`{`, nil, "config.json"},
 		"memory":         {`{"memory_mb": 5}`, nil, "memory_mb"},
 		"concurrency":    {`{"concurrency": -1}`, nil, "concurrency"},
+		"timeout":        {`{"max_timeout": 0}`, nil, "max_timeout"},
 		"log sizes":      {`{"log_group_mb": 100, "log_total_mb": 10}`, nil, "log_group_mb"},
 		"small log":      {`{"log_group_mb": 3}`, nil, "log_group_mb"},
 		"more text":      {`{"memory_mb": 500} {"memory_mb": 600}`, nil, "there is more"},

@@ -34,6 +34,7 @@ type Version struct {
 	Logging      Logging
 	Tracing      string // PassThrough or Active
 	Internet     string `json:",omitempty"` // on or off; empty is the node's default
+	PerTenant    bool   `json:",omitempty"` // every call names its tenant, and tenants never share an instance
 	Modified     time.Time
 	State        State
 	StateReason  string

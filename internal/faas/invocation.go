@@ -13,6 +13,7 @@ type Invocation struct {
 	Payload       []byte // passed byte for byte; never modified
 	ClientContext []byte // JSON, at most 3,583 bytes in base64; may be nil
 	Caller        string // ARN of the principal
+	Tenant        string // for whom it is, of a version that keeps tenants apart; else empty
 	Trace         string // X-Amzn-Trace-Id value; made by the invoker when empty
 	Tail          bool   // the caller wants the last 4 KiB of log
 	Stream        bool   // the caller takes the answer as it comes, of up to MaxStreamBytes; else up to MaxResponseBytes

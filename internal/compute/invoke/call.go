@@ -97,10 +97,10 @@ func (c *call) run(in *pool.Instance) error {
 		c.reportInit(in, start)
 	}
 	err := c.initialise(ctx, in)
-	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, start))
+	c.print(in, start, lambda.StartLines(c.v, c.inv.ID, c.inv.Tenant, start))
 	if err == nil {
 		lc := lang.Call{
-			RequestID: c.inv.ID, FunctionARN: c.arn(), Deadline: deadline, Trace: c.inv.Trace,
+			RequestID: c.inv.ID, FunctionARN: c.arn(), Deadline: deadline, Trace: c.inv.Trace, Tenant: c.inv.Tenant,
 			Payload: c.inv.Payload, ClientContext: c.inv.ClientContext,
 		}
 		if c.inv.Stream {
@@ -233,7 +233,7 @@ func (c *call) settle(in *pool.Instance) {
 	}
 	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
 	at := c.i.cfg.Now()
-	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.fail, at))
+	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.inv.Tenant, c.fail, at))
 	if c.inv.Tail {
 		c.tail.Log = append(c.tail.Log, in.Output.Tail(false)...)
 		c.tail.Log = c.tail.Log[max(0, len(c.tail.Log)-pool.MaxTail):]

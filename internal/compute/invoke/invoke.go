@@ -83,7 +83,7 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 	}
 	err = func() error {
 		defer leave() // also when a call panics
-		return i.cfg.Pool.With(ctx, v, c.run)
+		return i.cfg.Pool.WithTenant(ctx, v, inv.Tenant, c.run)
 	}()
 	if err != nil {
 		return i.notRun(ctx, c, err)
@@ -96,6 +96,12 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 	if len(inv.Payload) > faas.MaxRequestBytes {
 		return faas.Errorf(faas.TooLarge, "%d byte payload is too large for the RequestResponse invocation type (limit %d bytes)",
 			len(inv.Payload), faas.MaxRequestBytes)
+	}
+	switch {
+	case v.PerTenant && inv.Tenant == "":
+		return faas.Errorf(faas.Invalid, "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try again.")
+	case !v.PerTenant && inv.Tenant != "":
+		return faas.Errorf(faas.Invalid, "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again.")
 	}
 	if v.State == faas.Active {
 		return nil

@@ -45,6 +45,7 @@ type Call struct {
 	FunctionARN   string    // as invoked, qualifier included when the caller gave one
 	Deadline      time.Time // the function's own, for its remaining time
 	Trace         string
+	Tenant        string // empty when the function does not keep tenants apart
 	Payload       []byte
 	ClientContext []byte // JSON; nil when none
 	Identity      []byte // JSON of the Cognito identity; nil when none

@@ -11,9 +11,10 @@ import (
 	"artesian/internal/faas"
 )
 
-// group is all there is of one version.
+// group is all there is of one version, or of one tenant of it.
 type group struct {
 	pool    *Pool
+	key     groupKey
 	version *faas.Version
 
 	mu       sync.Mutex
@@ -324,12 +325,22 @@ func ended(in *Instance) bool {
 	}
 }
 
-// settle takes a drained group out of the pool once nothing of it is left. The caller holds the lock.
+// settle takes a drained group, or a tenant's, out of the pool once nothing of it is left: tenants may be without number. The
+// caller holds the lock.
 func (g *group) settle() {
-	if g.draining && len(g.idle)+len(g.busy)+len(g.waiters)+g.starting == 0 && !g.pool.closing.Load() {
-		g.gone = true
-		g.pool.groups.CompareAndDelete(g.version.ID, g)
+	if len(g.idle)+len(g.busy)+len(g.waiters)+g.starting > 0 || g.pool.closing.Load() {
+		return
 	}
+	switch now := time.Now(); {
+	case g.draining:
+	case g.key.tenant == "":
+		return
+	case now.Before(g.before): // the pause after a failed start goes on
+		g.arm(g.before, now)
+		return
+	}
+	g.gone = true
+	g.pool.groups.CompareAndDelete(g.key, g)
 }
 
 // remove stops an instance if it is idle, and reports whether it was.
@@ -342,6 +353,7 @@ func (g *group) remove(in *Instance) bool {
 	}
 	g.idle = slices.Delete(g.idle, i, i+1)
 	g.end(in)
+	g.settle()
 	return true
 }
 

@@ -33,7 +33,7 @@ type Pool struct {
 	launcher Launcher
 	log      *slog.Logger
 	memory   budget
-	groups   sync.Map // faas.VersionID → *group
+	groups   sync.Map // groupKey → *group
 	closing  atomic.Bool
 	work     sync.WaitGroup // starts and stops under way, and busy instances
 	nextID   atomic.Uint64
@@ -41,6 +41,12 @@ type Pool struct {
 	cut      context.CancelFunc
 
 	reclaiming sync.Mutex // one at a time counts what is on its way back
+}
+
+// groupKey names what shares instances: the calls of one version, or where it keeps its tenants apart, those of one tenant.
+type groupKey struct {
+	faas.VersionID
+	tenant string
 }
 
 // New returns a pool that starts instances by launcher.
@@ -69,7 +75,12 @@ func New(launcher Launcher, cfg Config) *Pool {
 // waits for whichever comes first. It returns fn's error, ctx's error when ctx ended before an instance was there,
 // Throttled when too many wait or the node is full, or the reason why the start went wrong.
 func (p *Pool) With(ctx context.Context, v *faas.Version, fn func(*Instance) error) error {
-	in, err := p.acquire(ctx, v)
+	return p.WithTenant(ctx, v, "", fn)
+}
+
+// WithTenant is With for one tenant of v: an instance that served one never serves another. Empty is no tenant.
+func (p *Pool) WithTenant(ctx context.Context, v *faas.Version, tenant string, fn func(*Instance) error) error {
+	in, err := p.acquire(ctx, v, tenant)
 	if err != nil {
 		return err
 	}
@@ -77,9 +88,9 @@ func (p *Pool) With(ctx context.Context, v *faas.Version, fn func(*Instance) err
 	return fn(in)
 }
 
-func (p *Pool) acquire(ctx context.Context, v *faas.Version) (*Instance, error) {
+func (p *Pool) acquire(ctx context.Context, v *faas.Version, tenant string) (*Instance, error) {
 	for {
-		in, w, err := p.group(v).claim()
+		in, w, err := p.group(v, tenant).claim()
 		if errors.Is(err, errGone) {
 			continue
 		}
@@ -97,38 +108,38 @@ func (p *Pool) acquire(ctx context.Context, v *faas.Version) (*Instance, error) 
 	}
 }
 
-func (p *Pool) group(v *faas.Version) *group {
-	if g, ok := p.groups.Load(v.ID); ok {
+func (p *Pool) group(v *faas.Version, tenant string) *group {
+	key := groupKey{v.ID, tenant}
+	if g, ok := p.groups.Load(key); ok {
 		return g.(*group)
 	}
-	g, _ := p.groups.LoadOrStore(v.ID, &group{pool: p, version: v})
+	g, _ := p.groups.LoadOrStore(key, &group{pool: p, key: key, version: v})
 	return g.(*group)
 }
 
 // Retire lets the instances of a version go that has been replaced: idle ones now, busy ones after their call. Callers
 // that wait for it are still served.
 func (p *Pool) Retire(id faas.VersionID) {
-	if g, ok := p.groups.Load(id); ok {
-		g.(*group).drain()
-	}
+	p.retire(func(v faas.VersionID) bool { return v == id })
 }
 
 // RetireFunction retires the $LATEST of a function, except the revision given; without one the function is gone, and all
 // its versions are retired.
 func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
-	p.groups.Range(func(k, _ any) bool {
-		if v := k.(faas.VersionID); v.FunctionID == id && (keep == "" || v.Version == faas.Latest && v.Revision != keep) {
-			p.Retire(v)
-		}
-		return true
+	p.retire(func(v faas.VersionID) bool {
+		return v.FunctionID == id && (keep == "" || v.Version == faas.Latest && v.Revision != keep)
 	})
 }
 
 // RetireVersion retires all revisions of one version.
 func (p *Pool) RetireVersion(id faas.FunctionID, version string) {
-	p.groups.Range(func(k, _ any) bool {
-		if v := k.(faas.VersionID); v.FunctionID == id && v.Version == version {
-			p.Retire(v)
+	p.retire(func(v faas.VersionID) bool { return v.FunctionID == id && v.Version == version })
+}
+
+func (p *Pool) retire(which func(faas.VersionID) bool) {
+	p.groups.Range(func(k, g any) bool {
+		if which(k.(groupKey).VersionID) {
+			g.(*group).drain()
 		}
 		return true
 	})

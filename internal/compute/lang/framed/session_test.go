@@ -93,10 +93,10 @@ func TestInit(t *testing.T) {
 func TestCallOnTheWire(t *testing.T) {
 	s, _, other := ready(t)
 	go func() {
-		c := lang.Call{RequestID: "id", FunctionARN: "a\x00rn", Trace: "t", Deadline: time.UnixMilli(5), Payload: []byte("event"), ClientContext: []byte("{\x00}"), Identity: []byte("i")}
+		c := lang.Call{RequestID: "id", FunctionARN: "a\x00rn", Trace: "t", Deadline: time.UnixMilli(5), Payload: []byte("event"), ClientContext: []byte("{\x00}"), Identity: []byte("i"), Tenant: "blue"}
 		_, _ = s.Invoke(context.Background(), c, new(bytes.Buffer))
 	}()
-	want := frame('C', "\x00\x00\x00\x01\x00\x00\x00\x11id\x00a rn\x00t\x005\x00{ }\x00ievent")
+	want := frame('C', "\x00\x00\x00\x01\x00\x00\x00\x16id\x00a rn\x00t\x005\x00{ }\x00i\x00blueevent")
 	got := make([]byte, len(want))
 	if _, err := other.Read(got); err != nil {
 		t.Fatal(err)

@@ -16,8 +16,8 @@
 // pieces may be of any size up to that of a whole answer, and go on to the caller as their bytes come: a runtime should
 // send them as the function writes them, in frames of 64 KiB or less. The socket is the flow control: a runtime's write waits while the caller
 // reads slowly, and fails only with the end of the sandbox. A runtime need not know whether its caller takes a stream: for
-// one who does not, the pieces are put together, and bounded as a whole answer is. Metadata are six UTF-8 strings with a NUL
-// between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity.
+// one who does not, the pieces are put together, and bounded as a whole answer is. Metadata are seven UTF-8 strings with a NUL
+// between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity, tenant.
 package framed
 
 import (
@@ -64,7 +64,8 @@ func appendCall(b []byte, seq uint32, c *lang.Call) []byte {
 	b = append(appendText(b, c.Trace), 0)
 	b = append(strconv.AppendInt(b, c.Deadline.UnixMilli(), 10), 0)
 	b = append(appendText(b, c.ClientContext), 0)
-	b = appendText(b, c.Identity)
+	b = append(appendText(b, c.Identity), 0)
+	b = appendText(b, c.Tenant)
 	binary.BigEndian.PutUint32(b[meta-4:], uint32(len(b)-meta))
 	binary.BigEndian.PutUint32(b[start+1:], uint32(len(b)-start-frameHead+len(c.Payload)))
 	return b

@@ -92,6 +92,7 @@ func deliver(w http.ResponseWriter, c *lang.Call) {
 		"Lambda-Runtime-Aws-Request-Id":       c.RequestID,
 		"Lambda-Runtime-Invoked-Function-Arn": c.FunctionARN,
 		"Lambda-Runtime-Trace-Id":             c.Trace,
+		"Lambda-Runtime-Aws-Tenant-Id":        c.Tenant,
 		"Lambda-Runtime-Client-Context":       string(c.ClientContext),
 		"Lambda-Runtime-Cognito-Identity":     string(c.Identity),
 	} {

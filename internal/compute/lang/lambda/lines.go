@@ -69,12 +69,12 @@ func outcome(err error) (status, kind string) {
 	return "timeout", ""
 }
 
-// StartLines opens an invocation.
-func StartLines(v *faas.Version, id string, at time.Time) []string {
+// StartLines opens an invocation, of a tenant if there is one.
+func StartLines(v *faas.Version, id, tenant string, at time.Time) []string {
 	if !isJSON(v) {
 		return []string{"START RequestId: " + id + " Version: " + v.ID.Version}
 	}
-	return event(v, at, levelInfo, "platform.start", record{RequestID: id, Version: v.ID.Version})
+	return event(v, at, levelInfo, "platform.start", record{RequestID: id, Version: v.ID.Version, Tenant: tenant})
 }
 
 // FailureLines says what the platform found out about a call that broke: its time was up, or its runtime died. What a
@@ -98,13 +98,13 @@ func FailureLines(v *faas.Version, id string, f *lang.Failure, at time.Time) []s
 }
 
 // EndLines closes an invocation with its figures.
-func EndLines(v *faas.Version, u *faas.Usage, f *lang.Failure, at time.Time) []string {
+func EndLines(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, at time.Time) []string {
 	var init time.Duration
 	if u.Cold != nil && u.Outcome != faas.OutcomeInit {
 		init = u.Cold.Runtime + u.Cold.Init
 	}
 	if isJSON(v) {
-		return endEvents(v, u, f, init, at)
+		return endEvents(v, u, tenant, f, init, at)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
@@ -119,17 +119,17 @@ func EndLines(v *faas.Version, u *faas.Usage, f *lang.Failure, at time.Time) []s
 	return []string{"END RequestId: " + u.RequestID, b.String()}
 }
 
-func endEvents(v *faas.Version, u *faas.Usage, f *lang.Failure, init time.Duration, at time.Time) []string {
+func endEvents(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, init time.Duration, at time.Time) []string {
 	status, kind := statusOf(f)
 	done, report := levelDebug, levelInfo
 	if f != nil {
 		done, report = levelWarn, levelWarn
 	}
 	lines := event(v, at, done, "platform.runtimeDone", record{
-		RequestID: u.RequestID, Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(u.Run), Produced: &u.BytesOut},
+		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant, Metrics: &metrics{Duration: ms3(u.Run), Produced: &u.BytesOut},
 	})
 	return append(lines, event(v, at, report, "platform.report", record{
-		RequestID: u.RequestID, Status: status, ErrorType: kind,
+		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant,
 		Metrics: &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(init)},
 	})...)
 }
@@ -192,6 +192,7 @@ type record struct {
 	Version            string   `json:"version,omitempty"`
 	Status             string   `json:"status,omitempty"`
 	ErrorType          string   `json:"errorType,omitempty"`
+	Tenant             string   `json:"tenantId,omitempty"`
 	Metrics            *metrics `json:"metrics,omitempty"`
 }
 

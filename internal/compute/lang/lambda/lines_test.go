@@ -59,11 +59,11 @@ func story(v *faas.Version) string {
 	}
 	served := "python 3.11.7 (/usr/bin/python3.11)"
 	call := func(f *lang.Failure, o faas.Outcome) []string {
-		lines := append(StartLines(v, requestID, at), FailureLines(v, requestID, f, at)...)
-		return append(lines, EndLines(v, usage(o, false), f, at)...)
+		lines := append(StartLines(v, requestID, "", at), FailureLines(v, requestID, f, at)...)
+		return append(lines, EndLines(v, usage(o, false), "", f, at)...)
 	}
 	tell("first call", InitStartLines(v, served, at), InitReportLines(v, PhaseInit, 123*time.Millisecond, nil, at),
-		StartLines(v, requestID, at), EndLines(v, usage(faas.OutcomeOK, true), nil, at))
+		StartLines(v, requestID, "", at), EndLines(v, usage(faas.OutcomeOK, true), "", nil, at))
 	tell("warm call", call(nil, faas.OutcomeOK))
 	tell("exception", call(&lang.Failure{Type: "ValueError", Document: []byte(`{"errorMessage":"x","errorType":"ValueError"}`)}, faas.OutcomeError))
 	tell("time-out", call(TimeoutFailure(requestID, 3*time.Second), faas.OutcomeTimeout))
@@ -71,8 +71,8 @@ func story(v *faas.Version) string {
 	tell("memory", call(ExitFailure(requestID, sandbox.Exit{Code: -1, Signal: syscall.SIGKILL, OOM: true}), faas.OutcomeMemory))
 	importing := &lang.Failure{Type: "Runtime.ImportModuleError", Document: []byte(`{"errorMessage":"Unable to import module"}`)}
 	tell("initialisation failed twice", InitReportLines(v, PhaseInit, 83580*time.Microsecond, importing, at),
-		InitReportLines(v, PhaseInvoke, 83580*time.Microsecond, importing, at), StartLines(v, requestID, at),
-		FailureLines(v, requestID, importing, at), EndLines(v, usage(faas.OutcomeInit, true), importing, at))
+		InitReportLines(v, PhaseInvoke, 83580*time.Microsecond, importing, at), StartLines(v, requestID, "", at),
+		FailureLines(v, requestID, importing, at), EndLines(v, usage(faas.OutcomeInit, true), "", importing, at))
 	tell("initialisation ended", InitReportLines(v, PhaseInit, time.Second, lang.ErrExited, at))
 	tell("initialisation timed out", InitReportLines(v, PhaseInit, 10*time.Second, errors.New("deadline"), at))
 	entry := OfRequest(requestID, failure(ErrorEntrypoint, "fork/exec /var/task/bootstrap: permission denied"))

@@ -183,6 +183,9 @@ func configuration(v *faas.Version, qualifier string) *api.FunctionConfiguration
 		LoggingConfig:    loggingConfig(v.Logging),
 		Layers:           layerList(v.Layers),
 	}
+	if v.PerTenant {
+		c.TenancyConfig = &api.TenancyConfig{TenantIsolationMode: "PER_TENANT"}
+	}
 	if v.Handler != "" {
 		c.Handler = ptr(v.Handler)
 	}

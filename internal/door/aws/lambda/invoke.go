@@ -72,6 +72,7 @@ func (s *Service) invocation(ctx context.Context, in *api.InvokeInput) (faas.Inv
 		Payload:       payload,
 		ClientContext: client,
 		Caller:        arn,
+		Tenant:        value(in.TenantId),
 		Trace:         s.cfg.Trace(ctx),
 		Tail:          value(in.LogType) == "Tail",
 		Received:      received,

@@ -170,6 +170,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 		TmpMB:        faas.DefaultTmpMB,
 		Architecture: Architecture(),
 		Tracing:      "PassThrough",
+		PerTenant:    in.TenancyConfig != nil, // it has one mode
 		Logging:      faas.Logging{Group: "/aws/lambda/" + id.Name, Format: "Text"},
 		State:        faas.Active,
 		Update:       faas.Successful,

@@ -14,7 +14,7 @@ type responseStream = wire.Stream[api.InvokeWithResponseStreamOutput, api.Invoke
 // InvokeWithResponseStream implements api.Service. An answer that the function does not stream comes in pieces too.
 func (s *Service) InvokeWithResponseStream(ctx context.Context, in *api.InvokeWithResponseStreamInput, to responseStream) error {
 	inv, err := s.invocation(ctx, &api.InvokeInput{FunctionName: in.FunctionName, Qualifier: in.Qualifier, Payload: in.Payload,
-		ClientContext: in.ClientContext, LogType: in.LogType})
+		ClientContext: in.ClientContext, LogType: in.LogType, TenantId: in.TenantId})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ let trace;
 // follow makes a call the current one, for logs and tracing.
 function follow(call) {
   current.requestId = call.fields[0];
+  current.tenantId = call.fields[6] || undefined;
   if (call.fields[2] === trace) return;
   trace = call.fields[2];
   if (trace) process.env._X_AMZN_TRACE_ID = trace;
@@ -32,14 +33,14 @@ function parse(text, classicName, name) {
 }
 
 // ofCall returns the members that tell about the call.
-function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, identity]) {
+function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, identity, tenant]) {
   const end = Number(deadline);
   return {
     clientContext: parse(client, 'ClientContext', 'lambda-runtime-client-context'),
     identity: parse(identity, 'CognitoIdentity', 'lambda-runtime-cognito-identity'),
     invokedFunctionArn,
     awsRequestId,
-    tenantId: undefined,
+    tenantId: tenant || undefined,
     ...(CLASSIC ? {} : { xRayTraceId: trace || undefined }),
     getRemainingTimeInMillis: () => end - Date.now(),
   };

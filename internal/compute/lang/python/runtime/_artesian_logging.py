@@ -7,8 +7,8 @@ def level_of(record):
     return min(50, max(0, record.levelno)) // 10 * 10
 
 
-def setup(logging, as_json, current_request, write_record):
-    """current_request returns the id of the call that runs; write_record takes a level and the text of a record."""
+def setup(logging, as_json, current_request, current_tenant, write_record):
+    """current_request and current_tenant tell of the call that runs; write_record takes a level and the text of a record."""
     logging.Formatter.converter = time.gmtime
 
     class LambdaLoggerHandler(logging.Handler):
@@ -22,7 +22,7 @@ def setup(logging, as_json, current_request, write_record):
     class LambdaLoggerFilter(logging.Filter):
         def filter(self, record):
             record.aws_request_id = current_request()
-            record.tenant_id = None
+            record.tenant_id = current_tenant()
             return True
 
     handler = LambdaLoggerHandler()
@@ -66,6 +66,7 @@ def json_formatter(logging):
                 "errorMessage": str(error[1]) if error else None,
                 "requestId": record.aws_request_id,
                 "location": "%s:%s:%s" % (record.pathname, record.funcName, record.lineno) if error else None,
+                "tenantId": record.tenant_id,
             }
             for name, value in record.__dict__.items():
                 if name not in RECORD_FIELDS and name not in fields:

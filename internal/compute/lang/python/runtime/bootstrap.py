@@ -22,7 +22,7 @@ LOG_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 # From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
 ASCII = os.environ.get("AWS_EXECUTION_ENV", "")[len("AWS_Lambda_python3."):] in ("6", "7", "8", "9", "10", "11")
 
-request_id = None
+request_id = tenant_id = None
 forked = False
 
 
@@ -222,11 +222,15 @@ def current_request():
     return request_id or ""
 
 
+def current_tenant():
+    return tenant_id
+
+
 def setup_logging(logging):
     """Gives the root logger Lambda's handler, as soon as the function's code imports logging and not before."""
     import _artesian_logging
 
-    _artesian_logging.setup(logging, LOG_JSON, current_request, write_record)
+    _artesian_logging.setup(logging, LOG_JSON, current_request, current_tenant, write_record)
 
 
 class LoggingHook:
@@ -288,7 +292,7 @@ class ClientContext(_Slots):
 
 class LambdaContext(object):
     def __init__(self, fields):
-        request, arn, _, deadline, client, identity = fields
+        request, arn, _, deadline, client, identity, tenant = fields
         self.aws_request_id = request
         self.log_group_name = LOG_GROUP
         self.log_stream_name = LOG_STREAM
@@ -296,7 +300,7 @@ class LambdaContext(object):
         self.memory_limit_in_mb = MEMORY_MB
         self.function_version = FUNCTION_VERSION
         self.invoked_function_arn = arn
-        self.tenant_id = None
+        self.tenant_id = tenant or None
         self.client_context = None
         self.identity = CognitoIdentity()
         self._epoch_deadline_time_in_ms = int(deadline)
@@ -392,14 +396,14 @@ def call(handler, fields, event):
 
 
 def serve(handler):
-    global request_id
+    global request_id, tenant_id
     environ, trace = os.environ, None
     while True:
         received = receive()
         if received is None:
             sys.exit(0)
         number, fields, event = received
-        request_id = fields[0]
+        request_id, tenant_id = fields[0], fields[6] or None
         if fields[2] != trace:
             trace = fields[2]
             if trace:

@@ -44,17 +44,16 @@ func lambda() model.Service {
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
 		Refused: map[string][]string{
 			"CreateFunction": {"AcceleratorConfig", "CapacityProviderConfig", "DurableConfig", "FileSystemConfigs", "ImageConfig",
-				"KMSKeyArn", "RuntimeConfig", "TenancyConfig", "VpcConfig",
+				"KMSKeyArn", "RuntimeConfig", "VpcConfig",
 				"CodeSigningConfigArn", "PublishTo", "Code.ImageUri", "Code.S3Bucket", "Code.S3Key", "Code.S3ObjectStorageMode",
 				"Code.S3ObjectVersion", "Code.SourceKMSKeyArn"},
 			"UpdateFunctionConfiguration": {"AcceleratorConfig", "CapacityProviderConfig", "DurableConfig", "FileSystemConfigs", "ImageConfig",
 				"KMSKeyArn", "RuntimeConfig", "VpcConfig"},
-			"UpdateFunctionCode":       {"ImageUri", "S3Bucket", "S3Key", "S3ObjectStorageMode", "S3ObjectVersion", "SourceKMSKeyArn", "PublishTo"},
-			"PublishVersion":           {"PublishTo"},
-			"Invoke":                   {"DurableExecutionName", "TenantId"},
-			"InvokeWithResponseStream": {"TenantId"},
-			"ListFunctions":            {"MasterRegion"},
-			"PublishLayerVersion":      {"Content.S3Bucket", "Content.S3Key", "Content.S3ObjectStorageMode", "Content.S3ObjectVersion"},
+			"UpdateFunctionCode":  {"ImageUri", "S3Bucket", "S3Key", "S3ObjectStorageMode", "S3ObjectVersion", "SourceKMSKeyArn", "PublishTo"},
+			"PublishVersion":      {"PublishTo"},
+			"Invoke":              {"DurableExecutionName"},
+			"ListFunctions":       {"MasterRegion"},
+			"PublishLayerVersion": {"Content.S3Bucket", "Content.S3Key", "Content.S3ObjectStorageMode", "Content.S3ObjectVersion"},
 		},
 		// What AWS leaves out of its answers although its model requires it.
 		Optional: []string{"GetFunctionCodeSigningConfigResponse.CodeSigningConfigArn", "GetFunctionCodeSigningConfigResponse.FunctionName"},
