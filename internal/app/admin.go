@@ -13,6 +13,7 @@ import (
 	"artesian/internal/account/identity"
 	"artesian/internal/account/meter"
 	"artesian/internal/account/price"
+	"artesian/internal/compute/lang/host"
 	"artesian/internal/door/gateway"
 	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
@@ -125,6 +126,10 @@ func gone(path string) string {
 
 func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error) {
 	if !strings.ContainsRune(path, filepath.Separator) {
+		if host.IsExact(path) {
+			r, err := a.runtimes.AddExact(ctx, path)
+			return admin.Runtime{Name: r.Name, Version: r.Version, Path: r.Path, Added: true}, err
+		}
 		return a.addPack(ctx, path)
 	}
 	real, err := trustedProgram(path, a.engine.Dir())
@@ -137,6 +142,9 @@ func (a *App) addRuntime(ctx context.Context, path string) (admin.Runtime, error
 
 func (a *App) removeRuntime(ctx context.Context, path string) error {
 	if !strings.ContainsRune(path, filepath.Separator) {
+		if host.IsExact(path) {
+			return a.runtimes.RemoveExact(ctx, path)
+		}
 		m, err := a.packs.Named(path)
 		if err != nil {
 			return err

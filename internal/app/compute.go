@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"artesian/internal/compute/invoke"
+	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/lang/inside"
 	"artesian/internal/compute/lang/pack"
@@ -37,7 +38,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.onStop(func(context.Context) error { a.packs.Close(); return nil })
 	home, _ := os.UserHomeDir() // without one, there are no interpreters in it
 	a.runtimes = host.New(host.Config{
-		Dir: runtimes, Packs: a.packs, Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
+		Dir: runtimes, Packs: a.packs, Fetch: fetch.New(a.cfg.Registries), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
 	})
 	if err := a.openMaker(ctx); err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 
 type runtimeCmd struct {
 	List   runtimeListCmd   `cmd:"" help:"List what can run functions here."`
-	Add    runtimeAddCmd    `cmd:"" help:"Add an interpreter by its path on the daemon's host, or install a runtime pack by its name."`
-	Remove runtimeRemoveCmd `cmd:"" aliases:"rm" help:"Forget an interpreter that was added, or remove a runtime pack."`
+	Add    runtimeAddCmd    `cmd:"" help:"Add an interpreter by its path on the daemon's host, or install a version of Node.js or a runtime pack by its name."`
+	Remove runtimeRemoveCmd `cmd:"" aliases:"rm" help:"Forget an interpreter that was added, or remove what was installed."`
 }
 
 type runtimeListCmd struct {
@@ -59,7 +59,7 @@ func dash(s string) string {
 
 type runtimeAddCmd struct {
 	remote
-	Path string `arg:"" help:"The interpreter, for example /opt/python3.13/bin/python3.13, or a pack, for example boto3."`
+	Path string `arg:"" help:"The interpreter, for example /opt/python3.13/bin/python3.13, a version of Node.js, for example node@22.12.0, or a pack, for example boto3."`
 }
 
 func (c *runtimeAddCmd) Run(s *session) error {
@@ -85,7 +85,7 @@ func (c *runtimeAddCmd) Run(s *session) error {
 
 type runtimeRemoveCmd struct {
 	remote
-	Path string `arg:"" help:"The interpreter or pack, as runtime list shows it."`
+	Path string `arg:"" help:"The interpreter or pack, as runtime list shows it, or a version of Node.js that was installed."`
 }
 
 func (c *runtimeRemoveCmd) Run(s *session) error {

@@ -12,16 +12,18 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/durable"
+	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/faas"
 )
 
 // Config says where to look. Nothing is read from the environment here.
 type Config struct {
-	Dir     string // ours, in the data directory: bootstraps, what was found, what was added by hand
-	Path    string // a PATH
-	Home    string // of the user whose installations count; empty is none
-	Nearest bool   // an older version of a language may serve when neither the same nor a newer one is here
-	Packs   Packs  // nil: there are none
+	Dir     string        // ours, in the data directory: bootstraps, what was found, what was added by hand
+	Path    string        // a PATH
+	Home    string        // of the user whose installations count; empty is none
+	Nearest bool          // an older version of a language may serve when neither the same nor a newer one is here
+	Packs   Packs         // nil: there are none
+	Fetch   *fetch.Client // of exact versions; nil: none can be had
 	Logger  *slog.Logger
 }
 
@@ -46,6 +48,8 @@ type Info struct {
 type Catalog struct {
 	cfg    Config
 	adding sync.Mutex // serialises changes of the file of those added by hand; nothing else waits for it
+
+	fetching sync.Mutex // serialises installing and removing exact versions; taken before adding
 
 	mu   sync.Mutex // guards what follows; nothing waits while holding it
 	look *look      // nil before the first, and after one that went wrong
