@@ -78,10 +78,18 @@ type child struct {
 	cmd  *exec.Cmd
 	log  string        // file with its standard error
 	done chan struct{} // closed when it has ended
+
+	missing []string // what it says that it cannot enforce
 }
 
 // launch starts a daemon on a data directory and returns when it says that it is ready.
 func launch(t *testing.T, data string, args ...string) *child {
+	t.Helper()
+	return launchBy(t, data, func(*child) {}, args...)
+}
+
+// launchBy is launch with a change to how the program is executed.
+func launchBy(t *testing.T, data string, change func(*child), args ...string) *child {
 	t.Helper()
 	stderr, err := os.CreateTemp(t.TempDir(), "stderr-")
 	if err != nil {
@@ -92,6 +100,7 @@ func launch(t *testing.T, data string, args ...string) *child {
 	c := &child{log: stderr.Name(), done: make(chan struct{})}
 	c.cmd = exec.Command(program(t), append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json"}, args...)...)
 	c.cmd.Stderr = stderr
+	change(c)
 	stdout, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +111,12 @@ func launch(t *testing.T, data string, args ...string) *child {
 	t.Cleanup(c.cleanUp)
 	ready := make(chan string, 1)
 	go func() {
-		var r struct{ Endpoint string }
+		var r struct {
+			Endpoint string
+			Missing  []string
+		}
 		_ = json.NewDecoder(stdout).Decode(&r) // what is no ready line has no endpoint
+		c.missing = r.Missing
 		ready <- r.Endpoint
 		_ = c.cmd.Wait()
 		close(c.done)

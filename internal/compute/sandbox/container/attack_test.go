@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/sandboxtest"
@@ -271,7 +272,7 @@ func launchAttacks(t *testing.T, m *Maker) map[string]string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	out := sandboxtest.ReadAll(t, s)
+	out := sandboxtest.ReadAllWithin(t, s, 3*time.Minute) // under emulation each attack takes long
 	sandboxtest.Await(t, s)
 	if s.Exit() != (sandbox.Exit{}) {
 		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
