@@ -163,7 +163,13 @@ func (s *suite) run(t *testing.T, spec sandbox.Spec) (string, sandbox.Exit) {
 // ReadAll returns all output, which ends with the last process.
 func ReadAll(t testing.TB, b sandbox.Sandbox) string {
 	t.Helper()
-	if err := b.Output().SetReadDeadline(time.Now().Add(patience)); err != nil {
+	return ReadAllWithin(t, b, patience)
+}
+
+// ReadAllWithin is ReadAll for what takes longer than usual.
+func ReadAllWithin(t testing.TB, b sandbox.Sandbox, limit time.Duration) string {
+	t.Helper()
+	if err := b.Output().SetReadDeadline(time.Now().Add(limit)); err != nil {
 		t.Fatal(err)
 	}
 	out, err := io.ReadAll(b.Output())
