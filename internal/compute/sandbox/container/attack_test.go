@@ -209,7 +209,7 @@ func TestAttacks(t *testing.T) {
 		if w := defendedAlone[name]; w != nil && m.standing.lone() {
 			want = w
 		}
-		if w := defendedOffline[name]; w != nil && m.noTUN != nil {
+		if w := defendedOffline[name]; w != nil && m.offline != nil {
 			want = w
 		}
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func launchAttacks(t *testing.T, m *Maker) map[string]string {
 
 	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), "all", secret, victimCode, tcp.Addr().String(), abstract,
 		strconv.Itoa(os.Getpid()), strconv.Itoa(victim))
-	spec.Internet = m.noTUN == nil
+	spec.Internet = m.offline == nil
 	s, err := m.Start(context.Background(), spec)
 	if err != nil {
 		t.Fatal(err)

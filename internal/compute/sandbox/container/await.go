@@ -101,7 +101,11 @@ func (i *instance) takeSockets(fds []int) error {
 		rest = rest[2:]
 	}
 	if i.spec.Internet {
-		link, err := netstack.NewTUN(rest[0])
+		open := netstack.NewTUN
+		if i.maker.layout.wire {
+			open = netstack.NewWire
+		}
+		link, err := open(rest[0])
 		if err == nil {
 			i.uplink = i.maker.net.Attach(link)
 		}

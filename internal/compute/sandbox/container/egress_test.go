@@ -38,8 +38,8 @@ func connected(t testing.TB, c netstack.Config) *Maker {
 			t.Errorf("close maker: %v", err)
 		}
 	})
-	if m.noTUN != nil {
-		missing(t, m.noTUN)
+	if m.offline != nil {
+		missing(t, m.offline)
 	}
 	return m
 }
@@ -106,7 +106,25 @@ func reflect(c net.PacketConn) {
 }
 
 func TestInternet(t *testing.T) {
+	for _, wire := range []bool{false, true} {
+		t.Run(map[bool]string{false: "TUN", true: "Ethernet"}[wire], func(t *testing.T) { internet(t, wire) })
+	}
+}
+
+// wired has a Maker use pairs of Ethernet devices, as where it may not make TUN devices.
+func wired(t testing.TB, m *Maker) {
+	t.Helper()
+	m.layout.wire = true
+	if err := m.probeWire(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func internet(t *testing.T, wire bool) {
 	m := connected(t, netstack.Config{})
+	if wire {
+		wired(t, m)
+	}
 	o := sandboxtest.NewOutside(t)
 	greet(o.Listen(sandboxtest.Addr4+":80"), "hello")
 	greet(o.Listen("["+sandboxtest.Addr6+"]:80"), "hello six")

@@ -92,9 +92,23 @@ func TestForbidden(t *testing.T) {
 
 // TestOpenedOwnAddress opens one address of this machine by its name.
 func TestOpenedOwnAddress(t *testing.T) {
-	m := connected(t, netstack.Config{Allow: []string{sandboxtest.HostAddr4}})
-	sandboxtest.NewOutside(t)
-	l, err := net.Listen("tcp", sandboxtest.HostAddr4+":0")
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var address string
+	for _, a := range own {
+		p, err := netip.ParsePrefix(a.String())
+		if _, refused := netstack.NewPolicy([]string{p.Addr().String()}); err == nil && p.Addr().Is4() && refused == nil {
+			address = p.Addr().String()
+		}
+	}
+	if address == "" {
+		t.Skip("needs a private address of this machine")
+	}
+	m := connected(t, netstack.Config{Allow: []string{address}})
+	t.Log(m.reportInternet().How)
+	l, err := net.Listen("tcp", address+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +116,17 @@ func TestOpenedOwnAddress(t *testing.T) {
 	greet(l, "a service beside")
 	what := "tcp " + l.Addr().String()
 	expect(t, meets(t, m, true, what), what, "a service beside")
+}
+
+// TestForbiddenOnTheWire is the most of that where the uplink is an Ethernet device.
+func TestForbiddenOnTheWire(t *testing.T) {
+	m := connected(t, netstack.Config{})
+	wired(t, m)
+	for what, want := range meets(t, m, true, "tcp 169.254.169.254:80", "tcp 10.0.0.1:80", "tcp [fd00::1]:80", "tcp 192.0.0.1:80") {
+		if want != "EHOSTUNREACH" && want != "EACCES" {
+			t.Errorf("%s met %s", what, want)
+		}
+	}
 }
 
 // TestFlood has one sandbox do its worst while another works, and nothing of it is left afterwards.

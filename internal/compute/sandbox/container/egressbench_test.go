@@ -13,8 +13,16 @@ import (
 
 // BenchmarkEgress is one stream each way, in Mbit/s, and the median time of a connect, to a network beside this machine's
 // and, for comparison, from this machine itself without a sandbox.
-func BenchmarkEgress(b *testing.B) {
+func BenchmarkEgress(b *testing.B) { benchmarkEgress(b, connected(b, netstack.Config{})) }
+
+// BenchmarkEgressWire is the same over a pair of Ethernet devices.
+func BenchmarkEgressWire(b *testing.B) {
 	m := connected(b, netstack.Config{})
+	wired(b, m)
+	benchmarkEgress(b, m)
+}
+
+func benchmarkEgress(b *testing.B, m *Maker) {
 	o := sandboxtest.NewOutside(b)
 	const mb = 512
 	serve := func(l net.Listener) {

@@ -44,7 +44,7 @@ type Maker struct {
 	noDisks   error  // why /tmp is a plain directory
 	layout    layout // what is the same in every plan
 	net       *netstack.Network
-	noTUN     error // why no sandbox can have the internet
+	offline   error // why no sandbox can have the internet
 	leaving   chan struct{}
 	patrolled chan struct{} // closed when nobody watches any more; nil if nobody did
 
@@ -87,7 +87,8 @@ func (m *Maker) open(nodeMemory int64) error {
 	}
 	m.disks = &disks{dir: m.dir, templates: map[int]*template{}}
 	m.noDisks = m.disks.available()
-	m.noTUN, m.layout.ipv6 = networkOffered()
+	tun, ipv6 := networkOffered()
+	m.layout.wire, m.layout.ipv6 = !tun, ipv6
 	var err error
 	if m.standing, err = stand(m.dir); err != nil {
 		return err
@@ -106,6 +107,9 @@ func (m *Maker) open(nodeMemory int64) error {
 	}
 	if err := m.commonLayout(&m.layout); err != nil {
 		return err
+	}
+	if m.layout.wire {
+		m.offline = m.probeWire()
 	}
 	if m.tree == nil {
 		m.patrolled = make(chan struct{})

@@ -41,6 +41,7 @@ type layout struct {
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
 	lastCap int    // the kernel's highest capability
 	ipv6    bool   // the kernel has it
+	wire    bool   // there are no TUN devices for us; a pair of Ethernet devices does
 	filter  filter // for the function; empty: none
 	guard   filter // for the first process
 }

@@ -46,10 +46,14 @@ func burstHow(ok bool) string {
 }
 
 func (m *Maker) reportInternet() sandbox.Guarantee {
-	if m.noTUN != nil {
-		return sandbox.Guarantee{Name: sandbox.Internet, How: m.noTUN.Error()}
+	g := sandbox.Guarantee{Name: sandbox.Internet, Enforced: m.offline == nil, How: "a TUN device of the sandbox, switchable for each function"}
+	switch {
+	case m.offline != nil:
+		g.How = tunDevice + " is not for us, nor are Ethernet devices: " + m.offline.Error()
+	case m.layout.wire:
+		g.How = "a pair of Ethernet devices of the sandbox, switchable for each function"
 	}
-	return sandbox.Guarantee{Name: sandbox.Internet, Enforced: true, How: "a TUN device of the sandbox, switchable for each function"}
+	return g
 }
 
 func quotaHow(ok bool, how string) string {

@@ -38,7 +38,7 @@ const (
 )
 
 // rootlessTests are those that the kinds of users run.
-const rootlessTests = "^(TestConformance|TestAttacks|TestNodeLimit|TestCrash|TestSpawnerDies|TestManyAtOnce|TestCancelledStarts|TestNamesBelowLocalhost|TestStanding)$"
+const rootlessTests = "^(TestConformance|TestAttacks|TestNodeLimit|TestCrash|TestSpawnerDies|TestManyAtOnce|TestCancelledStarts|TestNamesBelowLocalhost|TestStanding|TestOpenedOwnAddress|TestForbiddenOnTheWire)$"
 
 // TestRootless runs the suites as users that have no privilege.
 func TestRootless(t *testing.T) {
@@ -83,7 +83,8 @@ func asUser(t *testing.T, kind, tests string) string {
 	}
 	env := []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + home, "HOME=" + home, becomeEnv + "=" + kind}
 	for name, program := range map[string]string{sandboxtest.PayloadEnv: sandboxtest.Payload(t),
-		attackEnv: sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)} {
+		attackEnv: sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv),
+		egressEnv: sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/egress", egressEnv)} {
 		at := filepath.Join(home, name)
 		b, err := os.ReadFile(program)
 		if err == nil {

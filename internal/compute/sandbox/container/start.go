@@ -24,8 +24,8 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if s.Internet && m.noTUN != nil {
-		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.noTUN)
+	if s.Internet && m.offline != nil {
+		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
 	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), began: time.Now()}
 	if err := i.register(); err != nil {

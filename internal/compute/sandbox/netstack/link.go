@@ -38,15 +38,24 @@ type tun struct {
 
 // NewTUN takes over the descriptor of a TUN device.
 func NewTUN(fd int) (Link, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
-	}
-	f := os.NewFile(uintptr(fd), "tun")
-	raw, err := f.SyscallConn()
+	f, raw, err := polled(fd, "tun")
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, err
 	}
 	return &tun{f, raw}, nil
+}
+
+// polled takes over a descriptor on which goroutines may wait.
+func polled(fd int, name string) (*os.File, syscall.RawConn, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fd))
+	}
+	f := os.NewFile(uintptr(fd), name)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, raw, nil
 }
 
 // Receive implements Link.
