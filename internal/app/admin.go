@@ -25,7 +25,7 @@ import (
 func (a *App) adminAPI() *gateway.API {
 	return &gateway.API{
 		Authorize: a.authorizeAdmin, PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listAll, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
-		Tail: a.tail, Receipt: a.receipt, Logger: a.cfg.Logger,
+		Tail: a.tail, URLs: a.urls, Receipt: a.receipt, Logger: a.cfg.Logger,
 	}
 }
 

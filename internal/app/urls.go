@@ -8,6 +8,7 @@ import (
 	"artesian/internal/account/identity"
 	"artesian/internal/door/aws/functionurl"
 	"artesian/internal/door/gateway"
+	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
 )
 
@@ -37,4 +38,13 @@ func (a *App) functionURLs() *functionurl.Site {
 func (a *App) functionURL(ctx context.Context, id, region string) string {
 	c, _ := gateway.CallerFrom(ctx)
 	return functionurl.Location(c.Base, id, region)
+}
+
+// urls lists the URLs of a scope's functions.
+func (a *App) urls(ctx context.Context, s faas.Scope) []admin.URL {
+	list := []admin.URL{}
+	for _, e := range a.functions.Endpoints(s) {
+		list = append(list, admin.URL{Function: e.Function.Name, Qualifier: e.Qualifier, URL: a.functionURL(ctx, e.ID, s.Region), Auth: e.Auth, Mode: e.Mode})
+	}
+	return list
 }

@@ -1,6 +1,9 @@
 package registry
 
 import (
+	"cmp"
+	"slices"
+	"strings"
 	"time"
 
 	"artesian/internal/faas"
@@ -40,6 +43,21 @@ func (r *Registry) Endpoint(id string) (*Endpoint, bool) {
 		return nil, false
 	}
 	return e.(*Endpoint), true
+}
+
+// Endpoints lists a scope's URLs by function and alias. What it returns is shared and read-only.
+func (r *Registry) Endpoints(s faas.Scope) []*Endpoint {
+	var list []*Endpoint
+	r.endpoints.Range(func(_, v any) bool {
+		if e := v.(*Endpoint); e.Function.Scope == s {
+			list = append(list, e)
+		}
+		return true
+	})
+	slices.SortFunc(list, func(a, b *Endpoint) int {
+		return cmp.Or(strings.Compare(a.Function.Name, b.Function.Name), strings.Compare(a.Qualifier, b.Qualifier))
+	})
+	return list
 }
 
 // SetURL gives a qualifier a URL, or another one, in a record that is about to be written.

@@ -25,6 +25,7 @@ type deployCmd struct {
 	Runtime string            `help:"Runtime, for example python3.12; found from the folder by default." placeholder:"NAME"`
 	Handler string            `help:"Handler, for example app.handler; found from the folder by default." placeholder:"NAME"`
 	Role    string            `help:"Name or ARN of the role to act as; a role by name is made if missing." default:"artesian-default"`
+	URL     string            `help:"Answer HTTP requests on a URL: none lets anybody call it, iam only who signs. Left out, it stays as it is." enum:",none,iam" default:"" placeholder:"none|iam"`
 	Fresh   bool              `help:"Install dependencies anew instead of from the cache."`
 }
 
@@ -38,7 +39,9 @@ type deployed struct {
 	Handler  string       `json:"handler"`
 	CodeHash string       `json:"code_sha256"`
 	CodeSize int64        `json:"code_size"`
-	Changes  []string     `json:"changes,omitempty"` // settings that the folder changed: runtime python3.11 → python3.13
+	URL      string       `json:"url,omitempty"`
+	URLAuth  string       `json:"url_auth,omitempty"` // NONE or AWS_IAM
+	Changes  []string     `json:"changes,omitempty"`  // settings that the folder changed: runtime python3.11 → python3.13
 	Steps    []deployStep `json:"steps"`
 }
 
@@ -90,8 +93,12 @@ func (c *deployCmd) Run(s *session) error {
 	if d.done.Served != "" {
 		runs += ", served by " + d.done.Served
 	}
-	return s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
+	err = s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
 		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
+	if err != nil || d.done.URL == "" {
+		return err
+	}
+	return s.printf("     or: curl %s%s\n", map[bool]string{true: "--aws-sigv4 aws:amz:" + c.Region + ":lambda --user KEY:SECRET "}[d.done.URLAuth == authTypes["iam"]], d.done.URL)
 }
 
 // step runs one part, says when it takes long, and notes its time.
@@ -155,7 +162,7 @@ func (d *deployment) publish() error {
 	}
 	d.done.Function, d.done.ARN, d.done.Runtime, d.done.Handler = f.FunctionName, f.FunctionArn, f.Runtime, f.Handler
 	d.done.CodeHash, d.done.CodeSize = f.CodeSha256, f.CodeSize
-	return nil
+	return d.expose()
 }
 
 func (d *deployment) create() error {

@@ -65,9 +65,10 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	f.asked = append(f.asked, r.Method+" "+r.URL.Path)
 	scope := "us-east-1/lambda/aws4_request"
 	path, isFunction := strings.CutPrefix(r.URL.Path, functionsPath+"/")
+	ofURL, isURL := strings.CutPrefix(r.URL.Path, "/2021-10-31/functions/")
 	answer, isOwn := f.own[r.URL.Path]
 	switch {
-	case isFunction || r.URL.Path == functionsPath:
+	case isFunction || isURL || r.URL.Path == functionsPath:
 	case strings.HasPrefix(r.URL.Path, "/_artesian/"):
 		scope = "us-east-1/artesian/aws4_request"
 	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328."):
@@ -80,6 +81,8 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case isURL:
+		f.url(w, r, strings.TrimSuffix(ofURL, "/url"))
 	case isOwn:
 		_ = json.NewEncoder(w).Encode(answer)
 	case strings.HasSuffix(scope, "artesian/aws4_request"):
@@ -97,6 +100,15 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.iam(w, r)
 	}
+}
+
+// url keeps a function's URL in the list that the daemon's own API shows.
+func (f *fake) url(w http.ResponseWriter, r *http.Request, name string) {
+	var in struct{ AuthType string }
+	_ = json.NewDecoder(r.Body).Decode(&in)
+	u := admin.URL{Function: name, URL: "http://id.lambda-url.us-east-1.localhost/", Auth: in.AuthType}
+	f.own[admin.URLsPath] = admin.URLs{URLs: []admin.URL{{Function: name, Qualifier: "live", URL: "http://other/"}, u}}
+	_ = json.NewEncoder(w).Encode(map[string]string{"FunctionUrl": u.URL, "AuthType": u.Auth})
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {

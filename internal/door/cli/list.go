@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -96,8 +97,12 @@ func (c *functionsCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	urls, err := cl.urls(s.ctx)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
-		return s.json(map[string]any{"functions": listing(all)})
+		return s.json(map[string]any{"functions": listing(all, urls)})
 	}
 	if len(all) == 0 {
 		return s.printf("no functions in %s%s; deploy one with: artesian deploy DIR\n", c.Region, account(" of account ", cl.creds.Account))
@@ -105,9 +110,9 @@ func (c *functionsCmd) Run(s *session) error {
 	var rows [][]string
 	for _, f := range all {
 		rows = append(rows, []string{f.FunctionName, f.Runtime, f.Handler, fmt.Sprintf("%d MB", f.MemorySize), fmt.Sprintf("%d s", f.Timeout),
-			size(f.CodeSize), strings.Replace(f.LastModified, ".000+0000", "Z", 1)})
+			size(f.CodeSize), strings.Replace(f.LastModified, ".000+0000", "Z", 1), cmp.Or(urls[f.FunctionName].URL, "-")})
 	}
-	return s.table("FUNCTION RUNTIME HANDLER MEMORY TIMEOUT CODE MODIFIED", rows)
+	return s.table("FUNCTION RUNTIME HANDLER MEMORY TIMEOUT CODE MODIFIED URL", rows)
 }
 
 // listed is a function as --json prints it.
@@ -124,13 +129,16 @@ type listed struct {
 	Modified string `json:"modified"`
 	LogGroup string `json:"log_group"`
 	State    string `json:"state,omitempty"`
+	URL      string `json:"url,omitempty"`
+	URLAuth  string `json:"url_auth,omitempty"` // NONE or AWS_IAM
 }
 
-func listing(all []functionConfig) []listed {
+func listing(all []functionConfig, urls map[string]admin.URL) []listed {
 	out := make([]listed, len(all))
 	for i, f := range all {
 		out[i] = listed{Function: f.FunctionName, ARN: f.FunctionArn, Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: f.MemorySize,
-			TimeoutS: f.Timeout, CodeSize: f.CodeSize, CodeHash: f.CodeSha256, Modified: f.LastModified, LogGroup: f.LoggingConfig.LogGroup, State: f.State}
+			TimeoutS: f.Timeout, CodeSize: f.CodeSize, CodeHash: f.CodeSha256, Modified: f.LastModified, LogGroup: f.LoggingConfig.LogGroup, State: f.State,
+			URL: urls[f.FunctionName].URL, URLAuth: urls[f.FunctionName].Auth}
 	}
 	return out
 }

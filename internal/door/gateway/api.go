@@ -24,6 +24,7 @@ type API struct {
 	AddRuntime    func(ctx context.Context, path string) (admin.Runtime, error)
 	RemoveRuntime func(ctx context.Context, path string) error
 	Tail          func(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error
+	URLs          func(ctx context.Context, s faas.Scope) []admin.URL
 	Receipt       func(ctx context.Context, s faas.Scope, id string) (admin.Receipt, error)
 	Logger        *slog.Logger
 }
@@ -58,6 +59,8 @@ func operation(method, path, group string, s faas.Scope) (Operation, serveFunc, 
 		return Operation{Action: "artesian:AddRuntime", Resource: all, Owner: true}, (*API).addRuntime, true
 	case key == "DELETE "+admin.RuntimesPath:
 		return Operation{Action: "artesian:RemoveRuntime", Resource: all, Owner: true}, (*API).removeRuntime, true
+	case key == "GET "+admin.URLsPath:
+		return Operation{Action: "artesian:ListURLs", Resource: own("url/*")}, (*API).urls, true
 	case key == "GET "+admin.TailPath:
 		return Operation{Action: "artesian:TailLog", Resource: own("log-group:" + group)}, (*API).tail, true
 	case strings.HasPrefix(key, "GET "+admin.ReceiptsPath):
@@ -96,6 +99,10 @@ func (a *API) doctor(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Sc
 func (a *API) runtimes(w http.ResponseWriter, r *http.Request, _ []byte, _ faas.Scope) {
 	list, err := a.Runtimes(r.Context())
 	a.answer(w, r, list, err)
+}
+
+func (a *API) urls(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
+	writeJSON(w, http.StatusOK, admin.URLs{URLs: a.URLs(r.Context(), s)})
 }
 
 func (a *API) receipt(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {

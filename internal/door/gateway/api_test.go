@@ -26,6 +26,7 @@ func TestOperations(t *testing.T) {
 		"GET " + admin.RuntimesPath:        {"artesian:ListRuntimes", "*", false},
 		"POST " + admin.RuntimesPath:       {"artesian:AddRuntime", "*", true},
 		"DELETE " + admin.RuntimesPath:     {"artesian:RemoveRuntime", "*", true},
+		"GET " + admin.URLsPath:            {"artesian:ListURLs", own + "url/*", false},
 		"GET " + admin.TailPath:            {"artesian:TailLog", own + "log-group:G", false},
 		"GET " + admin.ReceiptsPath + "id": {"artesian:GetReceipt", own + "receipt/id", false},
 		"PUT " + admin.RuntimesPath:        {},

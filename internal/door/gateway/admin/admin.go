@@ -19,6 +19,7 @@ const (
 	CostPath     = "/_artesian/api/cost"      // GET ?days=N (1 to 366, default 30) → Cost
 	DoctorPath   = "/_artesian/api/doctor"    // GET → Doctor
 	RuntimesPath = "/_artesian/api/runtimes"  // GET → Runtimes; POST AddRuntime → Runtime; DELETE ?path=P → 204
+	URLsPath     = "/_artesian/api/urls"      // GET → URLs
 	TailPath     = "/_artesian/api/logs/tail" // GET ?group=G[&since=unix milliseconds][&filter=pattern] → LogLine, one per line, until closed
 	ReceiptsPath = "/_artesian/api/receipts/" // GET + request id → Receipt, 404 while there is none
 )
@@ -54,6 +55,20 @@ type Health struct {
 type Error struct {
 	Code    string `json:"code"`    // the kind of faas.Error in one word: NotFound, Invalid, …
 	Message string `json:"message"` // one sentence for people
+}
+
+// URLs lists the URLs of the functions of the caller's account and region, by function and alias.
+type URLs struct {
+	URLs []URL `json:"urls"`
+}
+
+// URL is where one function, or one of its aliases, answers HTTP requests.
+type URL struct {
+	Function  string `json:"function"`
+	Qualifier string `json:"qualifier,omitempty"` // an alias
+	URL       string `json:"url"`                 // as the caller reaches it
+	Auth      string `json:"auth"`                // NONE or AWS_IAM
+	Mode      string `json:"mode"`                // BUFFERED or RESPONSE_STREAM
 }
 
 // PS lists the instances there are now, of the caller's account and region, by function and age.

@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"artesian/internal/door/gateway/admin"
+)
+
+// authTypes are what --url says, in Lambda's words.
+var authTypes = map[string]string{"none": "NONE", "iam": "AWS_IAM"}
+
+// urls returns the URLs of all functions, those of aliases left out.
+func (c *client) urls(ctx context.Context) (map[string]admin.URL, error) {
+	var list admin.URLs
+	err := c.own(ctx, http.MethodGet, admin.URLsPath, nil, nil, &list)
+	if isCode(err, "NotFound") { // an older daemon
+		err = nil
+	}
+	byName := make(map[string]admin.URL, len(list.URLs))
+	for _, u := range list.URLs {
+		if u.Qualifier == "" {
+			byName[u.Function] = u
+		}
+	}
+	return byName, err
+}
+
+// expose gives the function the URL that --url asks for, and finds out which it has.
+func (d *deployment) expose() error {
+	urls, err := d.cl.urls(d.s.ctx)
+	if err != nil {
+		return err
+	}
+	have, ok := urls[d.Name]
+	if want := authTypes[d.URL]; want != "" && want != have.Auth {
+		method := http.MethodPost
+		if ok {
+			method = http.MethodPut
+		}
+		err := d.step("url", func() error {
+			path := "/2021-10-31/functions/" + url.PathEscape(d.Name) + "/url"
+			var made struct{ FunctionUrl, AuthType string }
+			err := d.cl.lambda(d.s.ctx, method, path, nil, map[string]string{"AuthType": want}, &made)
+			have.URL, have.Auth = made.FunctionUrl, made.AuthType
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if d.done.Action == "unchanged" {
+			d.done.Action = "updated"
+		}
+	}
+	d.done.URL, d.done.URLAuth = have.URL, have.Auth
+	return nil
+}
