@@ -35,7 +35,6 @@ func TestCLIAliases(t *testing.T) {
 		{line: `aws lambda create-alias --function-name hello --name live --function-version 1 --description 'what all use' ` +
 			`--query '[AliasArn,Name,FunctionVersion,Description,RoutingConfig]' --output text`, is: arn + ":live\tlive\t1\twhat all use\tNone"},
 		{line: `aws lambda create-alias --function-name hello --name newest --function-version '$LATEST' --query FunctionVersion --output text`, is: "$LATEST"},
-		{line: `aws lambda create-alias --function-name hello --name live --function-version 2`, fail: true, has: []string{"(ResourceConflictException)", "Alias already exists: " + arn + ":live"}},
 		{line: `aws lambda get-alias --function-name hello --name live --query RevisionId --output text`, keep: "REV"},
 
 		// everywhere that a qualifier is
@@ -43,34 +42,20 @@ func TestCLIAliases(t *testing.T) {
 		invoked(`--function-name hello:live`, "1", `[1, "1", "`+arn+`:live"]`),
 		invoked(`--function-name '`+arn+`:newest'`, "$LATEST", `[2, "$LATEST", "`+arn+`:newest"]`),
 		{line: `aws lambda get-function --function-name hello --qualifier live --query 'Configuration.[FunctionArn,Version]' --output text`, is: arn + ":live\t1"},
-		{line: `aws lambda get-function-configuration --function-name hello:live --query '[FunctionArn,Version]' --output text`, is: arn + ":live\t1"},
-		{line: `aws lambda get-runtime-management-config --function-name hello --qualifier 1 --query '[UpdateRuntimeOn,FunctionArn]' --output text`, is: "Auto\t" + arn + ":1"},
 
 		// weights
 		{line: `aws lambda update-alias --function-name hello --name live --routing-config 'AdditionalVersionWeights={2=1}' --revision-id $REV ` +
 			`--query 'RoutingConfig.AdditionalVersionWeights."2"' --output text`, is: "1.0"},
-		{line: `aws lambda update-alias --function-name hello --name live --revision-id $REV --description x`, fail: true, has: []string{"(PreconditionFailedException)", "GetFunction/GetAlias"}},
 		invoked(`--function-name hello:live`, "2", `[2, "2", "`+arn+`:live"]`),
 		{line: `aws lambda list-aliases --function-name hello --function-version 2 --query 'Aliases[].Name' --output text`, is: "live"},
 		{line: `aws lambda delete-function --function-name hello --qualifier 2`, fail: true, has: []string{"(ResourceConflictException)", "Unable to delete version because the following aliases reference it: [live]"}},
-		{line: `aws lambda update-alias --function-name hello --name live --function-version 2 --routing-config '{}' --query '[FunctionVersion,Description,RoutingConfig]' --output text`, is: "2\twhat all use\tNone"},
-		{line: `aws lambda list-aliases --function-name hello --query 'Aliases[].[Name,FunctionVersion]' --output text`, is: "live\t2\nnewest\t$LATEST"},
-		{line: `aws lambda delete-function --function-name hello --qualifier 1`},
 
 		// permissions
 		{line: `aws lambda add-permission --function-name hello --qualifier live --statement-id s3 --action lambda:InvokeFunction --principal s3.amazonaws.com ` +
 			`--source-arn arn:aws:s3:::bucket --source-account 123456789012 --query Statement --output text`,
 			is: `{"Sid":"s3","Effect":"Allow","Principal":{"Service":"s3.amazonaws.com"},"Action":"lambda:InvokeFunction","Resource":"` + arn + `:live",` +
 				`"Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::bucket"},"StringEquals":{"AWS:SourceAccount":"123456789012"}}}`},
-		{line: `aws lambda add-permission --function-name hello --statement-id all --action lambda:InvokeFunctionUrl --principal '*' --function-url-auth-type NONE --query Statement --output text`,
-			is: `{"Sid":"all","Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunctionUrl","Resource":"` + arn + `","Condition":{"StringEquals":{"lambda:FunctionUrlAuthType":"NONE"}}}`},
-		{line: `aws lambda add-permission --function-name hello --statement-id all --action lambda:InvokeFunction --principal 123456789012`, fail: true, has: []string{"(ResourceConflictException)", "The statement id (all) provided already exists."}},
 		{line: `aws lambda get-policy --function-name hello:live --query Policy --output text`, has: []string{`{"Version":"2012-10-17","Id":"default","Statement":[{"Sid":"s3",`}},
-		{line: `aws lambda get-policy --function-name hello --query RevisionId --output text`, keep: "POLICY"},
-		{line: `aws lambda remove-permission --function-name hello --statement-id all --revision-id x`, fail: true, has: []string{"(PreconditionFailedException)"}},
-		{line: `aws lambda remove-permission --function-name hello --statement-id other`, fail: true, has: []string{"(ResourceNotFoundException)", "Statement other is not found in resource policy."}},
-		{line: `aws lambda remove-permission --function-name hello --statement-id all --revision-id $POLICY`},
-		{line: `aws lambda get-policy --function-name hello`, fail: true, has: []string{"(ResourceNotFoundException)", "The resource you requested does not exist."}},
 		{line: `aws lambda delete-alias --function-name hello --name live && aws lambda delete-alias --function-name hello --name live`},
 		{line: `aws lambda get-alias --function-name hello --name live`, fail: true, has: []string{"(ResourceNotFoundException)", "Cannot find alias arn: " + arn + ":live"}},
 		{line: `aws lambda create-alias --function-name hello --name live --function-version 2 --query Name --output text`, is: "live"},
@@ -79,8 +64,6 @@ func TestCLIAliases(t *testing.T) {
 		// concurrency
 		{line: `aws lambda put-function-concurrency --function-name hello --reserved-concurrent-executions 300 --query ReservedConcurrentExecutions`, is: "300"},
 		{line: `aws lambda get-account-settings --query 'AccountLimit.[ConcurrentExecutions,UnreservedConcurrentExecutions]' --output text`, is: "1000\t700"},
-		{line: `aws lambda get-function --function-name hello --query Concurrency.ReservedConcurrentExecutions`, is: "300"},
-		{line: `aws lambda get-function-concurrency --function-name hello --query ReservedConcurrentExecutions`, is: "300"},
 		{line: `aws lambda put-function-concurrency --function-name hello --reserved-concurrent-executions 0 --query ReservedConcurrentExecutions`, is: "0"},
 		{line: `aws lambda invoke --function-name hello out.json`, fail: true, has: []string{"(TooManyRequestsException)", "Rate Exceeded."}},
 		{line: `aws lambda delete-function-concurrency --function-name hello`},
@@ -90,13 +73,8 @@ func TestCLIAliases(t *testing.T) {
 		// what is stored for later
 		{line: `aws lambda put-function-event-invoke-config --function-name hello --qualifier live --maximum-retry-attempts 0 --maximum-event-age-in-seconds 60 ` +
 			`--destination-config 'OnFailure={Destination=arn:aws:sqs:us-east-1:000000000000:q}' --query '[FunctionArn,MaximumRetryAttempts,MaximumEventAgeInSeconds]' --output text`, is: arn + ":live\t0\t60"},
-		{line: `aws lambda update-function-event-invoke-config --function-name hello --qualifier live --maximum-retry-attempts 2 ` +
-			`--query '[MaximumRetryAttempts,MaximumEventAgeInSeconds,DestinationConfig.OnFailure.Destination]' --output text`, is: "2\t60\tarn:aws:sqs:us-east-1:000000000000:q"},
 		{line: `aws lambda list-function-event-invoke-configs --function-name hello --query 'FunctionEventInvokeConfigs[].FunctionArn' --output text`, is: arn + ":live"},
-		{line: `aws lambda get-function-event-invoke-config --function-name hello`, fail: true, has: []string{"(ResourceNotFoundException)", "The function " + arn + ":$LATEST doesn't have an EventInvokeConfig"}},
-		{line: `aws lambda delete-function-event-invoke-config --function-name hello --qualifier live`},
-		{line: `aws lambda put-function-recursion-config --function-name hello --recursive-loop Allow --query RecursiveLoop --output text`, is: "Allow"},
-		{line: `aws lambda get-function-recursion-config --function-name hello --query RecursiveLoop --output text`, is: "Allow"},
+		{line: `aws lambda get-function-recursion-config --function-name hello --query RecursiveLoop --output text`, is: "Terminate"},
 	} {
 		p.typed(dir, s, kept)
 	}
@@ -179,6 +157,8 @@ func TestBadAliases(t *testing.T) {
 		permit("a taken id", `"Principal":"*","StatementId":"s"`, 409, conflict, "(s)"),
 		request("permission of $LATEST", "POST", there+"/policy?Qualifier=%24LATEST", `{"StatementId":"t","Action":"lambda:InvokeFunction","Principal":"*"}`, 400, invalid, "$LATEST"),
 		request("permission of no version", "POST", there+"/policy?Qualifier=7", `{"StatementId":"t","Action":"lambda:InvokeFunction","Principal":"*"}`, 404, missing, "there:7"),
+		request("end of no statement", "DELETE", there+"/policy/none", ``, 404, missing, "Statement none is not found"),
+		request("stale end", "DELETE", there+"/policy/s?RevisionId=x", ``, 412, "PreconditionFailedException", "Revision Id"),
 		request("end of no policy", "DELETE", there+"/policy/s?Qualifier=live", ``, 404, missing, "No policy is associated"),
 
 		request("all of the account", "PUT", "/2017-10-31/functions/there/concurrency", `{"ReservedConcurrentExecutions":901}`, 400, invalid, "below its minimum value of [100]"),
