@@ -70,6 +70,18 @@ func cold(bin, dir string) ([]row, error) {
 		}
 		rows = append(rows, row{name: fmt.Sprintf("cold Python, %d MB, beside bwrap + python3", memory), ours: o, floor: f, ratio: ratio, target: target})
 
+		if _, err := tool("node"); err == nil {
+			name = fmt.Sprintf("node-%d", memory)
+			if err := d.create(name, nodeRuntime, "app.handler", memory, map[string][]byte{"app.js": []byte(helloNode)}); err != nil {
+				return rows, err
+			}
+			o, f, ratio, err = turns(coldTurns, d.coldCall(name), bwrap("node", "-e", "console.log('{}')"))
+			if err != nil {
+				return rows, err
+			}
+			rows = append(rows, row{name: fmt.Sprintf("cold Node.js, %d MB, beside bwrap + node", memory), ours: o, floor: f, ratio: ratio})
+		}
+
 		name = fmt.Sprintf("go-%d", memory)
 		if err := d.create(name, "provided.al2023", "bootstrap", memory, map[string][]byte{"bootstrap": boot}); err != nil {
 			return rows, err

@@ -29,6 +29,25 @@ while True:
     s.sendall(len(out).to_bytes(4, "big") + out)
 `
 
+// floorNode is the same in Node.js.
+const floorNode = `
+const { readSync, writeSync } = require("fs")
+const b = Buffer.alloc(1 << 16)
+const handler = (event, context) => ({ hello: event.name })
+for (;;) {
+  let n = readSync(3, b)
+  if (n === 0) break
+  while (n < 4 || n < 4 + b.readUInt32BE(0)) n += readSync(3, b, n)
+  const event = JSON.parse(b.utf8Slice(4, n))
+  const size = b.utf8Write(JSON.stringify(handler(event, null)), 4)
+  b.writeUInt32BE(size, 0)
+  writeSync(3, b, 0, 4 + size)
+}
+`
+
+// floors are the floor's programs by the language of the function that they are beside.
+var floors = map[string][]string{"Python": {"python3", "-S", "-c", floorPython}, "Node.js": {"node", "-e", floorNode}}
+
 const floorInterpreters = 16
 
 type floorPeer struct {
@@ -37,8 +56,8 @@ type floorPeer struct {
 }
 
 // serveFloor is the floor's process: a bare HTTP server that parses and writes the JSON event and does a framed round
-// trip over a unix socket to a plain interpreter. It prints its address and serves until its standard input ends.
-func serveFloor() {
+// trip over a unix socket to a plain interpreter of the language. It prints its address and serves until its standard input ends.
+func serveFloor(language string) {
 	peers := make(chan *floorPeer, floorInterpreters)
 	for range floorInterpreters {
 		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -47,7 +66,7 @@ func serveFloor() {
 		must(syscall.SetNonblock(fds[0], true))
 		syscall.CloseOnExec(fds[0])
 		ours := os.NewFile(uintptr(fds[0]), "floor")
-		cmd := exec.Command("python3", "-S", "-c", floorPython)
+		cmd := exec.Command(floors[language][0], floors[language][1:]...)
 		cmd.ExtraFiles = []*os.File{theirs}
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -105,12 +124,12 @@ func must(err error) {
 }
 
 // startFloor starts the floor's process and returns its URL.
-func startFloor() (url string, stop func(), err error) {
+func startFloor(language string) (url string, stop func(), err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
-	cmd := exec.Command(self, "floor")
+	cmd := exec.Command(self, "floor", language)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return "", nil, err

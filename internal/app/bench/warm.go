@@ -18,13 +18,11 @@ const (
 	turnTime    = 250 * time.Millisecond
 )
 
+// helloNode is a handler of the plainest kind.
+const helloNode = "exports.handler = async (event, context) => ({ hello: event.name })\n"
+
 // warm measures calls to an instance that is there: everything that the product does on every call against the floor.
-func warm(bin, dir string) ([]row, error) {
-	floorURL, stopFloor, err := startFloor()
-	if err != nil {
-		return nil, err
-	}
-	defer stopFloor()
+func warm(bin, dir string) (rows []row, err error) {
 	d, err := startDaemon(bin, filepath.Join(dir, "warm"))
 	if err != nil {
 		return nil, err
@@ -33,14 +31,36 @@ func warm(bin, dir string) ([]row, error) {
 	if err := d.createRole(); err != nil {
 		return nil, err
 	}
-	if err := d.create("hello", "python3.11", "app.handler", 1769, map[string][]byte{"app.py": []byte(helloPython)}); err != nil {
+	if err := d.create("python", "python3.11", "app.handler", 1769, map[string][]byte{"app.py": []byte(helloPython)}); err != nil {
 		return nil, err
 	}
+	if rows, err = warmOf(d, "Python", "python"); err != nil {
+		return rows, err
+	}
+	if _, err := tool("node"); err != nil {
+		return rows, nil
+	}
+	if err := d.create("node", nodeRuntime, "app.handler", 1769, map[string][]byte{"app.js": []byte(helloNode)}); err != nil {
+		return rows, err
+	}
+	more, err := warmOf(d, "Node.js", "node")
+	return append(rows, more...), err
+}
+
+// nodeRuntime is one that whatever Node.js is here serves.
+const nodeRuntime = "nodejs18.x"
+
+func warmOf(d *daemon, language, function string) ([]row, error) {
+	floorURL, stopFloor, err := startFloor(language)
+	if err != nil {
+		return nil, err
+	}
+	defer stopFloor()
 	floor := func() (*http.Request, error) {
 		return http.NewRequest("POST", floorURL, bytes.NewReader([]byte(event)))
 	}
 	ours := func() (*http.Request, error) {
-		return d.request("POST", "lambda", invokePath("hello"), "application/json", []byte(event))
+		return d.request("POST", "lambda", invokePath(function), "application/json", []byte(event))
 	}
 	var rows []row
 	for _, clients := range []int{1, 16} {
@@ -57,7 +77,7 @@ func warm(bin, dir string) ([]row, error) {
 		if err != nil {
 			return rows, err
 		}
-		name, target := fmt.Sprintf("warm call, Python, %d client(s), p50", clients), ""
+		name, target := fmt.Sprintf("warm call, %s, %d client(s), p50", language, clients), ""
 		if clients == 1 {
 			target = "≤ 3.00×"
 		}
@@ -66,7 +86,7 @@ func warm(bin, dir string) ([]row, error) {
 		for i := range oursN {
 			rs = append(rs, oursN[i]/floorN[i])
 		}
-		rows = append(rows, row{name: fmt.Sprintf("warm throughput, Python, %d client(s), calls/s", clients),
+		rows = append(rows, row{name: fmt.Sprintf("warm throughput, %s, %d client(s), calls/s", language, clients),
 			text: fmt.Sprintf("%.0f / %.0f", median(oursN), median(floorN)), ratio: median(rs)})
 	}
 	return rows, nil

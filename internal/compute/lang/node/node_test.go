@@ -113,6 +113,7 @@ func (f *function) call(event string) answer {
 	c := lang.Call{RequestID: "11111111-2222-4333-8444-555555555555", FunctionARN: "arn:f", Payload: []byte(event),
 		Deadline: time.Now().Add(time.Minute), Trace: "Root=1-2-3"}
 	if event == `"context"` {
+		c.Tenant = "blue"
 		c.Identity, c.ClientContext = []byte(`{"cognitoIdentityId":"id"}`), []byte(`{"custom": {"k": 1}, "client": {"app_title": "app"}}`)
 	}
 	failure, err := f.session.Invoke(bounded(f.t), c, &out)

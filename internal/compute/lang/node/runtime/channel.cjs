@@ -92,14 +92,15 @@ function parse(n) {
   };
 }
 
-const isSignal = (name) => typeof name === 'string' && name.startsWith('SIG');
+let listens = false; // to a signal, or did
+process.on('newListener', (name) => { listens ||= typeof name === 'string' && name.startsWith('SIG'); });
 const isPipe = (name) => name === 'PipeWrap';
 let unheld = false;
 
 // quiet reports whether nothing but the next call can make anything happen in this process. That standard output is open,
 // which is written without waiting, counts for nothing.
 function quiet() {
-  if (process.getActiveResourcesInfo === undefined || process.eventNames().some(isSignal)) return false;
+  if (listens || process.getActiveResourcesInfo === undefined) return false;
   const active = process.getActiveResourcesInfo();
   if (active.length === 0) return true;
   if (unheld || !active.every(isPipe)) return false;
@@ -134,11 +135,17 @@ function listen(serve) {
 }
 
 // receive passes the next call to serve. While anything else may happen, the event loop goes on meanwhile. Otherwise it
-// waits for the call itself, which is faster; it turns once more before the call is served, because timers count from the
-// time at which it last turned.
+// waits for the call itself, which is faster. After a wait it turns once more before the call is served, because timers
+// count from the time at which it last turned. The caller runs in a turn of its own: what was rejected before is known.
 function receive(serve) {
-  if (quiet()) setImmediate(serve, parse(readSync(CHANNEL, input, 0, input.length, null)));
-  else listen(serve);
+  if (!quiet()) {
+    listen(serve);
+    return;
+  }
+  const begun = Date.now();
+  const call = parse(readSync(CHANNEL, input, 0, input.length, null));
+  if (Date.now() - begun > 1) setImmediate(serve, call);
+  else serve(call);
 }
 
 module.exports = { CHANNEL, frameOf, hello, ready, receive, sendAnswer, sendError };

@@ -107,7 +107,7 @@ function serve(call) {
   const [context, callback] = outcome(call);
   try {
     const event = JSON.parse(call.event);
-    const result = runtime.handler(event, Object.assign(context, environment(), ofCall(call.fields)), callback);
+    const result = runtime.handler(event, Object.assign(context, environment, ofCall(call.fields)), callback);
     if (isPromise(result)) result.then(context.succeed, context.fail).catch(context.fail);
   } catch (error) {
     callback(error);
@@ -127,7 +127,7 @@ function serveStream(highWaterMark) {
       set callbackWaitsForEmptyEventLoop(value) { waits = value; },
     };
     try {
-      Object.assign(context, environment(), ofCall(call.fields));
+      Object.assign(context, environment, ofCall(call.fields));
       const result = runtime.handler(JSON.parse(call.event), stream.writable, context);
       if (!isPromise(result)) throw 'Streaming does not support non-async handlers.';
       if (await result !== undefined) console.warn('Streaming handlers ignore return values.');

@@ -4,18 +4,19 @@
 const { CLASSIC } = require('./errors.cjs');
 const { current } = require('./console.cjs');
 
-const environment = () => {
+const environment = (() => {
   const e = process.env;
   const [functionName, functionVersion] = [e.AWS_LAMBDA_FUNCTION_NAME, e.AWS_LAMBDA_FUNCTION_VERSION];
   const rest = { memoryLimitInMB: e.AWS_LAMBDA_FUNCTION_MEMORY_SIZE, logGroupName: e.AWS_LAMBDA_LOG_GROUP_NAME, logStreamName: e.AWS_LAMBDA_LOG_STREAM_NAME };
   return CLASSIC ? { functionVersion, functionName, ...rest } : { functionName, functionVersion, ...rest };
-};
+})();
 
 let trace;
 
 // follow makes a call the current one, for logs and tracing.
 function follow(call) {
   current.requestId = call.fields[0];
+  current.tenantId = call.fields[6] || undefined;
   current.tenantId = call.fields[6] || undefined;
   if (call.fields[2] === trace) return;
   trace = call.fields[2];
@@ -24,7 +25,6 @@ function follow(call) {
 }
 
 function parse(text, classicName, name) {
-  if (!text) return undefined;
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -35,15 +35,16 @@ function parse(text, classicName, name) {
 // ofCall returns the members that tell about the call.
 function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, identity, tenant]) {
   const end = Number(deadline);
-  return {
-    clientContext: parse(client, 'ClientContext', 'lambda-runtime-client-context'),
-    identity: parse(identity, 'CognitoIdentity', 'lambda-runtime-cognito-identity'),
+  const members = {
+    clientContext: client && parse(client, 'ClientContext', 'lambda-runtime-client-context') || undefined,
+    identity: identity && parse(identity, 'CognitoIdentity', 'lambda-runtime-cognito-identity') || undefined,
     invokedFunctionArn,
     awsRequestId,
     tenantId: tenant || undefined,
-    ...(CLASSIC ? {} : { xRayTraceId: trace || undefined }),
-    getRemainingTimeInMillis: () => end - Date.now(),
   };
+  if (!CLASSIC) members.xRayTraceId = trace || undefined;
+  members.getRemainingTimeInMillis = () => end - Date.now();
+  return members;
 }
 
 module.exports = { environment, follow, ofCall };

@@ -71,15 +71,15 @@ async function streamed(processor, call, event, context, highWaterMark) {
 function start({ handler, streams, highWaterMark }) {
   const processor = new (streams ? StreamingInvokeProcessor : BufferedInvokeProcessor)(handler);
   const answer = streams ? streamed : buffered;
-  const next = () => setImmediate(receive, serve);
+  const next = () => receive(serve); // a turn has passed since the handler ended
   function serve(call) {
-    const context = Object.assign(ofCall(call.fields), environment());
+    const context = Object.assign(ofCall(call.fields), environment);
     follow(call);
     const event = JSON.parse(call.event);
-    store.context = { [PROTECTED_KEYS.REQUEST_ID]: call.fields[0], [PROTECTED_KEYS.X_RAY_TRACE_ID]: context.xRayTraceId };
+    store.context = { [PROTECTED_KEYS.REQUEST_ID]: call.fields[0], [PROTECTED_KEYS.X_RAY_TRACE_ID]: context.xRayTraceId, [PROTECTED_KEYS.TENANT_ID]: context.tenantId };
     answer(processor, call, event, context, highWaterMark).then(next);
   }
-  next();
+  setImmediate(next);
 }
 
 module.exports = { start, store };
