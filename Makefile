@@ -27,6 +27,7 @@ test: setup ## every test that can run here
 	cd examples/thumbnail && go test ./...
 	cd ../word-statistics && python3 -B -m unittest -q
 	cd ../markdown-html && npm ci --no-audit --no-fund --loglevel error && node --test
+	cd ../csv-invoice && mvn -q -B test
 
 check: ## format, vet, staticcheck, generated files, import rules, modules
 	scripts/check $(STATICCHECK)

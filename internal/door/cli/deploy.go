@@ -17,7 +17,7 @@ import (
 
 type deployCmd struct {
 	remote
-	Dir     string            `arg:"" help:"Folder with app.py, package.json, go.mod or bootstrap in it." default:"."`
+	Dir     string            `arg:"" help:"Folder with app.py, package.json, pom.xml, go.mod or bootstrap in it." default:"."`
 	Name    string            `help:"Name of the function; the folder's by default."`
 	Memory  *int              `help:"Memory in MB, 128 to 10240; CPU grows with it. Default for a new function: 128." placeholder:"MB"`
 	Timeout duration          `help:"Longest time for a call, 1s to 15m; a bare number is seconds. Default for a new function: 3s." placeholder:"TIME"`
@@ -130,6 +130,8 @@ func (d *deployment) build() error {
 		b.Python, err = d.interpreter()
 	case project.Node:
 		b.Node, err = d.node()
+	case project.Java:
+		err = d.java()
 	}
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 var (
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	// runtimePattern has the languages that project.Detect says more about, too.
-	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|nodejs[0-9]{2}\.x|(java|ruby|dotnet).*)$`)
+	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|nodejs[0-9]{2}\.x|java[0-9]{1,2}(\.al2)?|(ruby|dotnet).*)$`)
 )
 
 // check refuses what no function can have, in the words of the command line.
@@ -70,7 +70,7 @@ func (d *deployment) detect() (err error) {
 		return err
 	}
 	is := d.p.Language
-	if is != project.Python && is != project.Node {
+	if is != project.Python && is != project.Node && is != project.Java {
 		is = ""
 	}
 	if d.Handler == "" && is == "" {
@@ -87,5 +87,11 @@ func (d *deployment) detect() (err error) {
 
 // allowed reports whether the folder allows a runtime of its language.
 func (d *deployment) allowed(runtime string) bool {
-	return d.p.Language != project.Node || major(runtime) >= d.p.Oldest
+	switch d.p.Language {
+	case project.Node:
+		return major(runtime) >= d.p.Oldest
+	case project.Java:
+		return javaMajor(runtime) >= d.p.Oldest
+	}
+	return true
 }

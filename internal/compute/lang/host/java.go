@@ -32,7 +32,19 @@ var javaLanguage = language{
 // property is a line of what -XshowSettings:properties prints.
 var property = regexp.MustCompile(`(?m)^\s+([a-z.]+) = (.*?)\s*$`)
 
+// released is the line of the file that installations have beside bin, which spares starting a JVM.
+var released = regexp.MustCompile(`(?m)^JAVA_VERSION="([^"]+)"`)
+
 func askJava(ctx context.Context, path string) (*facts, error) {
+	home := filepath.Dir(filepath.Dir(path))
+	if b, err := os.ReadFile(filepath.Join(home, "release")); err == nil && path == filepath.Join(home, "bin", "java") {
+		if m := released.FindSubmatch(b); m != nil {
+			if f, err := javaFacts("  java.home = " + home + "\n  java.version = " + string(m[1]) + "\n"); err == nil {
+				f.Executable = path
+				return f, nil
+			}
+		}
+	}
 	said, err := ask.Run(ctx, path, nil, "-XshowSettings:properties", "-version")
 	if err != nil {
 		return nil, err

@@ -212,8 +212,10 @@ func (s *Store) fly(m *Manifest, f *flight) {
 		f.err = &faas.Error{Kind: faas.Unavailable, Op: "install runtime pack " + m.Name, Message: err.Error()}
 		_ = os.RemoveAll(tmp) // the next start tries again
 	}
-	if s.closing.Err() == nil {
-		s.log.Info("runtime pack", "name", m.Name, "version", m.Version, "took", time.Since(begun), "error", err)
+	if err == nil {
+		s.log.Info("runtime pack installed", "name", m.Name, "version", m.Version, "took", time.Since(begun))
+	} else if s.closing.Err() == nil {
+		s.log.Warn("install runtime pack", "name", m.Name, "version", m.Version, "took", time.Since(begun), "error", err)
 	}
 	close(f.done)
 }

@@ -47,6 +47,11 @@ func (b Builder) Build(ctx context.Context, p Project, step Step) ([]byte, error
 			return nil, err
 		}
 		return b.pack(t, step)
+	case Java:
+		if err := b.java(ctx, p, t, step); err != nil {
+			return nil, err
+		}
+		return b.pack(t, step)
 	case Binary:
 		if fi, err := os.Stat(filepath.Join(p.Dir, "bootstrap")); err != nil {
 			return nil, fmt.Errorf("read bootstrap: %w", err)

@@ -19,6 +19,7 @@ type Language string
 const (
 	Python Language = "python"
 	Node   Language = "nodejs"
+	Java   Language = "java"
 	Go     Language = "go"
 	Binary Language = "binary" // a finished bootstrap
 )
@@ -33,7 +34,7 @@ type Project struct {
 	Language Language
 	Handler  string // as Lambda writes it
 	Runtime  string // empty when the folder names no version: whatever version serves
-	Oldest   int    // of Node.js: the oldest major version that the folder allows, when Runtime is empty
+	Oldest   int    // of Node.js and Java: the oldest major version that the folder allows, when Runtime is empty
 	Requires string // path of the requirements.txt, pyproject.toml or package.json that has dependencies, empty if there is none
 	Module   string // of Go: the folder with go.mod, Dir or one above it
 	Main     string // of Go: the package to build, relative to Module
@@ -74,6 +75,8 @@ func Detect(dir, handler, runtime string) (Project, error) {
 	case hasMain(dir):
 		p.Language = Go
 		return p.below()
+	case isJava(dir, runtime):
+		return p.java()
 	case isNode(dir, runtime):
 		return p.node()
 	default:
@@ -84,7 +87,7 @@ func Detect(dir, handler, runtime string) (Project, error) {
 
 // LanguageOf returns the language of a runtime that is not a provided one; empty when it is none that is known here.
 func LanguageOf(runtime string) Language {
-	for _, l := range []Language{Python, Node} {
+	for _, l := range []Language{Python, Node, Java} {
 		if strings.HasPrefix(runtime, string(l)) {
 			return l
 		}

@@ -10,12 +10,11 @@ import (
 
 // foreign are languages that Lambda runs and this platform does not yet, with what tells them.
 var foreign = []struct{ name, runtime, files string }{
-	{"Java", "java", "pom.xml build.gradle build.gradle.kts"},
 	{"Ruby", "ruby", "Gemfile lambda_function.rb"},
 	{".NET", "dotnet", "*.csproj *.fsproj"},
 }
 
-const supported = "Python, Node.js, Go and programs with a bootstrap of their own are"
+const supported = "Python, Node.js, Java, Go and programs with a bootstrap of their own are"
 
 // unknown says of a runtime that its language is not supported yet; nil when it is none of those.
 func unknown(runtime string) error {
@@ -35,6 +34,9 @@ func unsupported(dir string) error {
 				return fmt.Errorf("%s has a %s: %s is not supported yet; %s", dir, filepath.Base(found[0]), f.name, supported)
 			}
 		}
+	}
+	if found, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.java")); err == nil && len(found) > 0 {
+		return fmt.Errorf("%s has a %s and no pom.xml: functions in Java are built by Maven, from src/main/java; write a pom.xml", dir, filepath.Base(found[0]))
 	}
 	if exists(dir, "Cargo.toml") {
 		return fmt.Errorf("%s has a Cargo.toml: build it into an executable named bootstrap and deploy the folder that has that", dir)
@@ -70,11 +72,15 @@ func requires(dir string) (path, warning string) {
 	return "", ""
 }
 
-// HasModule reports whether the module of a handler of Python's or Node.js's is a file of the folder.
+// HasModule reports whether the module, or of Java the class, of a handler is a file of the folder.
 func HasModule(l Language, dir, handler string) bool {
 	if l == Node {
 		module, _ := nodeModule(handler)
 		return nodeFile(dir, module) != ""
+	}
+	if l == Java { // which class it is may be changed by what the pom says
+		class, _, _ := strings.Cut(handler, "::")
+		return exists(dir, filepath.Join("src", "main", "java", strings.ReplaceAll(class, ".", "/")+".java"))
 	}
 	module, ok := moduleFile(handler)
 	return ok && exists(dir, module)

@@ -21,7 +21,6 @@ func TestDetectRefusesByName(t *testing.T) {
 		"typescript":       {map[string]string{"src/index.ts": "export const handler = 1", "package.json": `{"main": "src/index.js"}`}, "", "src/index.ts is TypeScript"},
 		"bad package.json": {map[string]string{"index.mjs": "export const handler = 1", "package.json": "{"}, "", "read package.json"},
 		"bad engines":      {map[string]string{"index.mjs": "export const handler = 1", "package.json": `{"engines": {"node": "<22"}}`}, "", "engines.node"},
-		"java":             {map[string]string{"pom.xml": ""}, "", "Java is not supported yet"},
 		"rust":             {map[string]string{"Cargo.toml": ""}, "", "named bootstrap"},
 		"several handlers": {map[string]string{"app.py": handlerSource, "main.py": handlerSource, "x.py": handlerSource}, "", "(app.handler, main.handler)"},
 		"several others":   {map[string]string{"x.py": handlerSource, "y.py": handlerSource}, "", "(x.handler, y.handler)"},
