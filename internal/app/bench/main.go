@@ -29,7 +29,7 @@ func main() {
 		serveFloor(os.Args[2])
 		return
 	}
-	only := flag.String("only", "", "run the sections whose names contain this: warm, cold, start, egress, reads")
+	only := flag.String("only", "", "run the sections whose names contain this: warm, cold, start, egress, reads, stream")
 	bin := flag.String("artesian", "", "the program to measure; default: build it")
 	flag.Parse()
 	if err := run(*bin, *only); err != nil {
@@ -56,7 +56,7 @@ func run(bin, only string) error {
 	for _, s := range []struct {
 		name string
 		f    func(bin, dir string) ([]row, error)
-	}{{"start", start}, {"warm", warm}, {"cold", cold}, {"egress", egress}, {"reads", reads}} {
+	}{{"start", start}, {"warm", warm}, {"cold", cold}, {"egress", egress}, {"reads", reads}, {"stream", stream}} {
 		if !strings.Contains(s.name, only) {
 			continue
 		}
