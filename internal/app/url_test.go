@@ -78,6 +78,41 @@ func (p *platform) makeURL(t *testing.T, in *lambda.CreateFunctionUrlConfigInput
 	return *out.FunctionUrl
 }
 
+// TestURLsByClients is a user's way with boto3 and with the AWS CLI.
+func TestURLsByClients(t *testing.T) {
+	p := start(t)
+	p.role()
+	p.create("echo", map[string]string{"app.py": echoURL}, spec{"Publish": true})
+	if resp, body := p.read(p.send("POST", "lambda", functionsPath+"/echo/aliases", "application/json", []byte(`{"Name":"live","FunctionVersion":"1"}`))); resp.StatusCode != 201 {
+		t.Fatal(body)
+	}
+	p.script(t, "python3", "testdata/url.py")
+
+	t.Run("an alias's version serves", func(t *testing.T) {
+		if resp, body := p.read(p.send("POST", "lambda", functionsPath+"/echo/aliases", "application/json", []byte(`{"Name":"live","FunctionVersion":"1"}`))); resp.StatusCode != 201 {
+			t.Fatal(body)
+		}
+		to := p.makeURL(t, &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("echo"), Qualifier: aws.String("live")})
+		p.update("echo", map[string]string{"app.py": "def handler(e, c):\n  return 'new'\n"})
+		if resp, body := p.ask(t, "GET", to, ""); resp.StatusCode != 200 || jsonField(t, body, "version") != "2.0" {
+			t.Error(resp.Status, body)
+		}
+		var list admin.URLs
+		if p.get(admin.URLsPath, &list); len(list.URLs) != 1 || list.URLs[0] != (admin.URL{Function: "echo", Qualifier: "live", URL: to, Auth: "NONE", Mode: "BUFFERED"}) {
+			t.Errorf("%+v", list)
+		}
+	})
+	t.Run("throttled", func(t *testing.T) {
+		if resp, body := p.read(p.send("PUT", "lambda", "/2017-10-31/functions/echo/concurrency", "application/json", []byte(`{"ReservedConcurrentExecutions":0}`))); resp.StatusCode != 200 {
+			t.Fatal(body)
+		}
+		to := p.makeURL(t, &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("echo")})
+		if resp, body := p.ask(t, "GET", to, ""); resp.StatusCode != 429 || resp.Header.Get("Retry-After") == "" || resp.Header.Get("X-Amzn-Errortype") != "TooManyRequestsException" {
+			t.Error(resp.Status, body)
+		}
+	})
+}
+
 func TestFunctionURL(t *testing.T) {
 	p := start(t)
 	p.role()
