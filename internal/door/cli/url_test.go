@@ -12,7 +12,9 @@ func TestURLs(t *testing.T) {
 	if got := f.run(t, "", "deploy", dir); got.status != 0 || strings.Contains(got.out, "curl") {
 		t.Fatalf("%+v", got)
 	}
-	made := func(method string) bool { return slices.Contains(f.asked, method+" /2021-10-31/functions/my-function/url") }
+	made := func(method string) bool {
+		return slices.Contains(f.asked, method+" /2021-10-31/functions/my-function/url")
+	}
 	for _, c := range []struct {
 		url, method, prints, lists string
 	}{
