@@ -33,6 +33,7 @@ import (
 	"artesian/internal/engine/blob"
 	"artesian/internal/engine/kv"
 	"artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/insights"
 )
 
 // sessionKey names the key under which temporary credentials are issued.
@@ -63,6 +64,7 @@ type App struct {
 	ledger    *meter.Ledger
 	ours, aws *price.Tariff
 	logs      *logs.Store
+	queries   *insights.Runner
 	packs     *pack.Store
 	runtimes  *host.Catalog
 	maker     sandbox.Maker
@@ -220,6 +222,8 @@ func (a *App) openLogs(ctx context.Context) (err error) {
 		return err
 	}
 	a.onStop(a.logs.Close)
+	a.queries = insights.NewRunner(a.logs, time.Now, a.cfg.Logger)
+	a.onStop(func(context.Context) error { a.queries.Close(); return nil })
 	return nil
 }
 

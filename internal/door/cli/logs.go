@@ -17,13 +17,21 @@ import (
 
 type logsCmd struct {
 	remote
-	Name   string   `arg:"" help:"Function whose log to print."`
+	Name   string   `arg:"" optional:"" help:"Function whose log to print."`
+	Group  string   `short:"g" help:"Log group to print, instead of a function's." placeholder:"GROUP"`
 	Follow bool     `short:"f" help:"Go on printing what arrives, until interrupted."`
 	Since  duration `help:"How far back to start: 600 or 600s, 10m, 24h, 7d." default:"10m" placeholder:"TIME"`
 	Filter string   `help:"Print only what matches a filter pattern of CloudWatch Logs, for example 'ERROR -timeout'." placeholder:"PATTERN"`
+	Query  string   `help:"Print the answer to a query of CloudWatch Logs Insights, for example 'stats count(*) by @type'." placeholder:"QUERY"`
 }
 
 func (c *logsCmd) Run(s *session) error {
+	switch {
+	case (c.Name == "") == (c.Group == ""):
+		return &exitError{ExitUsage, errors.New("name a function, or a log group with --group")}
+	case c.Query != "" && (c.Follow || c.Filter != ""):
+		return &exitError{ExitUsage, errors.New("--query goes with neither --follow nor --filter")}
+	}
 	cl, err := c.connect()
 	if err != nil {
 		return err
@@ -33,6 +41,9 @@ func (c *logsCmd) Run(s *session) error {
 		return err
 	}
 	since := time.Now().Add(-time.Duration(c.Since))
+	if c.Query != "" {
+		return c.query(s, cl, group, since)
+	}
 	if c.Follow && gone == nil {
 		return c.follow(s, cl, group, since)
 	}
@@ -57,6 +68,10 @@ func (c *logsCmd) Run(s *session) error {
 // group returns the function's log group. Of a function that is not there it is the usual one, which outlives functions,
 // and gone says what is to be said when there is nothing in it.
 func (c *logsCmd) group(ctx context.Context, cl *client) (group string, gone, err error) {
+	if c.Group != "" {
+		c.Name = c.Group // in messages
+		return c.Group, nil, nil
+	}
 	f, err := cl.function(ctx, c.Name)
 	group = f.LoggingConfig.LogGroup
 	if group == "" {

@@ -14,18 +14,38 @@ import (
 	"artesian/internal/door/aws/logs/api"
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/insights"
 )
 
 // Service implements api.Service.
 type Service struct {
-	store *logs.Store
-	scope func(context.Context) faas.Scope
-	now   func() time.Time
+	store   *logs.Store
+	queries *insights.Runner
+	cfg     Config
+	now     func() time.Time
 }
 
-// New returns the service. scope says for which account and region a request is.
-func New(store *logs.Store, scope func(context.Context) faas.Scope, now func() time.Time) *Service {
-	return &Service{store, scope, now}
+// Config is what the service needs of others.
+type Config struct {
+	Store   *logs.Store
+	Queries *insights.Runner
+	Caller  func(context.Context) (arn string, scope faas.Scope) // who asks, for which account and region
+	Now     func() time.Time
+}
+
+// New returns the service.
+func New(cfg Config) *Service {
+	return &Service{store: cfg.Store, queries: cfg.Queries, cfg: cfg, now: cfg.Now}
+}
+
+func (s *Service) scope(ctx context.Context) faas.Scope {
+	_, scope := s.cfg.Caller(ctx)
+	return scope
+}
+
+func (s *Service) caller(ctx context.Context) string {
+	arn, _ := s.cfg.Caller(ctx)
+	return arn
 }
 
 var _ api.Service = (*Service)(nil)
@@ -91,6 +111,12 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 		name, identifier, stream = in.LogGroupName, in.LogGroupIdentifier, &in.LogStreamName
 	case *api.FilterLogEventsInput:
 		name, identifier = in.LogGroupName, in.LogGroupIdentifier
+	case *api.StartQueryInput:
+		if groups, err := s.queried(ctx, in); err != nil || len(groups) != 1 {
+			return "*" // about several, all of the caller's account; or refused by the operation itself
+		} else {
+			name = &groups[0]
+		}
 	case *api.PutRetentionPolicyInput:
 		name = &in.LogGroupName
 	case *api.DeleteRetentionPolicyInput:

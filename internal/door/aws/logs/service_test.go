@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"artesian/internal/engine/kv"
 	"artesian/internal/faas"
 	store "artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/insights"
 )
 
 // platform is a server of CloudWatch Logs on a real engine. Signatures are another room's.
@@ -30,6 +32,10 @@ type platform struct {
 }
 
 var scope = faas.Scope{Account: faas.DefaultAccount, Region: faas.DefaultRegion}
+
+func caller(context.Context) (string, faas.Scope) {
+	return "arn:aws:iam::000000000000:user/test", scope
+}
 
 func start(t *testing.T) *platform {
 	t.Helper()
@@ -49,7 +55,9 @@ func start(t *testing.T) *platform {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close(ctx) })
-	service := logs.New(st, func(context.Context) faas.Scope { return scope }, time.Now)
+	queries := insights.NewRunner(st, time.Now, slog.New(slog.DiscardHandler))
+	t.Cleanup(queries.Close)
+	service := logs.New(logs.Config{Store: st, Queries: queries, Caller: caller, Now: time.Now})
 	server := api.New(service, wire.Options{Resource: service.Resource, Authorize: func(context.Context, wire.Call) error { return nil }})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(io.LimitReader(r.Body, server.Limit(r)))
@@ -181,7 +189,7 @@ func TestErrors(t *testing.T) {
 		{"PutRetentionPolicy", object{"logGroupName": "none", "retentionInDays": 1}, missing, "log group does not exist"},
 		{"TagResource", object{"resourceArn": "arn:aws:logs:us-east-1:000000000000:log-group:none", "tags": object{"a": "b"}}, missing, "does not exist"},
 		{"TagResource", object{"resourceArn": "arn:aws:logs:us-east-1:000000000000:destination:x", "tags": object{"a": "b"}}, invalid, "resourceArn"},
-		{"StartQuery", object{}, "NotImplementedException", "StartQuery"},
+		{"PutMetricFilter", object{}, "NotImplementedException", "PutMetricFilter"},
 	} {
 		status, out := p.do(t, c.op, c.in)
 		code, message := fmt.Sprint(out["__type"]), fmt.Sprint(out["message"])
@@ -237,7 +245,7 @@ func TestRejectedEvents(t *testing.T) {
 }
 
 func TestResourceNamesWhatIsTouched(t *testing.T) {
-	s := logs.New(nil, func(context.Context) faas.Scope { return scope }, time.Now)
+	s := logs.New(logs.Config{Caller: caller, Now: time.Now})
 	const arn = "arn:aws:logs:us-east-1:000000000000:log-group:"
 	for want, in := range map[string]any{
 		arn + "g:log-stream:":  &api.CreateLogGroupInput{LogGroupName: "g"},

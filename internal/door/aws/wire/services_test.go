@@ -217,7 +217,7 @@ out["create"] = c.create_log_group(logGroupName="g")["ResponseMetadata"]["HTTPSt
 out["there"] = failure(c.create_log_group, logGroupName="there")
 out["message"] = failure(c.put_log_events, logGroupName="g", logStreamName="s", logEvents=[{"timestamp": -1, "message": ""}])
 out["type"] = failure(c.put_retention_policy, logGroupName="g", retentionInDays="x")
-out["unbuilt"] = failure(c.start_query, logGroupName="g", startTime=0, endTime=1, queryString="q")
+out["unbuilt"] = failure(c.delete_metric_filter, logGroupName="g", filterName="q")
 `)
 	expect(t, got, map[string]any{
 		"put":    "t",
@@ -228,7 +228,7 @@ out["unbuilt"] = failure(c.start_query, logGroupName="g", startTime=0, endTime=1
 			"Member must have value greater than or equal to 0; Value '' at 'logEvents.1.member.message' failed to satisfy constraint: " +
 			"Member must have length greater than or equal to 1", 400, 0},
 		"type":    []any{"SerializationException", "retentionInDays must be an integer", 400, 0},
-		"unbuilt": []any{"NotImplementedException", "Operation StartQuery is not built.", 501, 0},
+		"unbuilt": []any{"NotImplementedException", "Operation DeleteMetricFilter is not built.", 501, 0},
 	})
 	if len(f.put.LogEvents) != 3 || f.put.LogEvents[2].Timestamp != 1700000000123 || !strings.Contains(f.put.LogEvents[0].Message, "m") {
 		t.Errorf("events %+v", f.put.LogEvents)

@@ -22,6 +22,10 @@ type Service interface {
 	GetLogEvents(ctx context.Context, in *GetLogEventsInput) (*GetLogEventsOutput, error)
 	FilterLogEvents(ctx context.Context, in *FilterLogEventsInput) (*FilterLogEventsOutput, error)
 	TestMetricFilter(ctx context.Context, in *TestMetricFilterInput) (*TestMetricFilterOutput, error)
+	StartQuery(ctx context.Context, in *StartQueryInput) (*StartQueryOutput, error)
+	GetQueryResults(ctx context.Context, in *GetQueryResultsInput) (*GetQueryResultsOutput, error)
+	StopQuery(ctx context.Context, in *StopQueryInput) (*StopQueryOutput, error)
+	DescribeQueries(ctx context.Context, in *DescribeQueriesInput) (*DescribeQueriesOutput, error)
 	PutRetentionPolicy(ctx context.Context, in *PutRetentionPolicyInput) (*PutRetentionPolicyOutput, error)
 	DeleteRetentionPolicy(ctx context.Context, in *DeleteRetentionPolicyInput) (*DeleteRetentionPolicyOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -42,6 +46,10 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.GetLogEvents),
 		wire.Bind(s.FilterLogEvents),
 		wire.Bind(s.TestMetricFilter),
+		wire.Bind(s.StartQuery),
+		wire.Bind(s.GetQueryResults),
+		wire.Bind(s.StopQuery),
+		wire.Bind(s.DescribeQueries),
 		wire.Bind(s.PutRetentionPolicy),
 		wire.Bind(s.DeleteRetentionPolicy),
 		wire.Bind(s.TagResource),
@@ -137,6 +145,21 @@ type DescribeLogStreamsOutput struct {
 	NextToken  *string // ≥ 1
 }
 
+// DescribeQueriesInput is the input of DescribeQueries.
+type DescribeQueriesInput struct {
+	LogGroupName  *string // ≥ 1, ≤ 512
+	MaxResults    *int32  // ≥ 1, ≤ 1000
+	NextToken     *string // ≥ 1
+	QueryLanguage *string // CWLI | SQL | PPL
+	Status        *string
+}
+
+// DescribeQueriesOutput is the output of DescribeQueries.
+type DescribeQueriesOutput struct {
+	NextToken *string // ≥ 1
+	Queries   []QueryInfo
+}
+
 // Entity is a structure of the service.
 type Entity struct {
 	Attributes    map[string]string // ≥ 0, ≤ 10
@@ -193,6 +216,23 @@ type GetLogEventsOutput struct {
 	Events            []OutputLogEvent
 	NextBackwardToken *string // ≥ 1
 	NextForwardToken  *string // ≥ 1
+}
+
+// GetQueryResultsInput is the input of GetQueryResults.
+type GetQueryResultsInput struct {
+	MaxItems  *int32  // ≥ 0, ≤ 10000
+	NextToken *string // ≤ 1024
+	QueryId   string  // required, ≥ 1, ≤ 256
+}
+
+// GetQueryResultsOutput is the output of GetQueryResults.
+type GetQueryResultsOutput struct {
+	EncryptionKey *string // ≤ 256
+	NextToken     *string // ≤ 1024
+	QueryLanguage *string // CWLI | SQL | PPL
+	Results       [][]ResultField
+	Statistics    *QueryStatistics
+	Status        *string
 }
 
 // InputLogEvent is a structure of the service.
@@ -257,6 +297,12 @@ type LogStream struct {
 	UploadSequenceToken *string // ≥ 1
 }
 
+// MalformedQueryException is an error of the service.
+type MalformedQueryException struct {
+	QueryCompileError *QueryCompileError
+	Message           *string
+}
+
 // MetricFilterMatchRecord is a structure of the service.
 type MetricFilterMatchRecord struct {
 	EventMessage    *string // ≥ 1
@@ -298,6 +344,42 @@ type PutRetentionPolicyInput struct {
 	RetentionInDays int32  // required
 }
 
+// QueryCompileError is a structure of the service.
+type QueryCompileError struct {
+	Location *QueryCompileErrorLocation
+	Message  *string
+}
+
+// QueryCompileErrorLocation is a structure of the service.
+type QueryCompileErrorLocation struct {
+	EndCharOffset   *int32
+	StartCharOffset *int32
+}
+
+// QueryInfo is a structure of the service.
+type QueryInfo struct {
+	BytesScanned  *float64
+	CreateTime    *int64  // ≥ 0
+	LogGroupName  *string // ≥ 1, ≤ 512
+	QueryDuration *int64
+	QueryId       *string // ≥ 1, ≤ 256
+	QueryLanguage *string // CWLI | SQL | PPL
+	QueryString   *string // ≥ 0, ≤ 10000
+	Status        *string
+	UserIdentity  *string // ≥ 1, ≤ 2048
+}
+
+// QueryStatistics is a structure of the service.
+type QueryStatistics struct {
+	BytesScanned            *float64
+	EstimatedBytesSkipped   *float64
+	EstimatedRecordsSkipped *float64
+	LogGroupsScanned        *float64
+	RecordsMatched          *float64
+	RecordsScanned          *float64
+	ResultCount             *float64
+}
+
 // RejectedEntityInfo is a structure of the service.
 type RejectedEntityInfo struct {
 	ErrorType string // required
@@ -320,6 +402,12 @@ type ResourceNotFoundException struct {
 	Message *string
 }
 
+// ResultField is a structure of the service.
+type ResultField struct {
+	Field *string
+	Value *string
+}
+
 // SearchedLogStream is a structure of the service.
 type SearchedLogStream struct {
 	LogStreamName      *string // ≥ 1, ≤ 512
@@ -329,6 +417,33 @@ type SearchedLogStream struct {
 // ServiceUnavailableException is an error of the service.
 type ServiceUnavailableException struct {
 	Message *string
+}
+
+// StartQueryInput is the input of StartQuery.
+type StartQueryInput struct {
+	EndTime             int64  // required, ≥ 0
+	Limit               *int32 // ≥ 1, ≤ 100000
+	LogGroupIdentifiers []string
+	LogGroupName        *string // ≥ 1, ≤ 512
+	LogGroupNames       []string
+	QueryLanguage       *string // CWLI | SQL | PPL
+	QueryString         string  // required, ≥ 0, ≤ 10000
+	StartTime           int64   // required, ≥ 0
+}
+
+// StartQueryOutput is the output of StartQuery.
+type StartQueryOutput struct {
+	QueryId *string // ≥ 1, ≤ 256
+}
+
+// StopQueryInput is the input of StopQuery.
+type StopQueryInput struct {
+	QueryId string // required, ≥ 1, ≤ 256
+}
+
+// StopQueryOutput is the output of StopQuery.
+type StopQueryOutput struct {
+	Success *bool
 }
 
 // TagResourceInput is the input of TagResource.
@@ -401,6 +516,14 @@ func (e *LimitExceededException) Error() string {
 
 // ErrorCode implements wire.Failure.
 func (*LimitExceededException) ErrorCode() string { return "LimitExceededException" }
+
+// Error implements error.
+func (e *MalformedQueryException) Error() string {
+	return wire.ErrorText("MalformedQueryException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*MalformedQueryException) ErrorCode() string { return "MalformedQueryException" }
 
 // Error implements error.
 func (e *OperationAbortedException) Error() string {
@@ -550,27 +673,62 @@ var spec = wire.Spec{
 		{Kind: wire.Map, Key: 83, Elem: 84}, // 82
 		{Kind: wire.String},                 // 83
 		{Kind: wire.String},                 // 84
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 85 PutRetentionPolicyInput
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 86 DeleteRetentionPolicyInput
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}, {Name: "tags", Shape: 6, Required: true}}},             // 87 TagResourceInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 88
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}, {Name: "tagKeys", Shape: 90, Required: true}}},         // 89 UntagResourceInput
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 90
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 88, Required: true}}},                                                       // 91 ListTagsForResourceInput
-		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 92 ListTagsForResourceOutput
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 94}}},                               // 93 DataAlreadyAcceptedException
-		{Kind: wire.String}, // 94
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 95 InvalidParameterException
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 94}}}, // 96 InvalidSequenceTokenException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 97 LimitExceededException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 98 OperationAbortedException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 99 ResourceAlreadyExistsException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 100 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}},                                             // 101 ServiceUnavailableException
-		{Members: []wire.Member{{Name: "message", Shape: 103}, {Name: "resourceName", Shape: 88}}},         // 102 TooManyTagsException
-		{Kind: wire.String}, // 103
-		{Members: []wire.Member{{Name: "message", Shape: 94}}}, // 104 UnrecognizedClientException
-		{Members: []wire.Member{{Name: "message", Shape: 94}}}, // 105 ValidationException
+		{Members: []wire.Member{{Name: "endTime", Shape: 24, Required: true}, {Name: "limit", Shape: 86}, {Name: "logGroupIdentifiers", Shape: 87}, {Name: "logGroupName", Shape: 5}, {Name: "logGroupNames", Shape: 88}, {Name: "queryLanguage", Shape: 89}, {Name: "queryString", Shape: 90, Required: true}, {Name: "startTime", Shape: 24, Required: true}}}, // 85 StartQueryInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 100000}, // 86
+		{Kind: wire.List, Elem: 16},                                       // 87
+		{Kind: wire.List, Elem: 5},                                        // 88
+		{Kind: wire.String, Enum: []string{"CWLI", "SQL", "PPL"}},         // 89
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000},       // 90
+		{Members: []wire.Member{{Name: "queryId", Shape: 92}}},            // 91 StartQueryOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 256}, // 92
+		{Members: []wire.Member{{Name: "maxItems", Shape: 94}, {Name: "nextToken", Shape: 95}, {Name: "queryId", Shape: 92, Required: true}}}, // 93 GetQueryResultsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 10000},                                                                          // 94
+		{Kind: wire.String, HasMax: true, Max: 1024},                                                                                          // 95
+		{Members: []wire.Member{{Name: "encryptionKey", Shape: 97}, {Name: "nextToken", Shape: 95}, {Name: "queryLanguage", Shape: 89}, {Name: "results", Shape: 98}, {Name: "statistics", Shape: 102}, {Name: "status", Shape: 104}}}, // 96 GetQueryResultsOutput
+		{Kind: wire.String, HasMax: true, Max: 256}, // 97
+		{Kind: wire.List, Elem: 99},                 // 98
+		{Kind: wire.List, Elem: 100},                // 99
+		{Members: []wire.Member{{Name: "field", Shape: 101}, {Name: "value", Shape: 84}}}, // 100 ResultField
+		{Kind: wire.String}, // 101
+		{Members: []wire.Member{{Name: "bytesScanned", Shape: 103}, {Name: "estimatedBytesSkipped", Shape: 103}, {Name: "estimatedRecordsSkipped", Shape: 103}, {Name: "logGroupsScanned", Shape: 103}, {Name: "recordsMatched", Shape: 103}, {Name: "recordsScanned", Shape: 103}, {Name: "resultCount", Shape: 103}}}, // 102 QueryStatistics
+		{Kind: wire.Double}, // 103
+		{Kind: wire.String, Enum: []string{"Scheduled", "Running", "Complete", "Failed", "Cancelled", "Timeout", "Unknown"}}, // 104
+		{Members: []wire.Member{{Name: "queryId", Shape: 92, Required: true}}},                                               // 105 StopQueryInput
+		{Members: []wire.Member{{Name: "success", Shape: 107}}},                                                              // 106 StopQueryOutput
+		{Kind: wire.Boolean}, // 107
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5}, {Name: "maxResults", Shape: 109}, {Name: "nextToken", Shape: 18}, {Name: "queryLanguage", Shape: 89}, {Name: "status", Shape: 104}}}, // 108 DescribeQueriesInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 1000},                     // 109
+		{Members: []wire.Member{{Name: "nextToken", Shape: 18}, {Name: "queries", Shape: 111}}}, // 110 DescribeQueriesOutput
+		{Kind: wire.List, Elem: 112}, // 111
+		{Members: []wire.Member{{Name: "bytesScanned", Shape: 113}, {Name: "createTime", Shape: 24}, {Name: "logGroupName", Shape: 5}, {Name: "queryDuration", Shape: 114}, {Name: "queryId", Shape: 92}, {Name: "queryLanguage", Shape: 89}, {Name: "queryString", Shape: 90}, {Name: "status", Shape: 104}, {Name: "userIdentity", Shape: 115}}}, // 112 QueryInfo
+		{Kind: wire.Double}, // 113
+		{Kind: wire.Long},   // 114
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048},                                                               // 115
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 116 PutRetentionPolicyInput
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 117 DeleteRetentionPolicyInput
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}, {Name: "tags", Shape: 6, Required: true}}},            // 118 TagResourceInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 119
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}, {Name: "tagKeys", Shape: 121, Required: true}}},       // 120 UntagResourceInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 121
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}}},                                                      // 122 ListTagsForResourceInput
+		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 123 ListTagsForResourceOutput
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 125}}},                              // 124 DataAlreadyAcceptedException
+		{Kind: wire.String}, // 125
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                              // 126 InvalidParameterException
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 125}}},  // 127 InvalidSequenceTokenException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                              // 128 LimitExceededException
+		{Members: []wire.Member{{Name: "queryCompileError", Shape: 130}, {Name: "message", Shape: 125}}},     // 129 MalformedQueryException
+		{Members: []wire.Member{{Name: "location", Shape: 131}, {Name: "message", Shape: 133}}},              // 130 QueryCompileError
+		{Members: []wire.Member{{Name: "endCharOffset", Shape: 132}, {Name: "startCharOffset", Shape: 132}}}, // 131 QueryCompileErrorLocation
+		{Kind: wire.Integer}, // 132
+		{Kind: wire.String},  // 133
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 134 OperationAbortedException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 135 ResourceAlreadyExistsException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 136 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 137 ServiceUnavailableException
+		{Members: []wire.Member{{Name: "message", Shape: 133}, {Name: "resourceName", Shape: 119}}}, // 138 TooManyTagsException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 139 UnrecognizedClientException
+		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 140 ValidationException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateLogGroup", Input: 1, Refused: []wire.Refusal{{Path: "kmsKeyId", Index: []int{1}}, {Path: "deletionProtectionEnabled", Index: []int{0}}}},
@@ -583,11 +741,15 @@ var spec = wire.Spec{
 		{Name: "GetLogEvents", Input: 58, Output: 62},
 		{Name: "FilterLogEvents", Input: 65, Output: 69},
 		{Name: "TestMetricFilter", Input: 76, Output: 78},
-		{Name: "PutRetentionPolicy", Input: 85},
-		{Name: "DeleteRetentionPolicy", Input: 86},
-		{Name: "TagResource", Input: 87},
-		{Name: "UntagResource", Input: 89},
-		{Name: "ListTagsForResource", Input: 91, Output: 92},
+		{Name: "StartQuery", Input: 85, Output: 91},
+		{Name: "GetQueryResults", Input: 93, Output: 96},
+		{Name: "StopQuery", Input: 105, Output: 106},
+		{Name: "DescribeQueries", Input: 108, Output: 110},
+		{Name: "PutRetentionPolicy", Input: 116},
+		{Name: "DeleteRetentionPolicy", Input: 117},
+		{Name: "TagResource", Input: 118},
+		{Name: "UntagResource", Input: 120},
+		{Name: "ListTagsForResource", Input: 122, Output: 123},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "AssociateKmsKey"},
@@ -631,7 +793,6 @@ var spec = wire.Spec{
 		{Name: "DescribeIndexPolicies"},
 		{Name: "DescribeLookupTables"},
 		{Name: "DescribeMetricFilters"},
-		{Name: "DescribeQueries"},
 		{Name: "DescribeQueryDefinitions"},
 		{Name: "DescribeResourcePolicies"},
 		{Name: "DescribeSubscriptionFilters"},
@@ -649,7 +810,6 @@ var spec = wire.Spec{
 		{Name: "GetLogObject"},
 		{Name: "GetLogRecord"},
 		{Name: "GetLookupTable"},
-		{Name: "GetQueryResults"},
 		{Name: "GetScheduledQuery"},
 		{Name: "GetScheduledQueryHistory"},
 		{Name: "GetStorageTierPolicy"},
@@ -683,8 +843,6 @@ var spec = wire.Spec{
 		{Name: "PutSyslogConfiguration"},
 		{Name: "PutTransformer"},
 		{Name: "StartLiveTail"},
-		{Name: "StartQuery"},
-		{Name: "StopQuery"},
 		{Name: "TagLogGroup"},
 		{Name: "TestTransformer"},
 		{Name: "UntagLogGroup"},
@@ -695,16 +853,17 @@ var spec = wire.Spec{
 		{Name: "UpdateScheduledQuery"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 93},
-		{Code: "InvalidParameterException", Status: 400, Shape: 95},
-		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 96},
-		{Code: "LimitExceededException", Status: 400, Shape: 97},
-		{Code: "OperationAbortedException", Status: 400, Shape: 98},
-		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 99},
-		{Code: "ResourceNotFoundException", Status: 400, Shape: 100},
-		{Code: "ServiceUnavailableException", Status: 500, Shape: 101, Fault: true},
-		{Code: "TooManyTagsException", Status: 400, Shape: 102},
-		{Code: "UnrecognizedClientException", Status: 400, Shape: 104},
-		{Code: "ValidationException", Status: 400, Shape: 105},
+		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 124},
+		{Code: "InvalidParameterException", Status: 400, Shape: 126},
+		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 127},
+		{Code: "LimitExceededException", Status: 400, Shape: 128},
+		{Code: "MalformedQueryException", Status: 400, Shape: 129},
+		{Code: "OperationAbortedException", Status: 400, Shape: 134},
+		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 135},
+		{Code: "ResourceNotFoundException", Status: 400, Shape: 136},
+		{Code: "ServiceUnavailableException", Status: 500, Shape: 137, Fault: true},
+		{Code: "TooManyTagsException", Status: 400, Shape: 138},
+		{Code: "UnrecognizedClientException", Status: 400, Shape: 139},
+		{Code: "ValidationException", Status: 400, Shape: 140},
 	},
 }

@@ -12,7 +12,7 @@ func logs() model.Service {
 		Path: "logs/2014-03-28",
 		Ops: []string{
 			"CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "CreateLogStream", "DeleteLogStream", "DescribeLogStreams",
-			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "TestMetricFilter", "PutRetentionPolicy", "DeleteRetentionPolicy",
+			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "TestMetricFilter", "StartQuery", "GetQueryResults", "StopQuery", "DescribeQueries", "PutRetentionPolicy", "DeleteRetentionPolicy",
 			"TagResource", "UntagResource", "ListTagsForResource",
 		},
 		// A batch of 1 MiB may take several times that in JSON, and each of its 10,000 events brings its own braces.
@@ -23,7 +23,7 @@ func logs() model.Service {
 			"DescribeLogGroups": {"accountIdentifiers", "includeLinkedAccounts"},
 		},
 		Errors: []string{"InvalidParameterException", "ResourceNotFoundException", "ResourceAlreadyExistsException",
-			"LimitExceededException", "ServiceUnavailableException", "OperationAbortedException"},
+			"LimitExceededException", "ServiceUnavailableException", "OperationAbortedException", "MalformedQueryException"},
 		Codes: wire.Codes{
 			Syntax: "SerializationException", Type: "SerializationException", Validation: "InvalidParameterException",
 			Refused: "InvalidParameterException", TooLarge: "InvalidParameterException",
