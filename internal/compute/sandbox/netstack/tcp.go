@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
@@ -39,7 +40,7 @@ func (u *Uplink) connect(r *tcp.ForwarderRequest) {
 		return
 	}
 	var q waiter.Queue
-	ep, failed := r.CreateEndpoint(&q)
+	ep, failed := u.accept(r, &q)
 	r.Complete(failed != nil)
 	if failed != nil {
 		_ = outside.Close()
@@ -50,6 +51,24 @@ func (u *Uplink) connect(r *tcp.ForwarderRequest) {
 	o.SetReceiveBufferSize(int64(w.stack), true)
 	o.SetSendBufferSize(int64(w.stack), true)
 	u.relay(stream{gonet.NewTCPConn(&q, ep), ep}, outside.(*net.TCPConn), w)
+}
+
+// accept shakes hands inside. At the end of the sandbox, whose part of that does not come any more, the wait for it is
+// over: who waits looks whether there is a connection each time that the queue says something.
+func (u *Uplink) accept(r *tcp.ForwarderRequest, q *waiter.Queue) (tcpip.Endpoint, tcpip.Error) {
+	over := make(chan struct{})
+	defer close(over)
+	defer context.AfterFunc(u.ctx, func() {
+		for { // it may be about to begin to wait
+			q.Notify(waiter.WritableEvents)
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})()
+	return r.CreateEndpoint(q)
 }
 
 // stream is the inner side of a connection.
