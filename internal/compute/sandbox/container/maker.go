@@ -157,6 +157,7 @@ func (m *Maker) commonLayout(l *layout) (err error) {
 		return err
 	}
 	if !m.standing.root {
+		_, l.shares = readShares()
 		l.hard, err = readHards()
 	}
 	return err

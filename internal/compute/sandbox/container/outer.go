@@ -29,7 +29,8 @@ func startRootless(dir string, s standing) (*spawner, error) {
 	b := &spawner{null: launcher.null, done: launcher.done}
 	err = b.enter(launcher, s)
 	if err == nil {
-		err = b.run(planSpawner(dir, true))
+		all, _ := readShares()
+		err = b.run(planSpawner(dir, true, all))
 	}
 	if err != nil {
 		for _, c := range []*conn{b.conn, b.mounter} {

@@ -29,13 +29,14 @@ const (
 
 // layout is what a plan must know beyond the Spec: which descriptors travel with it and what the environment offers.
 type layout struct {
-	hostUID int    // what root inside (set-up only) is outside; the next is the function's user
-	lone    bool   // hostUID is all that there is: the function's user also does the set-up, and there is no root inside
-	shared  bool   // the devices are mounts, which a user namespace may show only all at once
-	tmpMB   int    // /tmp is a tmpfs of this size; 0: a mount that travels with the plan
-	tend    bool   // the first process also stops the others and lets them go on: no control group does
-	pids    int    // most processes of the function's user; 0: a control group counts them
-	hard    hards  // limits that cannot be raised
+	hostUID int   // what root inside (set-up only) is outside; the next is the function's user
+	lone    bool  // hostUID is all that there is: the function's user also does the set-up, and there is no root inside
+	shared  bool  // the devices are mounts, which a user namespace may show only all at once
+	tmpMB   int   // /tmp is a tmpfs of this size; 0: a mount that travels with the plan
+	tend    bool  // the first process also stops the others and lets them go on: no control group does
+	pids    int   // most processes of the function's user; 0: a control group counts them
+	hard    hards // limits that cannot be raised
+	shares  []share
 	group   bool   // a cgroup2 directory to be born in
 	joins   int    // files of v1 cgroups to write to
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
@@ -50,7 +51,9 @@ type layout struct {
 // registers control, null, output, then as slots gives them.
 func plan(s sandbox.Spec, l layout) *program {
 	p := &program{clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_CLEAR_SIGHAND}
-	p.owner = l.hostUID
+	if !l.shared {
+		p.owner = l.hostUID // else the spawner's: all sandboxes count together, see planShares
+	}
 	p.uids, p.gids = idMap(l, insideUID), idMap(l, insideGID)
 	fds := assign(s, l)
 	p.group, p.next = fds.group, fds.end
@@ -110,6 +113,7 @@ func planIdentity(p *program, l layout, f slots) {
 	p.call("die with the daemon", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(syscall.SIGKILL)) // setresuid cleared it
 	p.call("create namespaces", unix.SYS_UNSHARE,
 		unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
+	planShares(p, l.shares)
 	p.call("name the host", unix.SYS_SETHOSTNAME, hostName, len(hostName))
 	p.call("name the domain", unix.SYS_SETDOMAINNAME, "", 0)
 }

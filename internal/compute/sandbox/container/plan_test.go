@@ -39,9 +39,9 @@ func TestPlan(t *testing.T) {
 		{"wire", plan(sandbox.Spec{ID: "c", Owner: "o", Argv: bare.Argv, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100, Internet: true},
 			layout{hostUID: 5000, lastCap: 2, ipv6: true, wire: true})},
 		{"bare", plan(bare, layout{hostUID: 5000, lastCap: 40})},
-		{"alone", plan(full, layout{lone: true, shared: true, tmpMB: 512, tend: true, pids: 11, hard: hards{7: 50}, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
-		{"spawner", planSpawner("/data", false)},
-		{"spawner-rootless", planSpawner("/data", true)},
+		{"alone", plan(full, layout{lone: true, shared: true, tmpMB: 512, tend: true, pids: 11, shares: []share{{"max_inotify_instances", 16}}, hard: hards{7: 50}, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
+		{"spawner", planSpawner("/data", false, nil)},
+		{"spawner-rootless", planSpawner("/data", true, []share{{"max_inotify_instances", 96}})},
 		{"outer", planOuter()},
 		{"clones", planClones([]string{"/usr/lib", "/data/code"})},
 	} {

@@ -27,7 +27,7 @@ type spawner struct {
 func startSpawner(dir string) (*spawner, error) {
 	s, err := startProcess()
 	if err == nil {
-		if err = s.run(planSpawner(dir, false)); err != nil {
+		if err = s.run(planSpawner(dir, false, nil)); err != nil {
 			s.close()
 		}
 	}

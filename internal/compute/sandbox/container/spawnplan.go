@@ -19,8 +19,8 @@ const secbitNoFixup = 1 << 2
 // wants to see before it lets a user namespace mount one), the /dev that all sandboxes share read-only, and the place
 // where they mount their root. What a sandbox inherits from it holds nothing of the host. Base is any directory of the
 // host; only the spawner sees what is mounted there.
-// Without root the devices are the host's, mounted one by one.
-func planSpawner(base string, rootless bool) *program {
+// Without root the devices are the host's, mounted one by one, and shares are limits for all sandboxes.
+func planSpawner(base string, rootless bool, shares []share) *program {
 	p := &program{next: 1, group: none}
 	planSignals(p)
 	// It changes its effective user for the moment of each clone, see DESIGN.md.
@@ -55,6 +55,7 @@ func planSpawner(base string, rootless bool) *program {
 	p.call("change root", unix.SYS_PIVOT_ROOT, ".", ".")
 	p.call("leave the host's root", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	p.call("enter root", unix.SYS_CHDIR, "/")
+	planShares(p, shares)
 	return p
 }
 
