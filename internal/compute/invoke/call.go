@@ -156,6 +156,7 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 	in.Discard()
 	var reported *lang.Failure
 	var protocol *lang.ProtocolError
+	var crashed *lang.Crashed
 	switch {
 	case ctx.Err() != nil:
 		c.usage.Outcome = faas.OutcomeTimeout
@@ -170,6 +171,8 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 			c.usage.Outcome = faas.OutcomeMemory
 		}
 		c.fail = lambda.ExitFailure(c.inv.ID, exit)
+	case errors.As(err, &crashed):
+		c.usage.Outcome, c.fail = faas.OutcomeExit, lambda.CrashFailure(c.inv.ID, crashed)
 	case errors.As(err, &protocol):
 		c.usage.Outcome = faas.OutcomeExit
 		c.fail = lambda.ProtocolFailure(c.inv.ID, protocol)

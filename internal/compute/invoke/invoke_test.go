@@ -34,6 +34,7 @@ func (b *box) Output() *os.File            { return nil }
 func (b *box) Listeners() []net.Listener   { return nil }
 func (b *box) SetCPU(float64) error        { return nil }
 func (b *box) Freeze() error               { return nil }
+func (b *box) Beside() sandbox.Beside      { return sandbox.Beside{} }
 func (b *box) Thaw() error                 { return nil }
 func (b *box) Signal(syscall.Signal) error { return nil }
 func (b *box) Usage() (sandbox.Usage, error) {

@@ -83,6 +83,14 @@ func (f *Failure) Error() string { return "function error " + f.Type }
 // ErrExited means that the main process ended; the sandbox's Exit says how.
 var ErrExited = errors.New("runtime exited")
 
+// Crashed means that what runs beside the runtime failed, and the instance with it.
+type Crashed struct {
+	Type   string // Extension.Crash, …
+	Reason string
+}
+
+func (e *Crashed) Error() string { return e.Type + ": " + e.Reason }
+
 // ProtocolError means that the other side broke the protocol; the instance is of no more use.
 type ProtocolError struct{ Reason string }
 

@@ -32,6 +32,7 @@ func (f *fakeSandbox) Output() *os.File              { return nil }
 func (f *fakeSandbox) Listeners() []net.Listener     { return nil }
 func (f *fakeSandbox) SetCPU(float64) error          { return nil }
 func (f *fakeSandbox) Freeze() error                 { f.frozen.Store(true); return nil }
+func (f *fakeSandbox) Beside() sandbox.Beside        { return sandbox.Beside{} }
 func (f *fakeSandbox) Thaw() error                   { f.frozen.Store(false); return nil }
 func (f *fakeSandbox) Signal(syscall.Signal) error   { return nil }
 func (f *fakeSandbox) Usage() (sandbox.Usage, error) { return sandbox.Usage{}, nil }

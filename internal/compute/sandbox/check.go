@@ -20,6 +20,8 @@ const (
 	minFiles    = 8
 	maxMounts   = 200
 	maxListen   = 32
+	// MaxBeside bounds what runs beside the main process, and connections to it.
+	MaxBeside = 11
 )
 
 // Check refuses what no level can honour; the error is a *faas.Error of kind Invalid that names the field.
@@ -48,8 +50,19 @@ func (s Spec) Check() error {
 		return bad("mounts: %d of at most %d", len(s.Mounts), maxMounts)
 	case len(s.Listen) > maxListen:
 		return bad("listen: %d of at most %d", len(s.Listen), maxListen)
+	case len(s.Beside) > MaxBeside:
+		return bad("beside: %d of at most %d", len(s.Beside), MaxBeside)
+	case s.Dials < 0 || s.Dials > MaxBeside:
+		return bad("dials: %d of at most %d", s.Dials, MaxBeside)
 	}
-	for _, list := range [][]string{s.Argv, s.Env, {s.Dir}} {
+	lists := [][]string{s.Argv, s.Env, {s.Dir}}
+	for _, b := range s.Beside {
+		if len(b.Argv) == 0 || !path.IsAbs(b.Argv[0]) {
+			return bad("beside: argv must begin with an absolute path")
+		}
+		lists = append(lists, b.Argv, b.Env)
+	}
+	for _, list := range lists {
 		for _, v := range list {
 			if strings.ContainsRune(v, 0) {
 				return bad("argv, env, dir: %q has a NUL byte", v)

@@ -25,16 +25,25 @@ type Spec struct {
 	Owner    string  // sandboxes of one owner may share a uid, those of two never do: the function's ARN
 	Mounts   []Mount // read-only view, in order; a file system with nothing else of the host in it
 	Argv     []string
-	Env      []string // the whole environment
-	Dir      string   // working directory inside
-	MemoryMB int      // hard limit of all its processes together
-	TmpMB    int      // size of /tmp, on disk; not charged as the function's memory
-	CPU      float64  // cores while running; 0 is unlimited. Starts unlimited until SetCPU
-	Pids     int      // most processes and threads at once
-	Files    int      // most open files per process
-	Channel  bool     // give the main process one end of a stream socket as file descriptor 3
-	Listen   []string // host:port TCP sockets to open inside its network namespace, served from outside
-	Internet bool     // reach the internet, within the node's policy; a level without a network of its own reaches what the host does
+	Env      []string  // the whole environment
+	Dir      string    // working directory inside
+	MemoryMB int       // hard limit of all its processes together
+	TmpMB    int       // size of /tmp, on disk; not charged as the function's memory
+	CPU      float64   // cores while running; 0 is unlimited. Starts unlimited until SetCPU
+	Pids     int       // most processes and threads at once
+	Files    int       // most open files per process
+	Channel  bool      // give the main process one end of a stream socket as file descriptor 3
+	Listen   []string  // host:port TCP sockets to open inside its network namespace, served from outside
+	Beside   []Program // run beside the main process, in the same sandbox, executed before it; at most MaxBeside
+	Dials    int       // connections from outside to programs inside that may be open at once; at most MaxBeside
+	Internet bool      // reach the internet, within the node's policy; a level without a network of its own reaches what the host does
+}
+
+// Program is one that runs beside the main process: its working directory and limits are those of the main process, it has no
+// channel, and its output is Beside's. It may end at any time; with the main process all end.
+type Program struct {
+	Argv []string
+	Env  []string // the whole environment
 }
 
 // Mount shows a host file or directory inside, read-only.
@@ -75,6 +84,8 @@ type Sandbox interface {
 	// Output is the read end of the pipe that is both stdout and stderr of the main process. It ends when the last
 	// process that holds it is gone.
 	Output() *os.File
+	// Beside is what belongs to the programs of Spec.Beside, and the way to those that listen inside.
+	Beside() Beside
 	// Listeners are in the order of Spec.Listen.
 	Listeners() []net.Listener
 	// SetCPU sets the quota in cores, with burst; 0 lifts it.
@@ -94,6 +105,21 @@ type Sandbox interface {
 	Started() Phases
 	// Close kills all processes at once, also frozen ones, waits until they are gone and releases everything.
 	Close() error
+}
+
+// Beside is a sandbox's other side.
+type Beside struct {
+	Output *os.File     // the read end of the pipe that is their stdout and stderr; nil without Spec.Beside
+	Ended  <-chan Ended // one for each that has ended, in the order of their ends; it has room for all and is never closed
+	// Dial opens a TCP connection to a loopback address inside; nil without Spec.Dials. A frozen program's kernel accepts, too.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+}
+
+// Ended tells how one of Spec.Beside ended, by its place there.
+type Ended struct {
+	Program int
+	Code    int            // exit status; -1 when a signal ended it
+	Signal  syscall.Signal // 0 unless a signal ended it
 }
 
 // Usage are a sandbox's counters.

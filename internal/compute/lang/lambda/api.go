@@ -35,7 +35,7 @@ const (
 	headMode      = "Lambda-Runtime-Function-Response-Mode"
 )
 
-func (s *Session) routes() http.Handler {
+func (s *Session) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+version+"invocation/next", s.next)
 	mux.HandleFunc("POST "+version+"invocation/{id}/response", s.response)

@@ -58,9 +58,12 @@ func InitReportLines(v *faas.Version, phase string, d time.Duration, err error, 
 // outcome classifies the end of an initialisation.
 func outcome(err error) (status, kind string) {
 	var f *lang.Failure
+	var crashed *lang.Crashed
 	switch {
 	case err == nil:
 		return "success", ""
+	case errors.As(err, &crashed):
+		return "error", crashed.Type
 	case errors.As(err, &f):
 		return "error", f.Type
 	case errors.Is(err, lang.ErrExited), errors.As(err, new(*lang.ProtocolError)):
@@ -190,6 +193,9 @@ type record struct {
 	FunctionVersion    string   `json:"functionVersion,omitempty"`
 	RequestID          string   `json:"requestId,omitempty"`
 	Version            string   `json:"version,omitempty"`
+	Name               string   `json:"name,omitempty"`
+	State              string   `json:"state,omitempty"`
+	Events             []string `json:"events,omitempty"`
 	Status             string   `json:"status,omitempty"`
 	ErrorType          string   `json:"errorType,omitempty"`
 	Tenant             string   `json:"tenantId,omitempty"`

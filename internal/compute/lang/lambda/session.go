@@ -68,8 +68,14 @@ const (
 // NewSession serves the Runtime API on l, which is inside sb, until Close.
 func NewSession(sb sandbox.Sandbox, l net.Listener) *Session {
 	s := &Session{sb: sb, begun: time.Now(), closed: make(chan struct{}), changed: make(chan struct{})}
-	s.server = &http.Server{Handler: s.routes(), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime}
-	go func() { _ = inside.Serve(s.server, l, maxConnections) }()
+	mux, connections := s.routes(), maxConnections
+	if n, ok := sb.(Neighbourly); ok {
+		h, more := n.Neighbours()
+		mux.Handle("/", h)
+		connections += more
+	}
+	s.server = &http.Server{Handler: mux, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime}
+	go func() { _ = inside.Serve(s.server, l, connections) }()
 	return s
 }
 

@@ -109,6 +109,7 @@ func onHost(mounts []sandbox.Mount, path string) string {
 func (d *Direct) Channel() *net.UnixConn        { return d.channel }
 func (d *Direct) Output() *os.File              { return d.output }
 func (d *Direct) Listeners() []net.Listener     { return d.listeners }
+func (d *Direct) Beside() sandbox.Beside        { return sandbox.Beside{} }
 func (d *Direct) SetCPU(float64) error          { return nil }
 func (d *Direct) Freeze() error                 { return d.signal(syscall.SIGSTOP) }
 func (d *Direct) Thaw() error                   { return d.signal(syscall.SIGCONT) }

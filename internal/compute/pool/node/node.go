@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/extension"
 	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/sandbox"
@@ -91,6 +92,10 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	}
 	runtime.Prepare(&spec, *v, code, stream)
 	lambda.Wrap(&spec, *v)
+	extensions, err := beside(&spec, layers)
+	if err != nil {
+		return nil, err
+	}
 	sb, err := n.Maker.Start(ctx, spec)
 	if err != nil {
 		return nil, fmt.Errorf("start sandbox: %w", err)
@@ -111,7 +116,9 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		out.Line(now, line)
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
-	return &pool.Running{Sandbox: sb, Session: runtime.Attach(sb, *v), Output: out, Served: runtime.Served(), Stream: stream}, nil
+	host := extension.NewHost(v, extensions.names, out.Line, n.Now)
+	session := extension.Extend(runtime.Attach(extensions.open(sb, host), *v), host, sb)
+	return &pool.Running{Sandbox: sb, Session: session, Output: out, Served: runtime.Served(), Stream: stream}, nil
 }
 
 func newID() string {

@@ -13,8 +13,9 @@ import (
 
 // printed implements pool.Output: what comes out of the pipe and the platform's own lines, in one order, into the log.
 type printed struct {
-	out *output.Reader
-	log Log
+	out   *output.Reader
+	aside *output.Reader // of what runs beside the runtime; nil without
+	log   Log
 
 	closed  sync.Once
 	mu      sync.Mutex
@@ -30,6 +31,9 @@ func newOutput(sb sandbox.Sandbox, v *faas.Version, now func() time.Time, log Lo
 			p.Line(at, message)
 		}
 	})
+	if b := sb.Beside().Output; err == nil && b != nil {
+		p.aside, err = output.New(b, now, p.Line)
+	}
 	return p, err
 }
 
@@ -47,7 +51,12 @@ func (p *printed) Line(at time.Time, message string) {
 }
 
 // Drain implements pool.Output.
-func (p *printed) Drain() { p.out.Drain() }
+func (p *printed) Drain() {
+	p.out.Drain()
+	if p.aside != nil {
+		p.aside.Drain()
+	}
+}
 
 // Tail implements pool.Output.
 func (p *printed) Tail(on bool) []byte {
@@ -62,6 +71,9 @@ func (p *printed) Tail(on bool) []byte {
 func (p *printed) Close() {
 	p.closed.Do(func() {
 		_ = p.out.Close()
+		if p.aside != nil {
+			_ = p.aside.Close()
+		}
 		p.log.Close()
 	})
 }

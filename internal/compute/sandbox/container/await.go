@@ -34,6 +34,8 @@ func (i *instance) await(p *program) error {
 			if err := i.spawned(fds[0]); err != nil {
 				return err
 			}
+		case m.Kind == stage0.Left:
+			i.left(m)
 		case m.Kind == stage0.Running && len(fds) == socketCount(i.spec)+1:
 			return i.running(m, fds)
 		default:
@@ -60,7 +62,7 @@ func (i *instance) spawned(pidfd int) error {
 
 // socketCount is how many sockets and devices a plan hands out.
 func socketCount(s sandbox.Spec) int {
-	n := len(s.Listen)
+	n := len(s.Listen) + s.Dials
 	if named(s) {
 		n += 2
 	}
@@ -96,6 +98,8 @@ func (i *instance) takeSockets(fds []int) error {
 		errs = append(errs, err)
 	}
 	rest := fds[len(i.spec.Listen):]
+	i.dials = newDials(rest[:i.spec.Dials])
+	rest = rest[i.spec.Dials:]
 	if named(i.spec) {
 		errs = append(errs, i.serveNames(rest[0], rest[1]))
 		rest = rest[2:]

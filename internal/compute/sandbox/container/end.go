@@ -42,10 +42,15 @@ func (i *instance) follow() {
 		if err != nil {
 			break
 		}
-		if m.Kind == stage0.Exited {
+		switch m.Kind {
+		case stage0.Exited:
 			exit = exitOf(syscall.WaitStatus(m.Value))
-		} else if w != nil {
-			w.answered(m.Kind)
+		case stage0.Left:
+			i.left(m)
+		default:
+			if w != nil {
+				w.answered(m.Kind)
+			}
 		}
 	}
 	if w != nil {
@@ -187,7 +192,7 @@ func (i *instance) release() error {
 	if i.uplink != nil {
 		errs = append(errs, i.uplink.Close())
 	}
-	for _, f := range []*os.File{i.output, i.first, i.oom} {
+	for _, f := range []*os.File{i.output, i.aside, i.first, i.oom} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -196,6 +201,7 @@ func (i *instance) release() error {
 		i.control.close()
 	}
 	closeAll([]int{i.main})
+	i.dials.close()
 	if i.tmp != nil {
 		i.tmp.close()
 	}

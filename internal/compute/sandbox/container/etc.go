@@ -12,7 +12,7 @@ import (
 var etcFiles = [...]struct{ path, text string }{
 	{"/etc/passwd", "root:x:0:0:root:/:/sbin/nologin\n" + insideUser + ":x:993:990::" + insideHome + ":/sbin/nologin\n"},
 	{"/etc/group", "root:x:0:\n" + insideUser + ":x:990:\n"},
-	{"/etc/hosts", "127.0.0.1 localhost localhost.localdomain " + hostName + "\n::1 localhost ip6-localhost\n"},
+	{"/etc/hosts", "127.0.0.1 localhost localhost.localdomain " + hostName + " " + hostName + ".localdomain " + hostName + ".local\n::1 localhost ip6-localhost\n"},
 	{"/etc/hostname", hostName + "\n"},
 	{"/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
 	{"/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:5 attempts:2\n"},

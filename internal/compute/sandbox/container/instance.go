@@ -27,6 +27,9 @@ type instance struct {
 	plain     string
 	control   *conn
 	output    *os.File
+	aside     *os.File
+	dials     *dials
+	ended     chan sandbox.Ended
 	channel   *net.UnixConn
 	listeners []net.Listener
 	names     *netstack.Names

@@ -74,11 +74,11 @@ func plan(s sandbox.Spec, l layout) *program {
 // slots are the registers of the descriptors that travel with a program.
 type slots struct {
 	control, null, output, channel, group reg
-	joins, mounts, tmp, end               reg
+	joins, mounts, tmp, aside, end        reg
 }
 
 func assign(s sandbox.Spec, l layout) slots {
-	f := slots{control: 0, null: 1, output: 2, channel: none, group: none}
+	f := slots{control: 0, null: 1, output: 2, channel: none, group: none, aside: none}
 	next := reg(3)
 	take := func(n int) reg {
 		next += reg(n)
@@ -93,6 +93,9 @@ func assign(s sandbox.Spec, l layout) slots {
 	f.joins, f.mounts, f.tmp = take(l.joins), take(len(s.Mounts)), none
 	if l.tmpMB == 0 {
 		f.tmp = take(1)
+	}
+	if len(s.Beside) > 0 {
+		f.aside = take(1)
 	}
 	f.end = next
 	return f

@@ -28,7 +28,7 @@ func TestPlan(t *testing.T) {
 			{Source: "/usr/lib", Target: "/usr/lib"}, {Source: "/data/code", Target: "/var/task"},
 			{Source: "/etc/ssl/certs", Target: "/etc/ssl/certs"}, {Source: "/data/hosts", Target: "/etc/hosts"}},
 		MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100, Channel: true, Listen: []string{"127.0.0.1:4566", "[::1]:80"},
-		Internet: true,
+		Internet: true, Dials: 1, Beside: []sandbox.Program{{Argv: []string{"/opt/extensions/x"}, Env: []string{"C=d"}}},
 	}
 	bare := sandbox.Spec{ID: "b", Owner: "o", Argv: []string{"/bin/true"}, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100}
 	for _, c := range []struct {

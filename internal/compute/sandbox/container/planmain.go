@@ -11,8 +11,8 @@ import (
 	"artesian/internal/compute/sandbox/container/stage0"
 )
 
-// planNetwork brings the loopback device up and opens the Spec's sockets; the first of their registers comes back. After
-// them come the name server's two, if there is anything to reach, and the uplink, if there is one.
+// planNetwork brings the loopback device up and opens the Spec's sockets, listeners first; the first of their registers comes
+// back. After them come the name server's two, if there is anything to reach, and the uplink, if there is one.
 func planNetwork(p *program, s sandbox.Spec, uplink reg) reg {
 	fd := p.open("open socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	p.call("bring lo up", unix.SYS_IOCTL, fd, unix.SIOCSIFFLAGS, loUp())
@@ -21,6 +21,9 @@ func planNetwork(p *program, s sandbox.Spec, uplink reg) reg {
 	for _, l := range s.Listen {
 		fd := planSocket(p, "listen on "+l, l, unix.SOCK_STREAM)
 		p.call("listen on "+l, unix.SYS_LISTEN, fd, unix.SOMAXCONN)
+	}
+	for range s.Dials {
+		p.open("open socket to connect inside", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	}
 	if named(s) {
 		planSocket(p, "serve names", nameServer, unix.SOCK_DGRAM)
@@ -78,12 +81,14 @@ func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 		set := uint64(1)<<(syscall.SIGCHLD-1) | 1<<(stage0.StopSignal-1) | 1<<(stage0.GoOnSignal-1)
 		p.call("hold signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, binary.NativeEndian.AppendUint64(nil, set), 0, 8)
 	}
-	at := len(p.steps)
 	p.next++
 	pidfd := p.next - 1
-	p.add(step{what: "fork", kind: stage0.Fork, dst: pidfd})
-	planExec(p, s, l, f)
-	p.steps[at].args = []any{len(p.steps)}
+	for n, b := range s.Beside {
+		planFork(p, uint32(n+1), none)
+		planExec(p, s, l, execution{f.null, f.aside, none, b})
+	}
+	planFork(p, 0, pidfd)
+	planExec(p, s, l, execution{f.null, f.output, f.channel, sandbox.Program{Argv: s.Argv, Env: s.Env}})
 
 	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
 	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
@@ -98,12 +103,25 @@ func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 	p.add(step{what: "wait", kind: wait, dst: none})
 }
 
-// planExec is the main process, up to its execve.
-func planExec(p *program, s sandbox.Spec, l layout, f slots) {
+// planFork starts a process that carries out what planExec adds next.
+func planFork(p *program, number uint32, pidfd reg) {
+	p.add(step{what: "fork", kind: stage0.Fork, nr: number, dst: pidfd})
+}
+
+// execution is what one process executes, and its descriptors.
+type execution struct {
+	null, output, channel reg
+	program               sandbox.Program
+}
+
+// planExec is a process from the fork before it up to its execve.
+func planExec(p *program, s sandbox.Spec, l layout, e execution) {
+	at := len(p.steps) - 1
 	p.call("allow self-inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1) // else oom_score_adj belongs to the host's root
 	adj := p.open("open oom_score_adj", unix.SYS_OPENAT, 0, "/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))
 	p.call("close oom_score_adj", unix.SYS_CLOSE, adj)
+	p.next-- // the register is free again
 	p.call("start session", unix.SYS_SETSID)
 	for _, r := range limits(s, l) {
 		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
@@ -117,18 +135,20 @@ func planExec(p *program, s sandbox.Spec, l layout, f slots) {
 	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
 	p.call("umask", unix.SYS_UMASK, 0o022)
 	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
-	p.call("open stdin", unix.SYS_DUP3, f.null, 0, 0)
-	p.call("open stdout", unix.SYS_DUP3, f.output, 1, 0)
-	p.call("open stderr", unix.SYS_DUP3, f.output, 2, 0)
+	p.call("open stdin", unix.SYS_DUP3, e.null, 0, 0)
+	p.call("open stdout", unix.SYS_DUP3, e.output, 1, 0)
+	p.call("open stderr", unix.SYS_DUP3, e.output, 2, 0)
 	first := 3
-	if s.Channel {
-		p.call("open channel", unix.SYS_DUP3, f.channel, 3, 0)
+	if e.channel != none {
+		p.call("open channel", unix.SYS_DUP3, e.channel, 3, 0)
 		first = 4
 	}
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, first, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
 	p.call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
 	planFilter(p, l.filter)
-	p.call("execute "+s.Argv[0], unix.SYS_EXECVE, s.Argv[0], words(s.Argv), words(s.Env))
+	argv := e.program.Argv
+	p.call("execute "+argv[0], unix.SYS_EXECVE, argv[0], words(argv), words(e.program.Env))
+	p.steps[at].args = []any{len(p.steps)}
 }
 
 // planPowerless makes it impossible to gain a capability, for good, for this process and all that it forks. Those held go

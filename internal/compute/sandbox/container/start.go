@@ -27,7 +27,7 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
-	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), began: time.Now()}
+	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), ended: make(chan sandbox.Ended, len(s.Beside)), began: time.Now()}
 	if err := i.register(); err != nil {
 		return nil, err
 	}
@@ -93,6 +93,7 @@ type baggage struct {
 	layout                layout
 	null                  int // the spawner's
 	control, output, peer int
+	aside                 int
 	group                 int // the cgroup's
 	joins, mounts         []int
 	tmp                   int
@@ -111,6 +112,9 @@ func (b *baggage) fds() []int {
 	if b.tmp >= 0 {
 		fds = append(fds, b.tmp)
 	}
+	if b.aside >= 0 {
+		fds = append(fds, b.aside)
+	}
 	return fds
 }
 
@@ -119,7 +123,7 @@ func (b *baggage) close() {
 		return
 	}
 	b.closed = true
-	closeAll([]int{b.control, b.output, b.peer})
+	closeAll([]int{b.control, b.output, b.peer, b.aside})
 	closeAll(b.joins)
 	closeAll(b.mounts)
 }
@@ -127,7 +131,7 @@ func (b *baggage) close() {
 // prepare makes what the daemon has to make itself.
 func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (err error) {
 	m, s := i.maker, i.spec
-	b.control, b.output, b.peer, b.tmp, b.group, b.null = -1, -1, -1, -1, -1, int(spawner.null.Fd())
+	b.control, b.output, b.peer, b.aside, b.tmp, b.group, b.null = -1, -1, -1, -1, -1, -1, int(spawner.null.Fd())
 	if i.uid, err = m.uids.take(s.Owner); err != nil {
 		return err
 	}
@@ -232,15 +236,14 @@ func (i *instance) preparePipes(b *baggage) (err error) {
 	if i.control, b.control, err = newConn(); err != nil {
 		return err
 	}
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return fmt.Errorf("open pipe: %w", err)
+	if i.output, b.output, err = newOutput(); err != nil {
+		return err
 	}
-	b.output = pipe[1]
-	if err := unix.SetNonblock(pipe[0], true); err != nil {
-		return errors.Join(err, unix.Close(pipe[0]))
+	if len(i.spec.Beside) > 0 {
+		if i.aside, b.aside, err = newOutput(); err != nil {
+			return err
+		}
 	}
-	i.output = os.NewFile(uintptr(pipe[0]), "sandbox output")
 	if !i.spec.Channel {
 		return nil
 	}
@@ -257,4 +260,16 @@ func (i *instance) preparePipes(b *baggage) (err error) {
 	}
 	i.channel = c.(*net.UnixConn)
 	return nil
+}
+
+// newOutput makes a pipe and returns our end and the descriptor of the other, which the caller closes.
+func newOutput() (*os.File, int, error) {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, -1, fmt.Errorf("open pipe: %w", err)
+	}
+	if err := unix.SetNonblock(pipe[0], true); err != nil {
+		return nil, -1, errors.Join(err, unix.Close(pipe[0]), unix.Close(pipe[1]))
+	}
+	return os.NewFile(uintptr(pipe[0]), "sandbox output"), pipe[1], nil
 }

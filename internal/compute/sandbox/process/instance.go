@@ -30,6 +30,9 @@ type instance struct {
 	output    *os.File
 	channel   *net.UnixConn
 	listeners []net.Listener
+	aside     *os.File
+	ended     chan sandbox.Ended
+	others    sync.WaitGroup // processes beside the main one
 	pid       int
 	phases    sandbox.Phases
 
@@ -65,11 +68,15 @@ func (i *instance) start() (err error) {
 		return err
 	}
 	defer func() { _ = null.Close() }()
-	output, err := i.openOutput()
+	r, output, err := os.Pipe()
 	if err != nil {
 		return err
 	}
+	i.output = r
 	defer func() { _ = output.Close() }()
+	if err := i.runBeside(null); err != nil {
+		return err
+	}
 	files := []uintptr{null.Fd(), output.Fd(), output.Fd()}
 	if i.spec.Channel {
 		peer, err := i.openChannel()
@@ -80,12 +87,6 @@ func (i *instance) start() (err error) {
 		files = append(files, peer.Fd())
 	}
 	return i.run(files)
-}
-
-func (i *instance) openOutput() (*os.File, error) {
-	r, w, err := os.Pipe()
-	i.output = r
-	return w, err
 }
 
 func (i *instance) openChannel() (*os.File, error) {
@@ -104,37 +105,50 @@ func (i *instance) openChannel() (*os.File, error) {
 
 // run executes the program and follows it.
 func (i *instance) run(files []uintptr) error {
-	env := append(rewriteEnv(i.spec.Env, i.spec.Mounts), "TMPDIR="+i.tmp, i.mark)
 	isolated := time.Now()
-	r := request{argv: rewriteAll(i.spec.Argv, i.spec.Mounts), files: i.spec.Files, reply: make(chan reply, 1), attr: &syscall.ProcAttr{
-		Dir: rewrite(i.spec.Dir, i.spec.Mounts), Env: env, Files: files,
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true},
-	}}
-	i.maker.fork <- r
-	answer := <-r.reply
-	if answer.pid > 0 {
-		i.pid = answer.pid
+	pid, err := i.execute(sandbox.Program{Argv: i.spec.Argv, Env: i.spec.Env}, files)
+	if pid > 0 {
+		i.pid = pid
 		go i.follow()
 	}
-	if answer.err != nil {
-		return fmt.Errorf("execute %s: %w", r.argv[0], answer.err)
+	if err != nil {
+		return err
 	}
 	i.phases = sandbox.Phases{Sandbox: isolated.Sub(i.began), Exec: time.Since(isolated)}
 	return nil
 }
 
-// follow waits for the main process and then ends the others.
-func (i *instance) follow() {
-	var status syscall.WaitStatus
-	var ru syscall.Rusage
+// execute starts a program; also together with an error, the process that there is comes back.
+func (i *instance) execute(p sandbox.Program, files []uintptr) (int, error) {
+	env := append(rewriteEnv(p.Env, i.spec.Mounts), "TMPDIR="+i.tmp, i.mark)
+	r := request{argv: rewriteAll(p.Argv, i.spec.Mounts), files: i.spec.Files, reply: make(chan reply, 1), attr: &syscall.ProcAttr{
+		Dir: rewrite(i.spec.Dir, i.spec.Mounts), Env: env, Files: files,
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, Ptrace: true},
+	}}
+	i.maker.fork <- r
+	answer := <-r.reply
+	if answer.err != nil {
+		return answer.pid, fmt.Errorf("execute %s: %w", r.argv[0], answer.err)
+	}
+	return answer.pid, nil
+}
+
+// wait returns how a process of ours ended.
+func wait(pid int) (status syscall.WaitStatus, ru syscall.Rusage) {
 	for {
-		if _, err := syscall.Wait4(i.pid, &status, 0, &ru); !errors.Is(err, syscall.EINTR) {
-			break
+		if _, err := syscall.Wait4(pid, &status, 0, &ru); !errors.Is(err, syscall.EINTR) {
+			return status, ru
 		}
 	}
+}
+
+// follow waits for the main process and then ends the others.
+func (i *instance) follow() {
+	status, ru := wait(i.pid)
 	if err := killMarked(context.Background(), i.mark); err != nil {
 		i.maker.log.Warn("end sandbox", "sandbox", i.spec.ID, "error", err)
 	}
+	i.others.Wait()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.exit = sandbox.Exit{Code: status.ExitStatus(), Closed: i.killed}
@@ -250,12 +264,13 @@ func (i *instance) Close() error {
 		i.killed = true
 	}
 	i.mu.Unlock()
+	err := killMarked(context.Background(), i.mark)
+	i.others.Wait()
 	if i.pid > 0 {
-		err := killMarked(context.Background(), i.mark)
 		<-i.done
-		if err != nil {
-			return err
-		}
+	}
+	if err != nil {
+		return err
 	}
 	return i.release()
 }
@@ -273,8 +288,10 @@ func (i *instance) release() error {
 	if i.channel != nil {
 		_ = i.channel.Close()
 	}
-	if i.output != nil {
-		_ = i.output.Close()
+	for _, f := range []*os.File{i.output, i.aside} {
+		if f != nil {
+			_ = f.Close()
+		}
 	}
 	if i.pid == 0 {
 		close(i.done)

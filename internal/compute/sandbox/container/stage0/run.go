@@ -44,7 +44,12 @@ func run(h *Header) bool {
 		case Fork:
 			result, errno = fork()
 			if result != 0 && errno == 0 {
-				main, result, pc = result, uintptr(pidfd), uint32(op.Args[0])
+				if op.Nr == 0 {
+					main = result
+				} else {
+					aside[op.Nr%MaxAside] = result
+				}
+				result, pc = uintptr(pidfd), uint32(op.Args[0])
 			}
 		case Send:
 			errno = report(uint32(op.Args[0]), 0, 0, int(op.Args[1]), int(op.Args[2]))
@@ -77,7 +82,7 @@ func call(op *Op) (uintptr, syscall.Errno) {
 	return r, errno
 }
 
-// fork starts the main process; the caller goes on when that has executed its program or has ended.
+// fork starts a process; the caller goes on when that has executed its program or has ended.
 //
 //go:norace
 //go:nosplit
@@ -101,9 +106,23 @@ func wait() {
 		if errno != 0 {
 			exit(1)
 		}
-		if pid == main {
-			report(Exited, 0, int64(status), 0, 0)
-			exit(0)
+		reaped(pid)
+	}
+}
+
+// reaped tells how a process ended, if it is one that was forked here; the main one's end is that of all.
+//
+//go:norace
+//go:nosplit
+func reaped(pid uintptr) {
+	if pid == main {
+		report(Exited, 0, int64(status), 0, 0)
+		exit(0)
+	}
+	for i := range aside {
+		if pid == aside[i] {
+			report(Left, uint32(i), int64(status), 0, 0)
+			aside[i] = 0
 		}
 	}
 }
@@ -124,10 +143,7 @@ func tend() {
 			if pid == 0 || errno != 0 {
 				break
 			}
-			if pid == main {
-				report(Exited, 0, int64(status), 0, 0)
-				exit(0)
-			}
+			reaped(pid)
 		}
 		number, _, _ := syscall.RawSyscall6(syscall.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&signal)), 0, 0, 8, 0, 0)
 		switch syscall.Signal(number) {

@@ -49,6 +49,7 @@ var (
 
 	forked int64
 	main   uintptr
+	aside  [MaxAside]uintptr
 	path   [64]byte
 	status int32
 	signal uint64 // a set of signals

@@ -20,19 +20,20 @@ const (
 
 // Limits of one program.
 const (
-	MaxSize = 192 << 10 // bytes, also the socket's buffer
-	MaxFDs  = 250       // descriptors that travel with it; the kernel's own bound is 253
-	NoReg   = 0xff
-	Same    = 0xffffffff // as an Owner: whoever the spawner is
-	regs    = 256
+	MaxSize  = 192 << 10 // bytes, also the socket's buffer
+	MaxFDs   = 250       // descriptors that travel with it; the kernel's own bound is 253
+	NoReg    = 0xff
+	Same     = 0xffffffff // as an Owner: whoever the spawner is
+	MaxAside = 16         // processes beside the main one
+	regs     = 256
 )
 
 // Kinds of Op.
 const (
 	Call = iota // Args are those of system call Nr
-	Fork        // start the main process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd
+	Fork        // start a process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd. Nr is 0 for the main one, else it counts those beside
 	Send        // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
-	Wait        // reap until the forked process ends, report how, and exit
+	Wait        // reap until the main process ends, report how, and exit; report those beside as they end
 	Tend        // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
 )
 
@@ -73,6 +74,7 @@ const (
 	Finished        // a program for the spawner itself is done
 	Stopped         // all other processes are stopped
 	GoneOn          // they are not any more
+	Left            // Value is the wait status of a process beside the main one, Op its number, from 1
 )
 
 // Steps outside a program that can fail.

@@ -25,7 +25,7 @@ func main() {
 	f, ok := map[string]func([]string) error{
 		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
-		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "eat-shm": eatShm, "eat-shared": eatShared,
+		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "eat-shm": eatShm, "eat-shared": eatShared,
 	}[do]
 	if !ok {
 		fail(fmt.Errorf("%s is unknown", do))
@@ -318,4 +318,20 @@ func resolve(args []string) error {
 func link(args []string) error {
 	return errors.Join(os.Symlink(args[0], "/tmp/link"), os.MkdirAll("/tmp/a/b", 0o700), os.Symlink(args[0], "/tmp/a/b/link"),
 		os.WriteFile("/tmp/a/file", nil, 0o600))
+}
+
+// serve sends every line back, on any number of connections.
+func serve(args []string) error {
+	l, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println("serving")
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() { _, _ = io.Copy(c, c) }()
+	}
 }

@@ -1,0 +1,193 @@
+package app_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"artesian/internal/app"
+	"artesian/internal/compute/sandbox"
+)
+
+// extensionProgram builds testdata/extension, a static program.
+func extensionProgram(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs go, to build an extension")
+	}
+	file := filepath.Join(t.TempDir(), "extension")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", file, "./testdata/extension")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// logged returns all that a function has logged.
+func (p *platform) logged(name string) string {
+	p.t.Helper()
+	_, body := p.read(p.send("POST", "logs", "/", "application/x-amz-json-1.1", []byte(`{"logGroupName":"/aws/lambda/`+name+`"}`), "X-Amz-Target", "Logs_20140328.FilterLogEvents"))
+	return strings.ReplaceAll(body, `\t`, "\t")
+}
+
+// TestExtensions: extensions in layers run beside a managed runtime and one of the function's own, get what happens, and are
+// told of the end.
+func TestExtensions(t *testing.T) {
+	program := extensionProgram(t)
+	p := start(t, func(c *app.Config) { c.Idle = 2 * time.Second })
+	p.role()
+	layer := p.layer("good", map[string]string{"extensions/good-one": program, "extensions/good-two": program})
+	p.create("managed", map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{layer}})
+	p.custom(t, "echo", bootstrapZip(t), spec{"Layers": []string{layer}})
+	for _, name := range []string{"managed", "echo"} {
+		var ids []string
+		for range 2 {
+			a := p.invoke(name, `{}`)
+			if a.status != 200 || a.err != "" {
+				t.Fatalf("%+v", a)
+			}
+			ids = append(ids, a.id)
+		}
+		eventually(t, name+"'s extensions say goodbye", func() bool { return strings.Contains(p.logged(name), "good-two: bye") })
+		log := p.logged(name)
+		mustContain(t, "log of "+name, log, "EXTENSION\tName: good-one\tState: Ready\tEvents: [INVOKE, SHUTDOWN]", "Name: good-two",
+			`good-one: register 200 {\"accountId\":\"000000000000\",\"functionName\":\"`+name+`\",\"functionVersion\":\"$LATEST\",\"handler\":`,
+			"good-one: INVOKE "+ids[0], "good-one: INVOKE "+ids[1], "good-two: INVOKE "+ids[1], "good-one: SHUTDOWN  spindown", "good-one: bye")
+	}
+}
+
+// TestExtensionFaults: extensions that misbehave cost their own function its calls, in Lambda's words, and nobody else.
+func TestExtensionFaults(t *testing.T) {
+	program := extensionProgram(t)
+	p := start(t)
+	p.role()
+	for _, c := range []struct {
+		name string
+		has  []string
+		log  []string
+	}{
+		{"dies", []string{"Extension.Crash", "exit status 3"}, []string{"INIT_REPORT", "Extension.Crash"}},
+		{"initerror", []string{"Extension.InitError", "Extension.NoKey", "no key"}, []string{"Extension.InitError"}},
+		{"crashes", []string{"Extension.Crash", "exit status 5"}, []string{"Error: exit status 5", "crashes: INVOKE"}},
+		{"exiterror", []string{"Extension.ExitError", "Extension.Full", "full"}, nil},
+		{"hangs", []string{"Sandbox.Timedout", "Task timed out after 1.00 seconds"}, []string{"hangs: INVOKE", "hangs: SHUTDOWN  timeout"}},
+	} {
+		layer := p.layer(c.name, map[string]string{"extensions/" + c.name: program})
+		p.create(c.name, map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{layer}, "Timeout": 1})
+		a := p.invoke(c.name, `{}`)
+		if a.err != "Unhandled" {
+			t.Errorf("%s: %+v", c.name, a)
+		}
+		mustContain(t, c.name, a.body, c.has...)
+		if c.name == "hangs" { // it is told, and does not listen
+			c.log = c.log[:1]
+		}
+		eventually(t, c.name+"'s log", func() bool {
+			log := p.logged(c.name)
+			for _, part := range c.log {
+				if !strings.Contains(log, part) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+// TestExtensionThatStays: one that does not end when it is told is ended, and holds up nothing but its own function's memory.
+func TestExtensionThatStays(t *testing.T) {
+	program := extensionProgram(t)
+	p := start(t)
+	p.role()
+	layer := p.layer("stays", map[string]string{"extensions/stays": program})
+	p.create("stays", map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{layer}})
+	if a := p.invoke("stays", `{}`); a.body != `"done"` {
+		t.Fatalf("%+v", a)
+	}
+	p.update("stays", map[string]string{"app.py": "def handler(e, c): return 'again'\n"})
+	if a := p.invoke("stays", `{}`); a.body != `"again"` {
+		t.Errorf("%+v", a)
+	}
+	eventually(t, "it is told and ended", func() bool {
+		return strings.Contains(p.logged("stays"), "stays: SHUTDOWN  spindown") && p.instances("stays") == 1
+	})
+}
+
+// TestExtensionOddities: what the API refuses, and at the level without isolation as well.
+func TestExtensionOddities(t *testing.T) {
+	program := extensionProgram(t)
+	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
+		t.Run(string(level), func(t *testing.T) {
+			p := start(t, isolation(level))
+			p.role()
+			layer := p.layer("odd", map[string]string{"extensions/odd": program})
+			p.create("odd", map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{layer}})
+			if a := p.invoke("odd", `{}`); a.body != `"done"` {
+				t.Fatalf("%+v", a)
+			}
+			eventually(t, "the call is told", func() bool { return strings.Contains(p.logged("odd"), "odd got INVOKE") })
+			log := strings.ReplaceAll(p.logged("odd"), `\"`, `"`)
+			mustContain(t, "log", log, "odd nameless: 403", "Extension.InvalidExtensionName", "odd body: 403", "InvalidRequestFormat",
+				"odd event: 403", "Extension.InvalidEventType", "RESTART", "odd shutdown: 403", "odd large: 403", "odd id: 403", "Extension.MissingExtensionIdentifier",
+				"odd next: 403", "odd path: 404", "odd twice: 403", "Extension.AlreadyRegistered", "odd typeless: 403", "Extension.MissingHeader",
+				"odd late: 403", "Extension.RegistrationClosed", "of arn:aws:lambda:us-east-1:000000000000:function:odd", "Events: [INVOKE]")
+			if strings.Contains(log, "odd flood") {
+				t.Error("an unknown identifier was not refused")
+			}
+		})
+	}
+}
+
+// internalExtension registers from within the runtime, by a thread.
+const internalExtension = `
+import http.client, json, os, threading
+seen = []
+def ask(id):
+  c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+  c.request("GET", "/2020-01-01/extension/event/next", headers={"Lambda-Extension-Identifier": id})
+  return json.load(c.getresponse())
+def run(id):
+  while True: seen.append(ask(id)["requestId"])
+c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+c.request("POST", "/2020-01-01/extension/register", json.dumps({"events": ["INVOKE"]}), {"Lambda-Extension-Name": "inner"})
+r = c.getresponse()
+r.read()
+threading.Thread(target=run, args=(r.headers["Lambda-Extension-Identifier"],), daemon=True).start()
+def handler(e, c):
+  return [seen, c.aws_request_id]
+`
+
+// TestInternalExtension: the runtime's own process registers.
+func TestInternalExtension(t *testing.T) {
+	p := start(t)
+	p.role()
+	p.create("f", map[string]string{"app.py": internalExtension}, nil)
+	first := p.invoke("f", `{}`)
+	second := p.invoke("f", `{}`)
+	if !strings.Contains(second.body, first.id) || !strings.Contains(second.log+first.log, "EXTENSION\tName: inner\tState: Ready\tEvents: [INVOKE]") {
+		t.Errorf("%+v\n%+v", first, second)
+	}
+}
+
+// TestExtensionLaunch: what can't be executed is named.
+func TestExtensionLaunch(t *testing.T) {
+	p := start(t)
+	p.role()
+	for name, c := range map[string]struct{ text, has string }{
+		"script": {"#!/opt/nothing\n", "no such file or directory"},
+		"text":   {"hello", "exec format error"},
+	} {
+		layer := p.layer(name, map[string]string{"extensions/" + name: c.text})
+		p.create(name, map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{layer}})
+		a := p.invoke(name, `{}`)
+		mustContain(t, name, a.body, "Extension.LaunchError", "/opt/extensions/"+name, c.has)
+	}
+}

@@ -1,0 +1,151 @@
+package extension
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
+)
+
+// How long a sandbox with extensions has to end by itself, as on Lambda, and what the runtime gets of it.
+const (
+	shutdownTime         = 2 * time.Second // with external ones
+	internalShutdownTime = 500 * time.Millisecond
+	runtimeTime          = 300 * time.Millisecond
+)
+
+// Session is a lang.Session whose calls last until the extensions are done with them, too.
+type Session struct {
+	lang.Session
+	host *Host
+	sb   sandbox.Sandbox
+	once sync.Once
+
+	mu     sync.Mutex
+	reason string // why the instance ends, when it is not for lack of work
+}
+
+// Extend makes the extensions that h hosts in sb part of the runtime's session. Close tells them that the end has come, and gives
+// them the time that Lambda gives.
+func Extend(s lang.Session, h *Host, sb sandbox.Sandbox) *Session {
+	go h.follow(sb)
+	return &Session{Session: s, host: h, sb: sb}
+}
+
+// ending returns a context that ends when an extension fails, too.
+func (s *Session) ending(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.host.failed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// why prefers what extensions did to what the runtime's session saw of it; not to the end of the runtime, which ends them all.
+func (s *Session) why(ctx context.Context, err error) error {
+	var own *lang.Failure
+	if !errors.Is(err, lang.ErrExited) && !errors.As(err, &own) {
+		if fault := s.host.failure(); fault != nil {
+			err = fault
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		s.reason = "timeout"
+	default:
+		s.reason = "failure"
+	}
+	return err
+}
+
+// Init implements lang.Session.
+func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
+	bound, cancel := s.ending(ctx)
+	defer cancel()
+	phases, err := s.Session.Init(bound)
+	if err == nil {
+		begun := time.Now()
+		err = s.host.await(ctx, s.sb.Done(), s.host.initialised)
+		phases.Init += time.Since(begun)
+	}
+	if err = s.why(ctx, err); err == nil {
+		s.host.closeRegistration()
+	}
+	return phases, err
+}
+
+// Invoke implements lang.Session. With an error of an extension after the runtime's answer, the answer is out.
+func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
+	if external, internal := s.host.census(); external+internal == 0 && len(s.host.external) == 0 {
+		f, err := s.Session.Invoke(ctx, c, out)
+		return f, s.why(ctx, err)
+	}
+	bound, cancel := s.ending(ctx)
+	defer cancel()
+	told := s.host.tell(invocation(&c))
+	f, err := s.Session.Invoke(bound, c, out)
+	if err == nil && told {
+		err = s.host.await(ctx, s.sb.Done(), s.host.finished)
+	}
+	return f, s.why(ctx, err)
+}
+
+// Close implements lang.Session.
+func (s *Session) Close() error {
+	s.once.Do(s.shutdown)
+	return s.Session.Close()
+}
+
+// shutdown tells the extensions, then the runtime, that the end has come, and waits for them within bounds.
+func (s *Session) shutdown() {
+	s.host.shut()
+	external, internal := s.host.census()
+	if external+internal == 0 {
+		return
+	}
+	select {
+	case <-s.sb.Done():
+		return
+	default:
+	}
+	_ = s.sb.Thaw() // what is frozen hears nothing; an error shows as silence
+	limit := internalShutdownTime
+	if external > 0 {
+		limit = shutdownTime
+	}
+	s.mu.Lock()
+	reason := s.reason
+	s.mu.Unlock()
+	if reason == "" {
+		reason = "spindown"
+	}
+	deadline := time.Now().Add(limit)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	if s.host.tell(event{Type: eventShutdown, Deadline: deadline.UnixMilli(), Reason: reason}) {
+		s.host.awaitShutdown(ctx, s.sb.Done())
+	}
+	if s.sb.Signal(syscall.SIGTERM) != nil {
+		return
+	}
+	if external > 0 {
+		ctx, cancel = context.WithTimeout(ctx, runtimeTime)
+		defer cancel()
+	}
+	select {
+	case <-s.sb.Done():
+	case <-ctx.Done():
+	}
+}

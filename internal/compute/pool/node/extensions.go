@@ -1,0 +1,93 @@
+package node
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"artesian/internal/compute/lang/extension"
+	"artesian/internal/compute/lang/inside"
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/sandbox"
+)
+
+// extensionDir is where layers have programs to run beside the runtime.
+const extensionDir = "extensions"
+
+// apiConnections is how many connections a runtime and what it loads may have to the APIs beside the Runtime API.
+const apiConnections = 8
+
+// aside is what a sandbox gets beside its runtime.
+type aside struct {
+	names   []string // of the programs, in the order of Spec.Beside
+	problem string   // why they can't be executed
+	listens bool     // the API has a listener of its own, the last: the runtime has none to share
+}
+
+// beside adds to spec, which the runtime has prepared, the extensions in directory layers and the way to their API.
+func beside(spec *sandbox.Spec, layers string) (a aside, err error) {
+	if !slices.ContainsFunc(spec.Env, func(kv string) bool { return strings.HasPrefix(kv, lambda.APIVariable+"=") }) {
+		api := lambda.APIAddress(spec.ID)
+		spec.Listen = append(spec.Listen, api)
+		spec.Env = append(spec.Env, lambda.APIVariable+"="+api)
+		a.listens = true
+	}
+	if layers == "" {
+		return a, nil
+	}
+	entries, err := os.ReadDir(filepath.Join(layers, extensionDir))
+	if err != nil && !os.IsNotExist(err) {
+		return a, fmt.Errorf("look for extensions: %w", err)
+	}
+	env := lambda.ExtensionEnv(spec.Env)
+	for _, e := range entries {
+		program := lambda.LayerDir + "/" + extensionDir + "/" + e.Name()
+		info, err := os.Stat(filepath.Join(layers, extensionDir, e.Name()))
+		switch {
+		case err == nil && info.IsDir():
+			continue
+		case len(a.names) == extension.MaxExtensions:
+			a.problem = fmt.Sprintf("there are more than %d programs in %s/%s", extension.MaxExtensions, lambda.LayerDir, extensionDir)
+		case err == nil && info.Mode().Perm()&0o111 == 0:
+			a.problem = "fork/exec " + program + ": permission denied"
+		default:
+			a.problem = lambda.Executable(spec.Mounts, program)
+		}
+		if a.problem != "" {
+			a.names, spec.Beside = nil, nil
+			return a, nil
+		}
+		a.names = append(a.names, e.Name())
+		spec.Beside = append(spec.Beside, sandbox.Program{Argv: []string{program}, Env: env})
+	}
+	return a, nil
+}
+
+// neighbours implements lambda.Neighbourly.
+type neighbours struct {
+	sandbox.Sandbox
+	handler     http.Handler
+	connections int
+}
+
+// Neighbours implements lambda.Neighbourly.
+func (n neighbours) Neighbours() (http.Handler, int) { return n.handler, n.connections }
+
+// open serves the API, on a listener of its own or on the runtime's: that of the sandbox that comes back.
+func (a aside) open(sb sandbox.Sandbox, h *extension.Host) sandbox.Sandbox {
+	if a.problem != "" {
+		h.Fail(extension.ErrorLaunch, a.problem)
+	}
+	n := neighbours{sb, h.Handler(), apiConnections + 2*len(a.names)} // each extension waits on one and reports on another
+	if a.listens {
+		l := sb.Listeners()[len(sb.Listeners())-1]
+		s := &http.Server{Handler: n.handler, ReadHeaderTimeout: time.Minute}
+		go func() { _ = inside.Serve(s, l, n.connections) }() // ends with the sandbox's listener
+		go func() { <-sb.Done(); _ = s.Close() }()
+	}
+	return n
+}

@@ -1,0 +1,152 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// Beside implements sandbox.Sandbox.
+func (i *instance) Beside() sandbox.Beside {
+	b := sandbox.Beside{Output: i.aside, Ended: i.ended}
+	if i.spec.Dials > 0 {
+		b.Dial = i.dials.dial
+	}
+	return b
+}
+
+// left tells of the end of a process beside the main one.
+func (i *instance) left(m stage0.Message) {
+	e := exitOf(syscall.WaitStatus(m.Value))
+	i.ended <- sandbox.Ended{Program: int(m.Op) - 1, Code: e.Code, Signal: e.Signal} // has room for all
+}
+
+// dials are sockets that were opened inside and connect there, wherever they are connected from. One that has been closed is
+// disconnected and used again.
+type dials struct {
+	mu     sync.Mutex
+	free   []int
+	closed bool
+}
+
+func newDials(fds []int) *dials { return &dials{free: fds} }
+
+var errDials = errors.New("all connections into the sandbox are in use")
+
+// pollTime is how often a connection under way looks at its context.
+const pollTime = 100 * time.Millisecond
+
+func (d *dials) dial(ctx context.Context, address string) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || !to.Addr().Is4() || !to.Addr().IsLoopback() {
+		return nil, fmt.Errorf("connect inside: %q is no IPv4 loopback address with a port", address)
+	}
+	fd, err := d.take()
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(ctx, fd, to)
+	if err != nil {
+		d.give(fd)
+		return nil, fmt.Errorf("connect inside to %s: %w", address, err)
+	}
+	return &dialed{Conn: c, free: sync.OnceFunc(func() { d.give(fd) })}, nil
+}
+
+func (d *dials) take() (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch n := len(d.free); {
+	case d.closed:
+		return -1, os.ErrClosed
+	case n == 0:
+		return -1, errDials
+	default:
+		fd := d.free[n-1]
+		d.free = d.free[:n-1]
+		return fd, nil
+	}
+}
+
+// give disconnects a socket, so that it can connect anew.
+func (d *dials) give(fd int) {
+	nowhere := [16]byte{} // a struct sockaddr of the family AF_UNSPEC
+	_, _, _ = syscall.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&nowhere)), unsafe.Sizeof(nowhere))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		closeAll([]int{fd})
+		return
+	}
+	d.free = append(d.free, fd)
+}
+
+// close lets go of the sockets; one in use is closed when its user closes it.
+func (d *dials) close() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	closeAll(d.free)
+	d.free = nil
+}
+
+// connect connects a socket and returns a duplicate of it.
+func connect(ctx context.Context, fd int, to netip.AddrPort) (net.Conn, error) {
+	err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	for errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, perr := unix.Poll(p, int(pollTime/time.Millisecond))
+		if perr != nil && !errors.Is(perr, unix.EINTR) {
+			return nil, perr
+		}
+		if n > 0 {
+			errno, serr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+			if serr != nil {
+				return nil, serr
+			}
+			if err = nil; errno != 0 {
+				err = syscall.Errno(errno)
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(own), "connection inside")
+	c, err := net.FileConn(f)
+	return c, errors.Join(err, f.Close())
+}
+
+// dialed gives its socket back when it is closed.
+type dialed struct {
+	net.Conn
+	free func()
+}
+
+func (d *dialed) Close() error {
+	err := d.Conn.Close()
+	d.free()
+	return err
+}

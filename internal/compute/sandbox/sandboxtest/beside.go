@@ -1,0 +1,122 @@
+package sandboxtest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"artesian/internal/compute/sandbox"
+)
+
+// program runs the payload beside the main one.
+func program(s sandbox.Spec, args ...string) sandbox.Program {
+	return sandbox.Program{Argv: append([]string{s.Argv[0]}, args...), Env: []string{"BESIDE=yes"}}
+}
+
+func ended(t *testing.T, b sandbox.Sandbox) sandbox.Ended {
+	t.Helper()
+	select {
+	case e := <-b.Beside().Ended:
+		return e
+	case <-time.After(patience):
+		t.Fatal("no program beside ended")
+		return sandbox.Ended{}
+	}
+}
+
+// beside: programs beside the main one have their own environment and output and no channel; their end is told and ends nothing.
+func (s *suite) beside(t *testing.T) {
+	spec := s.spec("echo")
+	spec.Channel = true
+	spec.Beside = []sandbox.Program{program(spec, "exit", "3"), program(spec, "say", "aside"), program(spec, "fds"), program(spec, "crash")}
+	b := s.start(t, spec)
+	got := map[int]sandbox.Ended{}
+	for range spec.Beside {
+		e := ended(t, b)
+		got[e.Program] = e
+	}
+	want := map[int]sandbox.Ended{0: {Program: 0, Code: 3}, 1: {Program: 1}, 2: {Program: 2}, 3: {Program: 3, Code: -1, Signal: syscall.SIGKILL}}
+	for n, w := range want {
+		if got[n] != w {
+			t.Errorf("program %d ended as %+v, want %+v", n, got[n], w)
+		}
+	}
+	select {
+	case <-b.Done():
+		t.Fatal("the main process ended with those beside")
+	default:
+	}
+	if err := b.Beside().Output.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(b.Beside().Output)
+	if err != nil || !strings.Contains(string(out), "args=aside\n") || !strings.Contains(string(out), "env=BESIDE=yes") || !strings.Contains(string(out), "0\n1\n2\n") ||
+		strings.Contains(string(out), "2\n3\n") {
+		t.Errorf("output %q, %v", out, err)
+	}
+	if err := b.Channel().CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if out := ReadAll(t, b); out != "" {
+		t.Errorf("the main process printed %q", out)
+	}
+}
+
+// besideEnds: those beside end with the main process, and with Close.
+func (s *suite) besideEnds(t *testing.T) {
+	for _, how := range []string{"signal", "close"} {
+		spec := s.spec("wait")
+		spec.Beside = []sandbox.Program{program(spec, "wait"), program(spec, "tree", "2")}
+		b := s.start(t, spec)
+		if how == "signal" {
+			if err := b.Signal(syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			Await(t, b)
+		}
+		if err := b.Close(); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+	}
+	spec := s.spec("wait")
+	spec.Beside = []sandbox.Program{{Argv: []string{"/var/task/nothing"}}}
+	if b, err := s.maker.Start(context.Background(), spec); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("start beside what isn't there: %v, %v", b, err)
+	}
+}
+
+// dial: what listens inside is reached, as often as one likes, by as many connections as were asked for.
+func (s *suite) dial(t *testing.T) {
+	address := freeAddress(t)
+	spec := s.spec("serve", address)
+	spec.Dials = 1
+	b := s.start(t, spec)
+	readUntil(t, b, "serving\n", 1)
+	for range 5 {
+		c, err := b.Beside().Dial(context.Background(), address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, "ping\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || line != "ping\n" {
+			t.Errorf("answer %q, %v", line, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if c, err := b.Beside().Dial(context.Background(), freeAddress(t)); err == nil {
+		t.Errorf("connected to nothing: %v", c.Close())
+	}
+	if c, err := b.Beside().Dial(context.Background(), "192.0.2.1:80"); err == nil {
+		t.Errorf("connected to elsewhere: %v", c.Close())
+	}
+}
