@@ -1,11 +1,15 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/ask"
@@ -26,12 +30,8 @@ var nodeLanguage = language{
 	ask: askNode, check: checkNode, plan: planNode,
 }
 
-// nodeScript has Node.js say what it is. Debian's keeps some of its own modules in files, in /usr/share/nodejs.
-const nodeScript = `const v = process.config.variables;
-console.log(JSON.stringify({
+const nodeScript = `console.log(JSON.stringify({
   implementation: process.release.name, version: process.versions.node.split("-")[0].split(".").map(Number), executable: process.execPath,
-  packages: Object.entries(v).filter(([k, p]) => /^node_shared_builtin_.*_path$/.test(k) && typeof p === "string").map(([, p]) => p)
-    .concat(Array.isArray(v.node_builtin_shareable_builtins) && v.node_builtin_shareable_builtins.length ? ["/usr/share/nodejs"] : []),
 }))`
 
 func askNode(ctx context.Context, path string) (*facts, error) {
@@ -76,7 +76,49 @@ func planNode(_ context.Context, f *facts, g ground) (served, error) {
 	for _, name := range sorted(libraries) {
 		m = append(m, sandbox.Mount{Source: libraries[name], Target: lambda.LangDir + "/lib/" + name})
 	}
-	m = append(m, system("")...)
+	own, err := ownModules(f.Executable, load, libraries)
+	if err != nil {
+		return nil, err
+	}
+	m = append(append(m, own...), system("")...)
 	in.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"}, sandbox.Mount{Source: bootstrap, Target: lambda.RuntimeDir})
 	return func(id, pack string) lang.Runtime { return node.New(id, in, pack) }, nil
+}
+
+// ownFile is how a Node.js that keeps modules of its own in files, as Debian's does, has their paths in its library.
+var ownFile = regexp.MustCompile(`^/usr/[\w./+-]+\.(js|wasm)$`)
+
+// ownModules shows the files that Node.js reads modules of its own from. Only one whose code is in a library does; it
+// doesn't start without them.
+func ownModules(executable string, load *loader, libraries map[string]string) ([]sandbox.Mount, error) {
+	b, err := readELF(executable)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(b.needed, func(name string) bool { return strings.HasPrefix(name, "libnode.so") })
+	if i < 0 {
+		return nil, nil
+	}
+	path := libraries[b.needed[i]]
+	for _, dir := range load.Dirs {
+		if _, err := os.Stat(filepath.Join(dir, b.needed[i])); err == nil && path == "" {
+			path = filepath.Join(dir, b.needed[i])
+		}
+	}
+	code, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the library of %s: %w", executable, err)
+	}
+	var m []sandbox.Mount
+	for text := range bytes.SplitSeq(code, []byte{0}) {
+		if len(text) < 5 || len(text) > 256 || !ownFile.Match(text) {
+			continue
+		}
+		target := string(text)
+		real, err := filepath.EvalSymlinks(target)
+		if err == nil && !slices.ContainsFunc(m, func(o sandbox.Mount) bool { return o.Target == target }) {
+			m = append(m, sandbox.Mount{Source: real, Target: target})
+		}
+	}
+	return m, nil
 }
