@@ -88,7 +88,7 @@ func text(value json.RawMessage) ([]byte, error) {
 
 // own are headers that a function can't set: they say how the message itself is sent.
 var own = map[string]bool{"Content-Length": true, "Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true,
-	"Transfer-Encoding": true, "Upgrade": true, "X-Amzn-Requestid": true}
+	"Transfer-Encoding": true, "Upgrade": true, "X-Amzn-Requestid": true, "X-Amzn-Trace-Id": true}
 
 func (h *head) response() (*response, error) {
 	resp := &response{header: http.Header{}}

@@ -120,6 +120,7 @@ func (v *Visit) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 		a.signer, inv.Caller = &s, s.ARN
 	}
 	a.trace, inv.Trace = traces(v.site.cfg.Trace(r), received)
+	w.Header().Set("X-Amzn-Trace-Id", a.trace)
 	inv.Payload = a.payload()
 	out := &reply{v: v, w: w, r: r, conn: http.NewResponseController(w)}
 	defer out.done()

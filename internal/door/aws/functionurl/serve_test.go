@@ -89,7 +89,7 @@ func TestInvocation(t *testing.T) {
 		})
 		req, _ := http.NewRequest("PUT", srv.URL+"/x", strings.NewReader("body"))
 		req.Header.Set("X-Amzn-Trace-Id", sent)
-		if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != 200 {
+		if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("X-Amzn-Trace-Id"), "Root=1-") {
 			t.Fatal(resp, err)
 		}
 		if got.ID != "id" || got.Qualifier != "live" || !got.Stream || !strings.HasPrefix(got.Trace, want) || !strings.Contains(got.Trace, ";Parent=") && sent != "" ||
