@@ -56,6 +56,9 @@ def handler(event, context):
 	p.refused(t, []bad{
 		invoke("no tenant", "apart", "Add a valid tenant ID", 400, "InvalidParameterValueException"),
 		invoke("a tenant that means nothing", "together", "not enabled with tenancy configuration", 400, "InvalidParameterValueException", "X-Amz-Tenant-Id", "blue"),
+		{"a URL", func() (*http.Response, string) {
+			return p.read(p.send("POST", "lambda", "/2021-10-31/functions/apart/url", "application/json", []byte(`{"AuthType":"NONE"}`)))
+		}, 400, "InvalidParameterValueException", []string{"TenancyConfig"}},
 		invoke("a bad tenant", "apart", "'tenantId'", 400, "ValidationException", "X-Amz-Tenant-Id", "blue!"),
 	})
 }
@@ -73,6 +76,38 @@ func TestLongTimeout(t *testing.T) {
 		if _, answer := p.read(p.send("PUT", "lambda", functionsPath+"/long/configuration", "application/json", []byte(body))); !strings.Contains(answer, want) {
 			t.Errorf("%s: %s", body, answer)
 		}
+	}
+}
+
+// TestWeights lets chance decide between two versions of an alias; each answer says which it was.
+func TestWeights(t *testing.T) {
+	p := start(t)
+	p.role()
+	code := func(n string) map[string]string {
+		return map[string]string{"app.py": "def handler(e, c): return [" + n + ", c.function_version]\n"}
+	}
+	p.create("split", code("1"), spec{"Publish": true})
+	p.update("split", code("2"))
+	for path, body := range map[string]string{"/versions": `{}`, "/aliases": `{"Name":"both","FunctionVersion":"1"}`} {
+		if resp, answer := p.read(p.send("POST", "lambda", functionsPath+"/split"+path, "application/json", []byte(body))); resp.StatusCode != http.StatusCreated {
+			t.Fatal(answer)
+		}
+	}
+	if resp, answer := p.read(p.send("PUT", "lambda", functionsPath+"/split/aliases/both", "application/json",
+		[]byte(`{"RoutingConfig":{"AdditionalVersionWeights":{"2":0.5}}}`))); resp.StatusCode != http.StatusOK {
+		t.Fatal(answer)
+	}
+	served := map[string]int{}
+	for range 64 {
+		resp, body := p.read(p.send("POST", "lambda", functionsPath+"/split%3Aboth/invocations", "application/json", []byte(`{}`)))
+		v := resp.Header.Get("X-Amz-Executed-Version")
+		if body != `[`+v+`, "`+v+`"]` {
+			t.Fatalf("version %s answered %s", v, body)
+		}
+		served[v]++
+	}
+	if served["1"] < 8 || served["2"] < 8 { // by chance once in ten thousand million runs
+		t.Errorf("with a weight of a half: %v", served)
 	}
 }
 

@@ -2,8 +2,11 @@ package invoke
 
 import (
 	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -24,22 +27,23 @@ const (
 
 // follow returns the header that a call of v carries on, and how often the function was called on the way before.
 func follow(header string, v *faas.Version, at time.Time) (trace string, rounds int) {
-	var kept []string
 	var past lineage
 	sampled := ""
+	out := make([]byte, 0, 128)
 	for field := range strings.SplitSeq(header, ";") {
-		switch key, value, _ := strings.Cut(strings.TrimSpace(field), "="); key {
+		field = strings.TrimSpace(field)
+		switch key, value, _ := strings.Cut(field, "="); key {
 		case "":
 		case "Lineage":
 			past = parseLineage(value)
 		case "Sampled":
 			sampled = value
 		default:
-			kept = append(kept, key+"="+value)
+			out = append(append(out, field...), ';')
 		}
 	}
-	if len(kept) == 0 {
-		kept = []string{newRoot(at)}
+	if len(out) == 0 {
+		out = append(append(out, newRoot(at)...), ';')
 	}
 	if sampled != "0" && sampled != "1" {
 		sampled = "0"
@@ -48,14 +52,20 @@ func follow(header string, v *faas.Version, at time.Time) (trace string, rounds 
 		}
 	}
 	rounds = past.enter(v.ID.FunctionID)
-	return strings.Join(kept, ";") + ";Sampled=" + sampled + ";Lineage=" + past.String(), rounds
+	out = append(append(append(out, "Sampled="...), sampled...), ";Lineage="...)
+	return string(past.append(out)), rounds
 }
 
-// newRoot begins a trace.
+// newRoot begins a trace: Root=1-SECONDS-RANDOM;Parent=RANDOM.
 func newRoot(at time.Time) string {
-	var b [20]byte
-	_, _ = rand.Read(b[:]) // crypto/rand.Read never returns an error
-	return fmt.Sprintf("Root=1-%08x-%x;Parent=%x", uint32(at.Unix()), b[:12], b[12:])
+	var b [24]byte
+	binary.BigEndian.PutUint32(b[:], uint32(at.Unix()))
+	_, _ = rand.Read(b[4:]) // crypto/rand.Read never returns an error
+	var out [64]byte
+	s := hex.AppendEncode(append(out[:0], "Root=1-"...), b[:4])
+	s = hex.AppendEncode(append(s, '-'), b[4:16])
+	s = hex.AppendEncode(append(s, ";Parent="...), b[16:])
+	return string(s)
 }
 
 // lineage tells of the calls on one way, in a header as calls:function:again|function:again|…
@@ -65,7 +75,7 @@ type lineage struct {
 }
 
 type round struct {
-	function string // a hash of its ARN
+	function string // its mark
 	again    int    // calls after its first
 }
 
@@ -90,9 +100,7 @@ func parseLineage(s string) (l lineage) {
 
 // enter adds a call of a function and returns how often it was called before.
 func (l *lineage) enter(id faas.FunctionID) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(id.ARN())) // a hash never returns an error
-	name := fmt.Sprintf("%08x", h.Sum32())
+	name := mark(id)
 	l.calls++
 	for i := range l.functions {
 		if l.functions[i].function == name {
@@ -105,12 +113,28 @@ func (l *lineage) enter(id faas.FunctionID) int {
 	return 0
 }
 
-func (l *lineage) String() string {
-	parts := make([]string, len(l.functions))
+func (l *lineage) append(b []byte) []byte {
+	b = strconv.AppendInt(b, int64(l.calls), 10)
 	for i, r := range l.functions {
-		parts[i] = r.function + ":" + strconv.Itoa(r.again)
+		separator := byte('|')
+		if i == 0 {
+			separator = ':'
+		}
+		b = append(b, separator)
+		b = append(append(b, r.function...), ':')
+		b = strconv.AppendInt(b, int64(r.again), 10)
 	}
-	return strconv.Itoa(l.calls) + ":" + strings.Join(parts, "|")
+	return b
+}
+
+// mark is a function's name in a lineage.
+func mark(id faas.FunctionID) string {
+	h := fnv.New32a()
+	for _, part := range [...]string{id.Account, "/", id.Region, "/", id.Name} {
+		_, _ = io.WriteString(h, part) // a hash never returns an error
+	}
+	var sum [4]byte
+	return hex.EncodeToString(h.Sum(sum[:0]))
 }
 
 // enter admits a call, unless it would be one more round of a loop that the function may not take part in.

@@ -13,14 +13,14 @@ func TestFollow(t *testing.T) {
 	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
 	made := `Root=1-655bd940-[0-9a-f]{24};Parent=[0-9a-f]{16}`
 	for _, c := range []struct{ header, tracing, want string }{
-		{"", "PassThrough", made + ";Sampled=0;Lineage=1:e7b3a0ee:0"},
-		{"", "Active", made + ";Sampled=1;Lineage=1:e7b3a0ee:0"},
-		{root, "Active", root + ";Sampled=1;Lineage=1:e7b3a0ee:0"},
-		{root + ";Sampled=?", "PassThrough", root + ";Sampled=0;Lineage=1:e7b3a0ee:0"},
-		{root + ";Parent=53995c3f42cd8ad8;Sampled=0", "Active", root + ";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:e7b3a0ee:0"},
-		{"Sampled=1;" + root + ";Self=x", "PassThrough", root + ";Self=x;Sampled=1;Lineage=1:e7b3a0ee:0"},
-		{root + ";Lineage=7:e7b3a0ee:2|00000000:3", "PassThrough", root + ";Sampled=0;Lineage=8:e7b3a0ee:3\\|00000000:3"},
-		{root + ";Lineage=7:e7b3a0ee:-2|00000000:3", "PassThrough", root + ";Sampled=0;Lineage=1:e7b3a0ee:0"},
+		{"", "PassThrough", made + ";Sampled=0;Lineage=1:67770a3b:0"},
+		{"", "Active", made + ";Sampled=1;Lineage=1:67770a3b:0"},
+		{root, "Active", root + ";Sampled=1;Lineage=1:67770a3b:0"},
+		{root + ";Sampled=?", "PassThrough", root + ";Sampled=0;Lineage=1:67770a3b:0"},
+		{root + ";Parent=53995c3f42cd8ad8;Sampled=0", "Active", root + ";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=1:67770a3b:0"},
+		{"Sampled=1;" + root + ";Self=x", "PassThrough", root + ";Self=x;Sampled=1;Lineage=1:67770a3b:0"},
+		{root + ";Lineage=7:67770a3b:2|00000000:3", "PassThrough", root + ";Sampled=0;Lineage=8:67770a3b:3\\|00000000:3"},
+		{root + ";Lineage=7:67770a3b:-2|00000000:3", "PassThrough", root + ";Sampled=0;Lineage=1:67770a3b:0"},
 	} {
 		v := &faas.Version{ID: faas.VersionID{FunctionID: faas.FunctionID{Scope: faas.Scope{Account: "000000000000", Region: "us-east-1"}, Name: "f"}}, Tracing: c.tracing}
 		got, _ := follow(c.header, v, time.Unix(0x655bd940, 0))

@@ -48,8 +48,12 @@ func (s *Service) CreateFunctionUrlConfig(ctx context.Context, in *api.CreateFun
 	if _, err := s.cfg.Functions.Get(id, ""); err != nil {
 		return nil, &faas.Error{Kind: faas.NotFound, Op: "create function URL", Message: "Function does not exist"}
 	}
-	if _, err := s.cfg.Functions.Get(id, q); err != nil {
+	rec, err := s.cfg.Functions.Get(id, q)
+	if err != nil {
 		return nil, err
+	}
+	if rec.Version.PerTenant { // its calls name a tenant, which a URL's can't
+		return nil, faas.Errorf(faas.Invalid, "FunctionName: %s keeps tenants apart (TenancyConfig), which function URLs do not support", id.Name)
 	}
 	arn := invokedARN(id, q)
 	_, err = s.cfg.Functions.Configure(ctx, id, func(r *registry.Record) error {
