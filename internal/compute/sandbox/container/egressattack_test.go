@@ -129,6 +129,14 @@ func TestForbiddenOnTheWire(t *testing.T) {
 	}
 }
 
+// inUse is what this process's heap and stacks take.
+func inUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse + m.StackInuse)
+}
+
 // TestFlood has one sandbox do its worst while another works, and nothing of it is left afterwards.
 func TestFlood(t *testing.T) {
 	m := connected(t, netstack.Config{})
@@ -136,7 +144,7 @@ func TestFlood(t *testing.T) {
 	greet(o.Listen(sandboxtest.Addr4+":80"), "hello")
 	sandboxtest.Serve(o.Listen(sandboxtest.Addr4+":81"), func(c net.Conn) { _, _ = io.Copy(c, zeros{}) }) // more than anybody reads
 	reflect(o.ListenPacket(sandboxtest.Addr4 + ":7"))
-	before := runtime.NumGoroutine()
+	before, memory := runtime.NumGoroutine(), inUse()
 	s := start(t, m, true, "hold "+sandboxtest.Addr4+":81 600", "datagrams "+sandboxtest.Addr4+":7 20000", "flood "+sandboxtest.Addr4+":80 10000", "wait")
 	done := make(chan string)
 	go func() {
@@ -169,6 +177,9 @@ func TestFlood(t *testing.T) {
 	}
 	if err := s.Freeze(); err != nil {
 		t.Fatal(err)
+	}
+	if grown := inUse() - memory; grown > 128<<20 {
+		t.Errorf("%d MB are in use for one sandbox, those of the test's servers among them", grown>>20)
 	}
 	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/egress", egressEnv)
 	spec := sandboxtest.Spec("neighbour", program, "tcp "+sandboxtest.Addr4+":80")

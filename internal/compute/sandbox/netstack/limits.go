@@ -3,6 +3,8 @@ package netstack
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Limits of one sandbox and of all. What one takes beyond them is refused or has to wait; nothing is queued without bound.
@@ -31,10 +33,22 @@ var (
 
 func (w width) held() int { return 2 * (w.stack + w.copy) }
 
-// holdings counts what flows of all sandboxes may come to hold, in bytes.
+// holdings counts what flows of all sandboxes may come to hold: bytes, and a descriptor each.
 type holdings struct {
-	mu   sync.Mutex
-	held int
+	most int // flows, of all sandboxes
+
+	mu    sync.Mutex
+	flows int
+	held  int
+}
+
+// mostFlows leaves this process half of the descriptors that it may open.
+func mostFlows() int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return maxFlows
+	}
+	return int(min(r.Cur/2, 1<<20))
 }
 
 // share is what one sandbox's flows hold of it.
@@ -52,7 +66,7 @@ func (s *share) take(stream bool) (width, bool) {
 	if !stream {
 		w = loose
 	}
-	if s.flows >= maxFlows || s.flows >= certainFlows && s.of.held+w.held() > maxHeld {
+	if s.flows >= maxFlows || s.of.flows >= s.of.most || s.flows >= certainFlows && s.of.held+w.held() > maxHeld {
 		return w, false
 	}
 	if stream && s.wide < wideFlows && s.of.held+wide.held() <= maxHeld/2 {
@@ -60,6 +74,7 @@ func (s *share) take(stream bool) (width, bool) {
 		s.wide++
 	}
 	s.flows++
+	s.of.flows++
 	s.of.held += w.held()
 	return w, true
 }
@@ -69,6 +84,7 @@ func (s *share) give(w width) {
 	s.of.mu.Lock()
 	defer s.of.mu.Unlock()
 	s.flows--
+	s.of.flows--
 	if w == wide {
 		s.wide--
 	}

@@ -50,7 +50,7 @@ func New(c Config) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{policy: p, hosts: map[string]bool{}, log: c.Logger, resolvers: &resolvers{file: c.Resolvers, slots: make(chan struct{}, maxAskingAll)}}
+	n := &Network{policy: p, hosts: map[string]bool{}, held: holdings{most: mostFlows()}, log: c.Logger, resolvers: &resolvers{file: c.Resolvers, slots: make(chan struct{}, maxAskingAll)}}
 	if c.Resolvers == "" {
 		n.resolvers.file = hostResolvers
 	}

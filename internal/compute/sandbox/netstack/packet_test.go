@@ -115,7 +115,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
-	var all holdings
+	all := holdings{most: 2 * maxFlows}
 	greedy, other := share{of: &all}, share{of: &all}
 	taken := map[width]int{}
 	for {
@@ -140,8 +140,15 @@ func TestShare(t *testing.T) {
 	for range certainFlows {
 		other.give(narrow)
 	}
-	if all.held != maxHeld || other.flows != 0 {
-		t.Errorf("%d held, %d flows after all was given back", all.held, other.flows)
+	if all.held != maxHeld || other.flows != 0 || all.flows != maxFlows {
+		t.Errorf("%d held, %d flows of one and %d of all after it gave its back", all.held, other.flows, all.flows)
+	}
+	all = holdings{most: 3}
+	few := share{of: &all}
+	for i := range 4 {
+		if _, ok := few.take(true); ok != (i < 3) {
+			t.Errorf("flow %d where there are descriptors for 3: %v", i, ok)
+		}
 	}
 }
 

@@ -273,4 +273,17 @@ func bindTo(a []string) (string, error) {
 }
 
 // fragments sends a datagram that the kernel has to cut: over IPv6, of the greatest size that there is.
-func fragments(a []string) (string, error) { return udp(append(a, "65527")) }
+func fragments(a []string) (string, error) {
+	c, err := dial("udp", a[0])
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := c.Write(make([]byte, 65527)); err != nil {
+		return "", err
+	}
+	n, err := c.Read(make([]byte, 65536))
+	return fmt.Sprintf("%d bytes", n), err
+}
