@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,6 +94,14 @@ func TestFlags(t *testing.T) {
 		runtime, options string
 		off              bool
 	}{{"nodejs20.x", "", true}, {"nodejs20.x", "--experimental-require-module", false}, {"nodejs24.x", "", false}} {
+		r, err := shared.Resolve(c.runtime)
+		if err != nil {
+			t.Skipf("no interpreter for %s: %v", c.runtime, err)
+		}
+		old := strings.HasPrefix(r.Served(), "node 16.") || strings.HasPrefix(r.Served(), "node 18.")
+		if old && c.options != "" {
+			continue // it refuses to start with a flag that it does not know
+		}
 		f := start(t, c.runtime, "index.handler", code, func(v *faas.Version) { v.Env = map[string]string{"NODE_OPTIONS": c.options} })
 		if err := f.init(); err != nil {
 			t.Fatal(err)
@@ -103,11 +110,7 @@ func TestFlags(t *testing.T) {
 		if !strings.Contains(a.Out, "--max-old-space-size=231") || !strings.Contains(a.Out, "AWS_Lambda_"+c.runtime) {
 			t.Error(a)
 		}
-		r, err := shared.Resolve(c.runtime)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if known := slices.ContainsFunc([]string{"node 20.19", "node 20.2", "node 22", "node 24"}, func(p string) bool { return strings.HasPrefix(r.Served(), p) }); known && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
+		if !old && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
 			t.Errorf("%+v: %v", c, a)
 		}
 	}
