@@ -25,6 +25,7 @@ import (
 	"artesian/internal/door/gateway"
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
+	"artesian/internal/observe/logs/subscribe"
 )
 
 // openCompute brings up what runs functions: runtimes, sandboxes, pool, registry, invoker.
@@ -62,6 +63,13 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.settle()
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
+	})
+	subscriptions := subscribe.Start(a.logs, destinations{a}, a.cfg.Logger)
+	a.onStop(func(ctx context.Context) error {
+		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
+		defer cancel()
+		subscriptions.Close(ctx)
+		return nil
 	})
 	return a.collect(ctx)
 }

@@ -52,7 +52,7 @@ func (a *App) openDoors(context.Context) error {
 	}
 	a.download = newDownloads(a.blobs, time.Now)
 	roles := iam.New(a.identity)
-	output := logsdoor.New(logsdoor.Config{Store: a.logs, Queries: a.queries, Caller: caller, Now: time.Now})
+	output := logsdoor.New(logsdoor.Config{Store: a.logs, Queries: a.queries, Destinations: destinations{a}, Caller: caller, Now: time.Now})
 	verifier := sigv4.New(a.identity.Secret).WithSessions(a.sessions.Open)
 	tokens := sts.New(a.identity, a.sessions, func(ctx context.Context) string { _, scope := caller(ctx); return scope.Region })
 	a.gateway = gateway.New(gateway.Config{

@@ -24,6 +24,7 @@ type Group struct {
 	RetentionDays int // 0: events do not expire by age
 	Tags          map[string]string
 	Class         string // STANDARD
+	Subscriptions []Subscription
 }
 
 // groupEntry is a group in the registry. Incarnation is part of the subject of its events, so that a group made anew
@@ -35,6 +36,8 @@ type groupEntry struct {
 	Retention   int               `json:"retention,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
 	Class       string            `json:"class"`
+
+	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 }
 
 const entryVersion = 1
@@ -59,7 +62,7 @@ func subjectOf(scope faas.Scope, incarnation, of string) string {
 }
 
 func (k *known) group() Group {
-	return Group{ID: k.id, Created: time.UnixMilli(k.Created).UTC(), RetentionDays: k.Retention, Tags: k.Tags, Class: k.Class}
+	return Group{ID: k.id, Created: time.UnixMilli(k.Created).UTC(), RetentionDays: k.Retention, Tags: k.Tags, Class: k.Class, Subscriptions: k.Subscriptions}
 }
 
 // expiry returns the time before which events are not shown any more, in ms since 1970.

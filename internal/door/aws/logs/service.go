@@ -15,6 +15,7 @@ import (
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
 	"artesian/internal/observe/logs/insights"
+	"artesian/internal/observe/logs/subscribe"
 )
 
 // Service implements api.Service.
@@ -29,8 +30,10 @@ type Service struct {
 type Config struct {
 	Store   *logs.Store
 	Queries *insights.Runner
-	Caller  func(context.Context) (arn string, scope faas.Scope) // who asks, for which account and region
-	Now     func() time.Time
+	// Destinations are what log events may be handed on to.
+	Destinations subscribe.Destinations
+	Caller       func(context.Context) (arn string, scope faas.Scope) // who asks, for which account and region
+	Now          func() time.Time
 }
 
 // New returns the service.
@@ -111,6 +114,12 @@ func (s *Service) Resource(ctx context.Context, _ string, input any) string {
 		name, identifier, stream = in.LogGroupName, in.LogGroupIdentifier, &in.LogStreamName
 	case *api.FilterLogEventsInput:
 		name, identifier = in.LogGroupName, in.LogGroupIdentifier
+	case *api.PutSubscriptionFilterInput:
+		name = &in.LogGroupName
+	case *api.DescribeSubscriptionFiltersInput:
+		name = &in.LogGroupName
+	case *api.DeleteSubscriptionFilterInput:
+		name = &in.LogGroupName
 	case *api.StartQueryInput:
 		if groups, err := s.queried(ctx, in); err != nil || len(groups) != 1 {
 			return "*" // about several, all of the caller's account; or refused by the operation itself

@@ -26,6 +26,9 @@ type Service interface {
 	GetQueryResults(ctx context.Context, in *GetQueryResultsInput) (*GetQueryResultsOutput, error)
 	StopQuery(ctx context.Context, in *StopQueryInput) (*StopQueryOutput, error)
 	DescribeQueries(ctx context.Context, in *DescribeQueriesInput) (*DescribeQueriesOutput, error)
+	PutSubscriptionFilter(ctx context.Context, in *PutSubscriptionFilterInput) (*PutSubscriptionFilterOutput, error)
+	DescribeSubscriptionFilters(ctx context.Context, in *DescribeSubscriptionFiltersInput) (*DescribeSubscriptionFiltersOutput, error)
+	DeleteSubscriptionFilter(ctx context.Context, in *DeleteSubscriptionFilterInput) (*DeleteSubscriptionFilterOutput, error)
 	PutRetentionPolicy(ctx context.Context, in *PutRetentionPolicyInput) (*PutRetentionPolicyOutput, error)
 	DeleteRetentionPolicy(ctx context.Context, in *DeleteRetentionPolicyInput) (*DeleteRetentionPolicyOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -50,6 +53,9 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.GetQueryResults),
 		wire.Bind(s.StopQuery),
 		wire.Bind(s.DescribeQueries),
+		wire.Bind(s.PutSubscriptionFilter),
+		wire.Bind(s.DescribeSubscriptionFilters),
+		wire.Bind(s.DeleteSubscriptionFilter),
 		wire.Bind(s.PutRetentionPolicy),
 		wire.Bind(s.DeleteRetentionPolicy),
 		wire.Bind(s.TagResource),
@@ -60,14 +66,16 @@ func New(s Service, opts wire.Options) *wire.Server {
 
 // Inputs and outputs that share a type.
 type (
-	CreateLogGroupOutput        = Empty
-	CreateLogStreamOutput       = Empty
-	DeleteLogGroupOutput        = Empty
-	DeleteLogStreamOutput       = Empty
-	DeleteRetentionPolicyOutput = Empty
-	PutRetentionPolicyOutput    = Empty
-	TagResourceOutput           = Empty
-	UntagResourceOutput         = Empty
+	CreateLogGroupOutput           = Empty
+	CreateLogStreamOutput          = Empty
+	DeleteLogGroupOutput           = Empty
+	DeleteLogStreamOutput          = Empty
+	DeleteRetentionPolicyOutput    = Empty
+	DeleteSubscriptionFilterOutput = Empty
+	PutRetentionPolicyOutput       = Empty
+	PutSubscriptionFilterOutput    = Empty
+	TagResourceOutput              = Empty
+	UntagResourceOutput            = Empty
 )
 
 // Empty is the input of an operation that takes nothing and the output of one that returns nothing.
@@ -107,6 +115,12 @@ type DeleteLogStreamInput struct {
 
 // DeleteRetentionPolicyInput is the input of DeleteRetentionPolicy.
 type DeleteRetentionPolicyInput struct {
+	LogGroupName string // required, ≥ 1, ≤ 512
+}
+
+// DeleteSubscriptionFilterInput is the input of DeleteSubscriptionFilter.
+type DeleteSubscriptionFilterInput struct {
+	FilterName   string // required, ≥ 1, ≤ 512
 	LogGroupName string // required, ≥ 1, ≤ 512
 }
 
@@ -158,6 +172,20 @@ type DescribeQueriesInput struct {
 type DescribeQueriesOutput struct {
 	NextToken *string // ≥ 1
 	Queries   []QueryInfo
+}
+
+// DescribeSubscriptionFiltersInput is the input of DescribeSubscriptionFilters.
+type DescribeSubscriptionFiltersInput struct {
+	FilterNamePrefix *string // ≥ 1, ≤ 512
+	Limit            *int32  // ≥ 1, ≤ 50
+	LogGroupName     string  // required, ≥ 1, ≤ 512
+	NextToken        *string // ≥ 1
+}
+
+// DescribeSubscriptionFiltersOutput is the output of DescribeSubscriptionFilters.
+type DescribeSubscriptionFiltersOutput struct {
+	NextToken           *string // ≥ 1
+	SubscriptionFilters []SubscriptionFilter
 }
 
 // Entity is a structure of the service.
@@ -239,6 +267,11 @@ type GetQueryResultsOutput struct {
 type InputLogEvent struct {
 	Message   string // required, ≥ 1
 	Timestamp int64  // required, ≥ 0
+}
+
+// InvalidOperationException is an error of the service.
+type InvalidOperationException struct {
+	Message *string
 }
 
 // InvalidParameterException is an error of the service.
@@ -344,6 +377,19 @@ type PutRetentionPolicyInput struct {
 	RetentionInDays int32  // required
 }
 
+// PutSubscriptionFilterInput is the input of PutSubscriptionFilter.
+type PutSubscriptionFilterInput struct {
+	ApplyOnTransformedLogs *bool
+	DestinationArn         string  // required, ≥ 1
+	Distribution           *string // Random | ByLogStream
+	EmitSystemFields       []string
+	FieldSelectionCriteria *string // ≥ 0, ≤ 2000
+	FilterName             string  // required, ≥ 1, ≤ 512
+	FilterPattern          string  // required, ≥ 0, ≤ 1024
+	LogGroupName           string  // required, ≥ 1, ≤ 512
+	RoleArn                *string // ≥ 1
+}
+
 // QueryCompileError is a structure of the service.
 type QueryCompileError struct {
 	Location *QueryCompileErrorLocation
@@ -446,6 +492,20 @@ type StopQueryOutput struct {
 	Success *bool
 }
 
+// SubscriptionFilter is a structure of the service.
+type SubscriptionFilter struct {
+	ApplyOnTransformedLogs *bool
+	CreationTime           *int64  // ≥ 0
+	DestinationArn         *string // ≥ 1
+	Distribution           *string // Random | ByLogStream
+	EmitSystemFields       []string
+	FieldSelectionCriteria *string // ≥ 0, ≤ 2000
+	FilterName             *string // ≥ 1, ≤ 512
+	FilterPattern          *string // ≥ 0, ≤ 1024
+	LogGroupName           *string // ≥ 1, ≤ 512
+	RoleArn                *string // ≥ 1
+}
+
 // TagResourceInput is the input of TagResource.
 type TagResourceInput struct {
 	ResourceArn string            // required, ≥ 1, ≤ 1011
@@ -492,6 +552,14 @@ func (e *DataAlreadyAcceptedException) Error() string {
 
 // ErrorCode implements wire.Failure.
 func (*DataAlreadyAcceptedException) ErrorCode() string { return "DataAlreadyAcceptedException" }
+
+// Error implements error.
+func (e *InvalidOperationException) Error() string {
+	return wire.ErrorText("InvalidOperationException", e.Message)
+}
+
+// ErrorCode implements wire.Failure.
+func (*InvalidOperationException) ErrorCode() string { return "InvalidOperationException" }
 
 // Error implements error.
 func (e *InvalidParameterException) Error() string {
@@ -703,32 +771,47 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "bytesScanned", Shape: 113}, {Name: "createTime", Shape: 24}, {Name: "logGroupName", Shape: 5}, {Name: "queryDuration", Shape: 114}, {Name: "queryId", Shape: 92}, {Name: "queryLanguage", Shape: 89}, {Name: "queryString", Shape: 90}, {Name: "status", Shape: 104}, {Name: "userIdentity", Shape: 115}}}, // 112 QueryInfo
 		{Kind: wire.Double}, // 113
 		{Kind: wire.Long},   // 114
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048},                                                               // 115
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 116 PutRetentionPolicyInput
-		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 117 DeleteRetentionPolicyInput
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}, {Name: "tags", Shape: 6, Required: true}}},            // 118 TagResourceInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 119
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}, {Name: "tagKeys", Shape: 121, Required: true}}},       // 120 UntagResourceInput
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 121
-		{Members: []wire.Member{{Name: "resourceArn", Shape: 119, Required: true}}},                                                      // 122 ListTagsForResourceInput
-		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 123 ListTagsForResourceOutput
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 125}}},                              // 124 DataAlreadyAcceptedException
-		{Kind: wire.String}, // 125
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                              // 126 InvalidParameterException
-		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 125}}},  // 127 InvalidSequenceTokenException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                              // 128 LimitExceededException
-		{Members: []wire.Member{{Name: "queryCompileError", Shape: 130}, {Name: "message", Shape: 125}}},     // 129 MalformedQueryException
-		{Members: []wire.Member{{Name: "location", Shape: 131}, {Name: "message", Shape: 133}}},              // 130 QueryCompileError
-		{Members: []wire.Member{{Name: "endCharOffset", Shape: 132}, {Name: "startCharOffset", Shape: 132}}}, // 131 QueryCompileErrorLocation
-		{Kind: wire.Integer}, // 132
-		{Kind: wire.String},  // 133
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 134 OperationAbortedException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 135 ResourceAlreadyExistsException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 136 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 137 ServiceUnavailableException
-		{Members: []wire.Member{{Name: "message", Shape: 133}, {Name: "resourceName", Shape: 119}}}, // 138 TooManyTagsException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 139 UnrecognizedClientException
-		{Members: []wire.Member{{Name: "message", Shape: 125}}},                                     // 140 ValidationException
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048}, // 115
+		{Members: []wire.Member{{Name: "applyOnTransformedLogs", Shape: 117}, {Name: "destinationArn", Shape: 118, Required: true}, {Name: "distribution", Shape: 119}, {Name: "emitSystemFields", Shape: 120}, {Name: "fieldSelectionCriteria", Shape: 122}, {Name: "filterName", Shape: 123, Required: true}, {Name: "filterPattern", Shape: 66, Required: true}, {Name: "logGroupName", Shape: 5, Required: true}, {Name: "roleArn", Shape: 124}}}, // 116 PutSubscriptionFilterInput
+		{Kind: wire.Boolean},                                                                 // 117
+		{Kind: wire.String, HasMin: true, Min: 1},                                            // 118
+		{Kind: wire.String, Enum: []string{"Random", "ByLogStream"}},                         // 119
+		{Kind: wire.List, Elem: 121},                                                         // 120
+		{Kind: wire.String},                                                                  // 121
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2000},                           // 122
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 512, Pattern: "[^:*]*"}, // 123
+		{Kind: wire.String, HasMin: true, Min: 1},                                            // 124
+		{Members: []wire.Member{{Name: "filterNamePrefix", Shape: 123}, {Name: "limit", Shape: 14}, {Name: "logGroupName", Shape: 5, Required: true}, {Name: "nextToken", Shape: 18}}}, // 125 DescribeSubscriptionFiltersInput
+		{Members: []wire.Member{{Name: "nextToken", Shape: 18}, {Name: "subscriptionFilters", Shape: 127}}},                                                                            // 126 DescribeSubscriptionFiltersOutput
+		{Kind: wire.List, Elem: 128}, // 127
+		{Members: []wire.Member{{Name: "applyOnTransformedLogs", Shape: 117}, {Name: "creationTime", Shape: 24}, {Name: "destinationArn", Shape: 118}, {Name: "distribution", Shape: 119}, {Name: "emitSystemFields", Shape: 120}, {Name: "fieldSelectionCriteria", Shape: 122}, {Name: "filterName", Shape: 123}, {Name: "filterPattern", Shape: 66}, {Name: "logGroupName", Shape: 5}, {Name: "roleArn", Shape: 124}}}, // 128 SubscriptionFilter
+		{Members: []wire.Member{{Name: "filterName", Shape: 123, Required: true}, {Name: "logGroupName", Shape: 5, Required: true}}},     // 129 DeleteSubscriptionFilterInput
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}, {Name: "retentionInDays", Shape: 29, Required: true}}}, // 130 PutRetentionPolicyInput
+		{Members: []wire.Member{{Name: "logGroupName", Shape: 5, Required: true}}},                                                       // 131 DeleteRetentionPolicyInput
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 133, Required: true}, {Name: "tags", Shape: 6, Required: true}}},            // 132 TagResourceInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1011, Pattern: `[\w+=/:,.@-]*`},                                     // 133
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 133, Required: true}, {Name: "tagKeys", Shape: 135, Required: true}}},       // 134 UntagResourceInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 50, Elem: 7},                                                                  // 135
+		{Members: []wire.Member{{Name: "resourceArn", Shape: 133, Required: true}}},                                                      // 136 ListTagsForResourceInput
+		{Members: []wire.Member{{Name: "tags", Shape: 6}}},                                                                               // 137 ListTagsForResourceOutput
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 139}}},                              // 138 DataAlreadyAcceptedException
+		{Kind: wire.String}, // 139
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                              // 140 InvalidOperationException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                              // 141 InvalidParameterException
+		{Members: []wire.Member{{Name: "expectedSequenceToken", Shape: 41}, {Name: "message", Shape: 139}}},  // 142 InvalidSequenceTokenException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                              // 143 LimitExceededException
+		{Members: []wire.Member{{Name: "queryCompileError", Shape: 145}, {Name: "message", Shape: 139}}},     // 144 MalformedQueryException
+		{Members: []wire.Member{{Name: "location", Shape: 146}, {Name: "message", Shape: 148}}},              // 145 QueryCompileError
+		{Members: []wire.Member{{Name: "endCharOffset", Shape: 147}, {Name: "startCharOffset", Shape: 147}}}, // 146 QueryCompileErrorLocation
+		{Kind: wire.Integer}, // 147
+		{Kind: wire.String},  // 148
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 149 OperationAbortedException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 150 ResourceAlreadyExistsException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 151 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 152 ServiceUnavailableException
+		{Members: []wire.Member{{Name: "message", Shape: 148}, {Name: "resourceName", Shape: 133}}}, // 153 TooManyTagsException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 154 UnrecognizedClientException
+		{Members: []wire.Member{{Name: "message", Shape: 139}}},                                     // 155 ValidationException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateLogGroup", Input: 1, Refused: []wire.Refusal{{Path: "kmsKeyId", Index: []int{1}}, {Path: "deletionProtectionEnabled", Index: []int{0}}}},
@@ -745,11 +828,14 @@ var spec = wire.Spec{
 		{Name: "GetQueryResults", Input: 93, Output: 96},
 		{Name: "StopQuery", Input: 105, Output: 106},
 		{Name: "DescribeQueries", Input: 108, Output: 110},
-		{Name: "PutRetentionPolicy", Input: 116},
-		{Name: "DeleteRetentionPolicy", Input: 117},
-		{Name: "TagResource", Input: 118},
-		{Name: "UntagResource", Input: 120},
-		{Name: "ListTagsForResource", Input: 122, Output: 123},
+		{Name: "PutSubscriptionFilter", Input: 116, Refused: []wire.Refusal{{Path: "roleArn", Index: []int{8}}, {Path: "fieldSelectionCriteria", Index: []int{4}}, {Path: "emitSystemFields", Index: []int{3}}}},
+		{Name: "DescribeSubscriptionFilters", Input: 125, Output: 126},
+		{Name: "DeleteSubscriptionFilter", Input: 129},
+		{Name: "PutRetentionPolicy", Input: 130},
+		{Name: "DeleteRetentionPolicy", Input: 131},
+		{Name: "TagResource", Input: 132},
+		{Name: "UntagResource", Input: 134},
+		{Name: "ListTagsForResource", Input: 136, Output: 137},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "AssociateKmsKey"},
@@ -777,7 +863,6 @@ var spec = wire.Spec{
 		{Name: "DeleteQueryDefinition"},
 		{Name: "DeleteResourcePolicy"},
 		{Name: "DeleteScheduledQuery"},
-		{Name: "DeleteSubscriptionFilter"},
 		{Name: "DeleteSyslogConfiguration"},
 		{Name: "DeleteTransformer"},
 		{Name: "DescribeAccountPolicies"},
@@ -795,7 +880,6 @@ var spec = wire.Spec{
 		{Name: "DescribeMetricFilters"},
 		{Name: "DescribeQueryDefinitions"},
 		{Name: "DescribeResourcePolicies"},
-		{Name: "DescribeSubscriptionFilters"},
 		{Name: "DisassociateKmsKey"},
 		{Name: "DisassociateSourceFromS3TableIntegration"},
 		{Name: "GetDataProtectionPolicy"},
@@ -839,7 +923,6 @@ var spec = wire.Spec{
 		{Name: "PutQueryDefinition"},
 		{Name: "PutResourcePolicy"},
 		{Name: "PutStorageTierPolicy"},
-		{Name: "PutSubscriptionFilter"},
 		{Name: "PutSyslogConfiguration"},
 		{Name: "PutTransformer"},
 		{Name: "StartLiveTail"},
@@ -853,17 +936,18 @@ var spec = wire.Spec{
 		{Name: "UpdateScheduledQuery"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 124},
-		{Code: "InvalidParameterException", Status: 400, Shape: 126},
-		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 127},
-		{Code: "LimitExceededException", Status: 400, Shape: 128},
-		{Code: "MalformedQueryException", Status: 400, Shape: 129},
-		{Code: "OperationAbortedException", Status: 400, Shape: 134},
-		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 135},
-		{Code: "ResourceNotFoundException", Status: 400, Shape: 136},
-		{Code: "ServiceUnavailableException", Status: 500, Shape: 137, Fault: true},
-		{Code: "TooManyTagsException", Status: 400, Shape: 138},
-		{Code: "UnrecognizedClientException", Status: 400, Shape: 139},
-		{Code: "ValidationException", Status: 400, Shape: 140},
+		{Code: "DataAlreadyAcceptedException", Status: 400, Shape: 138},
+		{Code: "InvalidOperationException", Status: 400, Shape: 140},
+		{Code: "InvalidParameterException", Status: 400, Shape: 141},
+		{Code: "InvalidSequenceTokenException", Status: 400, Shape: 142},
+		{Code: "LimitExceededException", Status: 400, Shape: 143},
+		{Code: "MalformedQueryException", Status: 400, Shape: 144},
+		{Code: "OperationAbortedException", Status: 400, Shape: 149},
+		{Code: "ResourceAlreadyExistsException", Status: 400, Shape: 150},
+		{Code: "ResourceNotFoundException", Status: 400, Shape: 151},
+		{Code: "ServiceUnavailableException", Status: 500, Shape: 152, Fault: true},
+		{Code: "TooManyTagsException", Status: 400, Shape: 153},
+		{Code: "UnrecognizedClientException", Status: 400, Shape: 154},
+		{Code: "ValidationException", Status: 400, Shape: 155},
 	},
 }

@@ -12,15 +12,17 @@ func logs() model.Service {
 		Path: "logs/2014-03-28",
 		Ops: []string{
 			"CreateLogGroup", "DeleteLogGroup", "DescribeLogGroups", "CreateLogStream", "DeleteLogStream", "DescribeLogStreams",
-			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "TestMetricFilter", "StartQuery", "GetQueryResults", "StopQuery", "DescribeQueries", "PutRetentionPolicy", "DeleteRetentionPolicy",
+			"PutLogEvents", "GetLogEvents", "FilterLogEvents", "TestMetricFilter", "StartQuery", "GetQueryResults", "StopQuery", "DescribeQueries",
+			"PutSubscriptionFilter", "DescribeSubscriptionFilters", "DeleteSubscriptionFilter", "PutRetentionPolicy", "DeleteRetentionPolicy",
 			"TagResource", "UntagResource", "ListTagsForResource",
 		},
 		// A batch of 1 MiB may take several times that in JSON, and each of its 10,000 events brings its own braces.
 		Limits: map[string]int64{"PutLogEvents": 8 << 20},
 		// Members that are answered with an error when set. Names are those of the model, joined by dots.
 		Refused: map[string][]string{
-			"CreateLogGroup":    {"kmsKeyId", "deletionProtectionEnabled"},
-			"DescribeLogGroups": {"accountIdentifiers", "includeLinkedAccounts"},
+			"CreateLogGroup":        {"kmsKeyId", "deletionProtectionEnabled"},
+			"DescribeLogGroups":     {"accountIdentifiers", "includeLinkedAccounts"},
+			"PutSubscriptionFilter": {"roleArn", "fieldSelectionCriteria", "emitSystemFields"},
 		},
 		Errors: []string{"InvalidParameterException", "ResourceNotFoundException", "ResourceAlreadyExistsException",
 			"LimitExceededException", "ServiceUnavailableException", "OperationAbortedException", "MalformedQueryException"},
