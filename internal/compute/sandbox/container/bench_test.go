@@ -67,3 +67,17 @@ func BenchmarkBubblewrap(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "µs-start-to-end-p50")
 }
+
+// BenchmarkSpawner is what a daemon does once before its first sandbox; without root it includes the maps of the user
+// namespace around all of them.
+func BenchmarkSpawner(b *testing.B) {
+	dir := b.TempDir()
+	m := open(b, 0)
+	for b.Loop() {
+		s, err := (&Maker{dir: dir, standing: m.standing}).startSpawner()
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.close()
+	}
+}
