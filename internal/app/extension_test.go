@@ -191,3 +191,45 @@ func TestExtensionLaunch(t *testing.T) {
 		mustContain(t, name, a.body, "Extension.LaunchError", "/opt/extensions/"+name, c.has)
 	}
 }
+
+// TestTelemetry: an extension that subscribes gets the platform's events, from the first on, and what is printed.
+func TestTelemetry(t *testing.T) {
+	program := extensionProgram(t)
+	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
+		t.Run(string(level), func(t *testing.T) {
+			p := start(t, isolation(level), func(c *app.Config) { c.Idle = 2 * time.Second })
+			p.role()
+			layer := p.layer("listens", map[string]string{"extensions/listens": program})
+			p.create("f", map[string]string{"app.py": "print('loading')\ndef handler(e, c):\n  print('at work')\n  return 'done'\n"}, spec{"Layers": []string{layer}, "Timeout": 20})
+			first := p.invoke("f", `{}`)
+			second := p.invoke("f", `{}`)
+			if first.body != `"done"` || second.body != `"done"` {
+				t.Fatalf("%+v\n%+v", first, second)
+			}
+			has := []string{
+				`listens types 400`, `listens host 400`, `listens items 400`, `listens protocol 400`, `listens subscribed 200 "OK"`,
+				`"type":"platform.initStart","record":{"functionName":"f"`, `"type":"platform.telemetrySubscription","record":{"name":"listens","state":"Subscribed","types":["platform","function","extension"]}`,
+				`"type":"platform.initRuntimeDone"`, `"type":"platform.extension","record":{"events":["INVOKE","SHUTDOWN"],"name":"listens","state":"Ready"}`, `"type":"platform.initReport"`,
+				`"type":"platform.start","record":{"requestId":"` + first.id, `"type":"platform.start","record":{"requestId":"` + second.id,
+				`"type":"platform.runtimeDone","record":{"metrics":{"durationMs":`, `"producedBytes":6},"requestId":"` + first.id,
+				`"type":"platform.report","record":{"metrics":{"billedDurationMs":`, `"requestId":"` + second.id + `","spans":[{"durationMs":`,
+				`"type":"function","record":"loading"`, `"type":"function","record":"at work"`, `"type":"extension","record":"listens: INVOKE ` + first.id,
+			}
+			var log string
+			defer func() {
+				if t.Failed() {
+					mustContain(t, "log", log, has...)
+				}
+			}()
+			eventually(t, "all is told", func() bool {
+				log = strings.ReplaceAll(p.logged("f"), `\"`, `"`)
+				for _, part := range has {
+					if !strings.Contains(log, part) {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
+}

@@ -237,6 +237,9 @@ func (c *call) settle(in *pool.Instance) {
 	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
 	at := c.i.cfg.Now()
 	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.inv.Tenant, c.fail, at))
+	if r, ok := in.Session.(lang.Reporter); ok {
+		r.Report(&c.usage, c.fail, initDuration(c.usage.Cold))
+	}
 	if c.inv.Tail {
 		c.tail.Log = append(c.tail.Log, in.Output.Tail(false)...)
 		c.tail.Log = c.tail.Log[max(0, len(c.tail.Log)-pool.MaxTail):]

@@ -83,6 +83,11 @@ func (f *Failure) Error() string { return "function error " + f.Type }
 // ErrExited means that the main process ended; the sandbox's Exit says how.
 var ErrExited = errors.New("runtime exited")
 
+// Reporter is a Session that wants to know what each call took, once that is known. init is that of a first call.
+type Reporter interface {
+	Report(u *faas.Usage, f *Failure, init time.Duration)
+}
+
 // Crashed means that what runs beside the runtime failed, and the instance with it.
 type Crashed struct {
 	Type   string // Extension.Crash, …

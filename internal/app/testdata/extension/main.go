@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,6 +67,9 @@ func main() {
 		odd()
 	}
 	id := register(name, `["INVOKE","SHUTDOWN"]`)
+	if kind == "listens" {
+		listen(id)
+	}
 	if kind == "initerror" {
 		status, _, body := call("POST", api+"init/error", `{"errorMessage":"no key","errorType":"Extension.NoKey"}`,
 			"Lambda-Extension-Identifier", id, "Lambda-Extension-Function-Error-Type", "Extension.NoKey")
@@ -125,4 +129,42 @@ func odd() {
 		post("late", api+"register", `{"events":[]}`, "Lambda-Extension-Name", "late")
 		fmt.Printf("odd got %s of %s\n", e.Type, e.ARN)
 	}
+}
+
+// listen subscribes to all telemetry, over HTTP and, under another name, TCP, and prints what comes, after AWS's samples.
+func listen(id string) {
+	l, err := net.Listen("tcp", "sandbox.localdomain:4243")
+	if err != nil { // without a network of its own there is no such name
+		fmt.Println("listens:", err)
+		l, err = net.Listen("tcp", "127.0.0.1:4243")
+	}
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		_ = http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			var events []json.RawMessage
+			if err := json.Unmarshal(b, &events); err != nil {
+				fmt.Println("broken batch:", err)
+			}
+			for _, e := range events {
+				if !strings.Contains(string(e), "listens got ") { // else for ever
+					fmt.Println("listens got", string(e))
+				}
+			}
+		}))
+	}()
+	for what, body := range map[string]string{
+		"types": `{"types":["all"]}`, "host": `{"types":["platform"],"destination":{"protocol":"HTTP","URI":"http://169.254.169.254:80"}}`,
+		"items":    `{"types":["platform"],"buffering":{"maxItems":1},"destination":{"protocol":"HTTP","URI":"http://sandbox:4243"}}`,
+		"protocol": `{"types":["platform"],"destination":{"protocol":"UDP","port":1}}`,
+	} {
+		status, _, answer := call("PUT", "/2022-07-01/telemetry", body, "Lambda-Extension-Identifier", id)
+		fmt.Println("listens", what, status, answer)
+	}
+	status, _, answer := call("PUT", "/2022-07-01/telemetry", `{"schemaVersion":"2022-12-13","types":["platform","function","extension"],
+		"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},"destination":{"protocol":"HTTP","URI":"http://sandbox.localdomain:4243/telemetry"}}`,
+		"Lambda-Extension-Identifier", id)
+	fmt.Println("listens subscribed", status, answer)
 }

@@ -58,8 +58,12 @@ func (h *Host) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+api+"register", h.register)
 	mux.HandleFunc("GET "+api+"event/next", h.next)
-	mux.HandleFunc("POST "+api+"init/error", func(w http.ResponseWriter, r *http.Request) { h.report(w, r, ErrorInit) })
-	mux.HandleFunc("POST "+api+"exit/error", func(w http.ResponseWriter, r *http.Request) { h.report(w, r, ErrorExit) })
+	mux.HandleFunc("POST "+api+"init/error", func(w http.ResponseWriter, r *http.Request) { h.reported(w, r, ErrorInit) })
+	mux.HandleFunc("POST "+api+"exit/error", func(w http.ResponseWriter, r *http.Request) { h.reported(w, r, ErrorExit) })
+	for _, slash := range []string{"", "/{$}"} {
+		mux.HandleFunc("PUT "+telemetryPath+slash, h.subscribe(telemetrySchemas))
+		mux.HandleFunc("PUT "+logsPath+slash, h.subscribe(logsSchemas))
+	}
 	return mux
 }
 
@@ -173,8 +177,8 @@ func (h *Host) next(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// report takes an error that an extension reports about itself, which ends the instance.
-func (h *Host) report(w http.ResponseWriter, r *http.Request, kind string) {
+// reported takes an error that an extension reports about itself, which ends the instance.
+func (h *Host) reported(w http.ResponseWriter, r *http.Request, kind string) {
 	m := h.find(w, r)
 	if m == nil {
 		return

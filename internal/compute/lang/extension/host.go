@@ -39,11 +39,13 @@ type Host struct {
 	external []string // names, in the order of Spec.Beside
 	line     func(at time.Time, line string)
 	now      func() time.Time
+	stream   stream
 
 	mu       sync.Mutex // guards what follows, members' fields too
 	members  []*member
 	closed   bool // registration is over
 	shutting bool
+	dial     dialer // into the sandbox
 	fault    *lang.Crashed
 	changed  chan struct{} // closed at the next change of what is above
 	failed   chan struct{} // closed with fault set
@@ -67,7 +69,9 @@ type poll struct{ event chan event }
 // NewHost returns the host of a sandbox of v in which programs of these names run beside the runtime. line takes the
 // platform's own lines.
 func NewHost(v *faas.Version, external []string, line func(at time.Time, line string), now func() time.Time) *Host {
-	return &Host{version: v, external: external, line: line, now: now, changed: make(chan struct{}), failed: make(chan struct{})}
+	h := &Host{version: v, external: external, line: line, now: now, changed: make(chan struct{}), failed: make(chan struct{})}
+	h.stream.open()
+	return h
 }
 
 // signal wakes who waits for a change. The caller holds the lock.
@@ -184,10 +188,12 @@ func (h *Host) closeRegistration() {
 	h.mu.Unlock()
 	at := h.now()
 	for _, m := range members {
+		h.platform("extension", map[string]any{"name": m.name, "state": "Ready", "events": m.events})
 		for _, line := range lambda.ExtensionLines(h.version, m.name, "Ready", m.events, at) {
 			h.line(at, line)
 		}
 	}
+	h.stream.settle()
 }
 
 // tell gives an event to those who asked for its kind, and reports whether there are any.

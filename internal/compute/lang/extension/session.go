@@ -10,6 +10,7 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
 )
 
 // How long a sandbox with extensions has to end by itself, as on Lambda, and what the runtime gets of it.
@@ -17,6 +18,7 @@ const (
 	shutdownTime         = 2 * time.Second // with external ones
 	internalShutdownTime = 500 * time.Millisecond
 	runtimeTime          = 300 * time.Millisecond
+	flushTime            = time.Second // for telemetry that has gathered, before
 )
 
 // Session is a lang.Session whose calls last until the extensions are done with them, too.
@@ -26,13 +28,16 @@ type Session struct {
 	sb   sandbox.Sandbox
 	once sync.Once
 
+	after time.Duration // how long the extensions were at work behind the runtime in the last call
+
 	mu     sync.Mutex
 	reason string // why the instance ends, when it is not for lack of work
 }
 
 // Extend makes the extensions that h hosts in sb part of the runtime's session. Close tells them that the end has come, and gives
 // them the time that Lambda gives.
-func Extend(s lang.Session, h *Host, sb sandbox.Sandbox) *Session {
+func Extend(s lang.Session, h *Host, sb sandbox.Sandbox, served string) *Session {
+	h.initStart(served)
 	go h.follow(sb)
 	return &Session{Session: s, host: h, sb: sb}
 }
@@ -75,6 +80,7 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	bound, cancel := s.ending(ctx)
 	defer cancel()
 	phases, err := s.Session.Init(bound)
+	s.host.initDone("initRuntimeDone", err, 0)
 	if err == nil {
 		begun := time.Now()
 		err = s.host.await(ctx, s.sb.Done(), s.host.initialised)
@@ -83,6 +89,7 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	if err = s.why(ctx, err); err == nil {
 		s.host.closeRegistration()
 	}
+	s.host.initDone("initReport", err, phases.Runtime+phases.Init)
 	return phases, err
 }
 
@@ -94,17 +101,41 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	}
 	bound, cancel := s.ending(ctx)
 	defer cancel()
+	s.host.began(&c)
 	told := s.host.tell(invocation(&c))
-	f, err := s.Session.Invoke(bound, c, out)
+	begun, counted := time.Now(), &counter{out: out}
+	f, err := s.Session.Invoke(bound, c, counted)
+	took := time.Since(begun)
+	s.host.done(&c, f, s.why(ctx, err), took, counted.n)
 	if err == nil && told {
 		err = s.host.await(ctx, s.sb.Done(), s.host.finished)
+		s.after = time.Since(begun) - took
 	}
 	return f, s.why(ctx, err)
+}
+
+// counter counts what is written.
+type counter struct {
+	out io.Writer
+	n   int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.out.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// Report implements lang.Reporter.
+func (s *Session) Report(u *faas.Usage, f *lang.Failure, init time.Duration) {
+	s.host.report(u, f, init, s.after)
+	s.after = 0
 }
 
 // Close implements lang.Session.
 func (s *Session) Close() error {
 	s.once.Do(s.shutdown)
+	s.host.stream.close()
 	return s.Session.Close()
 }
 
@@ -134,6 +165,9 @@ func (s *Session) shutdown() {
 	deadline := time.Now().Add(limit)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
+	last, enough := context.WithTimeout(ctx, flushTime)
+	s.host.stream.flush(last)
+	enough()
 	if s.host.tell(event{Type: eventShutdown, Deadline: deadline.UnixMilli(), Reason: reason}) {
 		s.host.awaitShutdown(ctx, s.sb.Done())
 	}

@@ -43,6 +43,12 @@ next:
 	return env
 }
 
+// Outcome classifies the end of an initialisation, or of a call that broke, as events have it.
+func Outcome(err error) (status, kind string) { return outcome(err) }
+
+// Status classifies the end of a call.
+func Status(f *lang.Failure) (status, kind string) { return statusOf(f) }
+
 // CrashFailure is the answer of an invocation whose instance an extension ended.
 func CrashFailure(id string, e *lang.Crashed) *lang.Failure {
 	return ofRequest(id, e.Type, "%s", e.Reason)

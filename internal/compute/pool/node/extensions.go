@@ -36,6 +36,7 @@ func beside(spec *sandbox.Spec, layers string) (a aside, err error) {
 		spec.Env = append(spec.Env, lambda.APIVariable+"="+api)
 		a.listens = true
 	}
+	spec.Dials = 1 // what the runtime's own process may subscribe to is sent to it
 	if layers == "" {
 		return a, nil
 	}
@@ -58,11 +59,12 @@ func beside(spec *sandbox.Spec, layers string) (a aside, err error) {
 			a.problem = lambda.Executable(spec.Mounts, program)
 		}
 		if a.problem != "" {
-			a.names, spec.Beside = nil, nil
+			a.names, spec.Beside, spec.Dials = nil, nil, 1
 			return a, nil
 		}
 		a.names = append(a.names, e.Name())
 		spec.Beside = append(spec.Beside, sandbox.Program{Argv: []string{program}, Env: env})
+		spec.Dials++
 	}
 	return a, nil
 }
@@ -82,6 +84,7 @@ func (a aside) open(sb sandbox.Sandbox, h *extension.Host) sandbox.Sandbox {
 	if a.problem != "" {
 		h.Fail(extension.ErrorLaunch, a.problem)
 	}
+	h.Reach(sb.Beside().Dial)
 	n := neighbours{sb, h.Handler(), apiConnections + 2*len(a.names)} // each extension waits on one and reports on another
 	if a.listens {
 		l := sb.Listeners()[len(sb.Listeners())-1]

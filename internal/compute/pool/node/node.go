@@ -106,7 +106,9 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		_ = sb.Close()
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	out, err := newOutput(sb, v, n.Now, log)
+	var out *printed
+	host := extension.NewHost(v, extensions.names, func(at time.Time, line string) { out.Line(at, line) }, n.Now)
+	out, err = newOutput(sb, v, n.Now, log, host.Printed)
 	if err != nil {
 		_ = sb.Close()
 		log.Close()
@@ -116,8 +118,7 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		out.Line(now, line)
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
-	host := extension.NewHost(v, extensions.names, out.Line, n.Now)
-	session := extension.Extend(runtime.Attach(extensions.open(sb, host), *v), host, sb)
+	session := extension.Extend(runtime.Attach(extensions.open(sb, host), *v), host, sb, runtime.Served())
 	return &pool.Running{Sandbox: sb, Session: session, Output: out, Served: runtime.Served(), Stream: stream}, nil
 }
 

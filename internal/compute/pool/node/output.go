@@ -23,16 +23,21 @@ type printed struct {
 	tail    []byte
 }
 
-func newOutput(sb sandbox.Sandbox, v *faas.Version, now func() time.Time, log Log) (*printed, error) {
+// newOutput takes over what is printed inside. also gets a copy of all that the log gets of it.
+func newOutput(sb sandbox.Sandbox, v *faas.Version, now func() time.Time, log Log, also func(beside bool, at time.Time, message string)) (*printed, error) {
 	p := &printed{log: log}
 	var err error
 	p.out, err = output.New(sb.Output(), now, func(at time.Time, message string) {
 		if lambda.Wanted(v, message) {
 			p.Line(at, message)
+			also(false, at, message)
 		}
 	})
 	if b := sb.Beside().Output; err == nil && b != nil {
-		p.aside, err = output.New(b, now, p.Line)
+		p.aside, err = output.New(b, now, func(at time.Time, message string) {
+			p.Line(at, message)
+			also(true, at, message)
+		})
 	}
 	return p, err
 }
