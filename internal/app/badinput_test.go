@@ -102,7 +102,7 @@ func TestBadInput(t *testing.T) {
 			violates("a version in its name", spec{"FunctionName": "new:1"}, "'functionName'"),
 			invalid("no runtime", spec{"Runtime": nil}, "Runtime"),
 			invalid("an unknown runtime", spec{"Runtime": "cobol85"}, "cobol85", "'runtime'", "python3.11", "provided.al2023"),
-			invalid("a runtime that is not built", spec{"Runtime": "nodejs22.x"}, "nodejs22.x", "python3.11", "provided.al2023"),
+			invalid("a runtime that is not built", spec{"Runtime": "dotnet8"}, "dotnet8", "python3.11", "provided.al2023"),
 			invalid("no handler", spec{"Handler": nil}, "Handler", "python3.11"),
 			violates("a handler with a space", spec{"Handler": "app handler"}, "'handler'"),
 			violates("little memory", spec{"MemorySize": 127}, "'127' at 'memorySize'", "greater than or equal to 128"),
