@@ -429,6 +429,30 @@ func TestStreamingURL(t *testing.T) {
 			t.Error(resp.Status, body)
 		}
 	})
+	t.Run("Node.js", func(t *testing.T) {
+		resp, body := p.tryCreate("node", zipOf(t, map[string]string{"index.mjs": `export const handler = awslambda.streamifyResponse(async (event, stream) => {
+			stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201, headers: { "content-type": "text/x", "x-path": event.rawPath }, cookies: ["a=b"] })
+			stream.write("one "); await new Promise((done) => setTimeout(done, 20)); stream.write("two")
+			if (event.rawPath == "/fail") throw new Error("midway")
+			stream.end()
+		})`}), spec{"Runtime": "nodejs20.x", "Handler": "index.handler"})
+		if resp.StatusCode != http.StatusCreated {
+			t.Skip("needs Node.js 20:", body)
+		}
+		node := p.makeURL(t, &lambda.CreateFunctionUrlConfigInput{FunctionName: aws.String("node"), InvokeMode: types.InvokeModeResponseStream})
+		resp, body = p.ask(t, "GET", node+"x", "")
+		if resp.StatusCode != 201 || body != "one two" || resp.Header.Get("Content-Type") != "text/x" || resp.Header.Get("X-Path") != "/x" || resp.Header.Get("Set-Cookie") != "a=b" {
+			t.Error(resp.Status, resp.Header, body)
+		}
+		broken, err := p.guest().Get(node + "fail")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer broken.Body.Close()
+		if b, err := io.ReadAll(broken.Body); err == nil || string(b) != "one two" {
+			t.Errorf("%q %v", b, err)
+		}
+	})
 	t.Run("a client who reads nothing", func(t *testing.T) {
 		conn := p.dial(t)
 		plan := `{"Type":"text/plain","Size":60000000}`

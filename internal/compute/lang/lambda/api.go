@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -149,6 +150,9 @@ func (s *Session) response(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errAbandoned): // too late: its caller has been told
 		x.finish(nil, false)
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+	case err != nil && strings.Contains(err.Error(), "long trailer"): // as net/http calls it
+		x.finish(failure("Runtime.TruncatedResponse", "the runtime's answer ended with an error whose document is too large for trailers of 4 KiB"), true)
+		refuse(w, http.StatusBadRequest, "TrailersTooLarge", "Exceeded maximum allowed size of trailers (4096 bytes).")
 	case err != nil:
 		x.finish(failure("Runtime.TruncatedResponse", "the runtime's answer broke off"), true)
 		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")

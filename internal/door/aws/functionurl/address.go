@@ -27,6 +27,9 @@ type Address struct {
 // ParseHost reads a host name, in lower case and without port. user reports whether the name is one of URLs, well formed or
 // not: no such name is ever the platform's own. a is empty when it is not well formed.
 func ParseHost(host string) (a Address, user bool) {
+	if !strings.Contains(host, label) { // all requests to the platform itself
+		return Address{}, false
+	}
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
 	for i, l := range labels {
 		if l != label {
