@@ -18,7 +18,8 @@ import (
 type reader struct {
 	heads  []faas.Head
 	writes chan []byte // as they are let through; nil takes all at once
-	err    error       // of the next write
+	err    error       // of every write
+	tries  int
 	body   bytes.Buffer
 	tails  []faas.Tail
 }
@@ -26,7 +27,7 @@ type reader struct {
 func (r *reader) Begin(h faas.Head) error { r.heads = append(r.heads, h); return nil }
 
 func (r *reader) Write(p []byte) (int, error) {
-	if r.err != nil {
+	if r.tries++; r.err != nil {
 		return 0, r.err
 	}
 	if r.writes != nil {
@@ -150,8 +151,8 @@ func TestReaderGone(t *testing.T) {
 		s := newStage(t, streaming(nil, nil, strings.Repeat("x", 1<<20), "end"))
 		gone := errors.New("connection reset")
 		out := &reader{err: gone}
-		if err := s.Invoke(t.Context(), streamCall(), out); !errors.Is(err, gone) || len(out.tails) != 0 {
-			t.Errorf("%v %+v", err, out.tails)
+		if err := s.Invoke(t.Context(), streamCall(), out); !errors.Is(err, gone) || len(out.tails) != 0 || out.tries != 1 {
+			t.Errorf("%v %+v, %d writes", err, out.tails, out.tries)
 		}
 		if u := s.usage[0]; u.Outcome != faas.OutcomeOK || u.BytesOut != 1<<20+3 {
 			t.Errorf("%+v", u)

@@ -264,23 +264,6 @@ func TestStreamedErrorInTrailers(t *testing.T) {
 	}
 }
 
-// TestLargeTrailers: an error that does not fit is told to be one.
-func TestLargeTrailers(t *testing.T) {
-	a := serve(t)
-	_, res := a.event("id")
-	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(a.base, "http://"), version))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST %sinvocation/id/response HTTP/1.1\r\nHost: x\r\n%s: streaming\r\nTransfer-Encoding: chunked\r\nTrailer: %s, %s\r\n\r\n",
-		version, headMode, headErrorType, headErrorBody)
-	fmt.Fprintf(conn, "3\r\nabc\r\n0\r\n%s: Function.Midway\r\n%s: %s\r\n\r\n", headErrorType, headErrorBody, strings.Repeat("x", 10_000))
-	if r := <-res; r.failure == nil || !strings.Contains(string(r.failure.Document), "too large for trailers") || r.out != "abc" || !r.failure.BrokenOff {
-		t.Fatal(r)
-	}
-}
-
 func TestTruncatedAnswer(t *testing.T) {
 	a := serve(t)
 	_, res := a.event("id")
