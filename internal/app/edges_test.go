@@ -47,6 +47,15 @@ def handler(event, context):
 			}
 		}
 	}
+	t.Run("Node.js", func(t *testing.T) {
+		if resp, body := p.tryCreate("apart-node", zipOf(t, map[string]string{"app.mjs": "export const handler = async (e, c) => c.tenantId;\n"}),
+			spec{"Runtime": "nodejs20.x", "TenancyConfig": spec{"TenantIsolationMode": "PER_TENANT"}}); resp.StatusCode != http.StatusCreated {
+			t.Skipf("needs Node.js 20: %s", body)
+		}
+		if a := p.invoke("apart-node", `{}`, "X-Amz-Tenant-Id", "blue"); a.body != `"blue"` {
+			t.Errorf("%+v", a)
+		}
+	})
 	p.create("together", map[string]string{"app.py": "def handler(e, c): return c.tenant_id\n"}, nil)
 	invoke := func(name, function, has string, status int, code string, header ...string) bad {
 		return bad{name, func() (*http.Response, string) {
