@@ -99,7 +99,7 @@ func (m *Maker) open(nodeMemory int64) error {
 		}
 		m.tree, m.noTree = nil, err
 	}
-	if m.spawner, err = m.startSpawner(); err != nil {
+	if m.spawner, err = m.firstSpawner(); err != nil {
 		return err
 	}
 	if err := m.openUIDs(); err != nil {
@@ -118,21 +118,26 @@ func (m *Maker) open(nodeMemory int64) error {
 	return nil
 }
 
-// startSpawner falls back to our own id alone when others cannot be had in fact.
+// startSpawner starts one that has what m.standing says.
 func (m *Maker) startSpawner() (*spawner, error) {
 	if m.standing.root {
 		return startSpawner(m.dir)
 	}
-	s, err := startRootless(m.dir, m.standing)
-	if err != nil && m.standing.ids.helped {
-		alone := m.standing
-		alone.ids, alone.why = ids{}, err.Error()
-		if s, err2 := startRootless(m.dir, alone); err2 == nil {
-			m.standing = alone
-			return s, nil
-		}
+	return startRootless(m.dir, m.standing)
+}
+
+// firstSpawner falls back to our own id alone when others cannot be had in fact. Later ones do not: plans are made for what
+// the first has.
+func (m *Maker) firstSpawner() (*spawner, error) {
+	s, err := m.startSpawner()
+	if err == nil || !m.standing.ids.helped {
+		return s, err
 	}
-	return s, err
+	m.standing.ids, m.standing.why = ids{}, err.Error()
+	if s, e := m.startSpawner(); e == nil {
+		return s, nil
+	}
+	return nil, err
 }
 
 func (m *Maker) openUIDs() (err error) {

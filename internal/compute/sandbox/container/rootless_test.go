@@ -35,6 +35,7 @@ const (
 	aloneUser     = "alone"          // has one id
 	richUser      = "subordinate"    // has more, by way of newuidmap
 	namespaceRoot = "namespace root" // is root in a user namespace, and nobody outside
+	refusedUser   = "refused"        // is promised more than one id, and newuidmap fails
 )
 
 // rootlessTests are those that the kinds of users run.
@@ -58,6 +59,19 @@ func reason(out string) string {
 	return strings.TrimSpace(regexp.MustCompile(`(?m)^ +container_test.go.*`).FindString(out))
 }
 
+// TestRefusedIDs: where subordinate ids cannot be had in fact, functions run as the daemon's user, and Report says why; also
+// after the spawner has died.
+func TestRefusedIDs(t *testing.T) {
+	if os.Getenv(rootlessEnv) != refusedUser {
+		asUser(t, refusedUser, "^(TestRefusedIDs|TestSpawnerDies)$")
+		return
+	}
+	m := open(t, 0)
+	if !m.standing.lone() || !strings.Contains(m.standing.why, "not today") || sandboxtest.Enforced(m, "user") {
+		t.Errorf("%+v", m.standing)
+	}
+}
+
 // userOf is a kind's own: they run side by side and count what they have.
 func userOf(kind string) int { return testUser + len(kind) }
 
@@ -67,7 +81,7 @@ func asUser(t *testing.T, kind, tests string) string {
 	if os.Geteuid() != 0 || os.Getenv(rootlessEnv) != "" {
 		t.Skip("needs root to become another user")
 	}
-	if kind == richUser {
+	if kind == richUser || kind == refusedUser {
 		if _, err := exec.LookPath("newuidmap"); err != nil {
 			t.Skip("needs newuidmap (package uidmap)")
 		}
@@ -116,7 +130,18 @@ func become(kind string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("stop mount propagation: %w", err)
 	}
-	if kind == richUser {
+	if kind == refusedUser {
+		dir := os.Getenv("TMPDIR")
+		for _, name := range []string{"newuidmap", "newgidmap"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho not today\nexit 1\n"), 0o755); err != nil {
+				return err
+			}
+		}
+		if err := os.Setenv("PATH", dir+":"+os.Getenv("PATH")); err != nil {
+			return err
+		}
+	}
+	if kind == richUser || kind == refusedUser {
 		lent := fmt.Sprintf("%d:%d:%d\n", user, testFirst, testCount)
 		if err := errors.Join(extend("/etc/passwd", fmt.Sprintf("artesian-test:x:%d:%d::/:/bin/false\n", user, user)),
 			extend("/etc/subuid", lent), extend("/etc/subgid", lent), openTUN()); err != nil {
