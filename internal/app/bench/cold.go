@@ -92,6 +92,13 @@ func cold(bin, dir string) ([]row, error) {
 		}
 		rows = append(rows, row{name: fmt.Sprintf("cold Go bootstrap, %d MB, beside bwrap + exec", memory), ours: o, floor: f, ratio: ratio})
 	}
+	if _, err := tool("javac"); err == nil {
+		r, err := coldJava(d, dir)
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, r)
+	}
 	return rows, nil
 }
 

@@ -1,6 +1,6 @@
 // Command bench measures the daemon beside floors and peers in the same run and prints each figure as a ratio: the
 // machines it runs on are shared and noisy, so ours and the floor take turns within the same seconds and the median of
-// the ratios counts. Run it by `make bench`; it needs python3, node where figures for Node.js are wanted, and bwrap for the peers of cold starts.
+// the ratios counts. Run it by `make bench`; it needs python3, node and javac where figures for Node.js and Java are wanted, and bwrap for the peers of cold starts.
 package main
 
 import (
