@@ -19,7 +19,8 @@ type Runtime interface {
 	Served() string
 	// Prepare adds to spec what this runtime needs to run v with its code unpacked at host directory code and its output
 	// in log stream stream: mounts, arguments, environment, working directory, channel, listeners. What spec has already
-	// stays: mounts and listeners go behind it, and a variable that spec.Env has already wins. It does no I/O.
+	// stays: mounts and listeners go behind it, and a variable that spec.Env has already wins. It does no I/O but looks
+	// at folders that are mounted.
 	Prepare(spec *sandbox.Spec, v faas.Version, code, stream string)
 	// Attach takes over the conversation with a started sandbox. It does not wait.
 	Attach(sb sandbox.Sandbox, v faas.Version) Session

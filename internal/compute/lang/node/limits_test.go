@@ -2,11 +2,13 @@ package node_test
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
 )
 
@@ -112,6 +114,28 @@ func TestFlags(t *testing.T) {
 		}
 		if !old && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
 			t.Errorf("%+v: %v", c, a)
+		}
+	}
+}
+
+// TestLayered: the modules of layers are where ES modules look, and nothing is where there are none.
+func TestLayered(t *testing.T) {
+	r, err := shared.Resolve("nodejs18.x")
+	if err != nil {
+		t.Skip("no interpreter:", err)
+	}
+	with, without := files{"nodejs/node_modules/m/index.js": ""}.write(t), files{"python/m.py": ""}.write(t)
+	for _, c := range []struct{ dir, want string }{{with, filepath.Join(with, "nodejs/node_modules")}, {without, ""}} {
+		spec := sandbox.Spec{Mounts: []sandbox.Mount{{Source: c.dir, Target: "/opt"}}}
+		r.Prepare(&spec, version("index.handler"), t.TempDir(), "stream")
+		got := ""
+		for _, m := range spec.Mounts {
+			if m.Target == "/var/node_modules" {
+				got = m.Source
+			}
+		}
+		if got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }

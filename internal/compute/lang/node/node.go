@@ -4,6 +4,7 @@ package node
 import (
 	"embed"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -67,6 +68,7 @@ func (r *Runtime) Served() string {
 // Prepare implements lang.Runtime.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
 	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
+	spec.Mounts = append(spec.Mounts, layered(spec.Mounts)...)
 	if r.pack != "" {
 		// An ES module looks in the folders above it and not in NODE_PATH.
 		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: lambda.RuntimeDir + "/" + packDir}, sandbox.Mount{Source: r.pack, Target: "/" + packDir})
@@ -79,6 +81,17 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "NODE_PATH="+modules)
 	spec.Dir = lambda.TaskRoot
 	spec.Channel = true
+}
+
+// layered shows the modules of layers where ES modules look for them too, before the pack's: above /var/task.
+func layered(mounts []sandbox.Mount) []sandbox.Mount {
+	for _, m := range mounts {
+		modules := filepath.Join(m.Source, "nodejs", packDir)
+		if info, err := os.Stat(modules); m.Target == lambda.LayerDir && err == nil && info.IsDir() {
+			return []sandbox.Mount{{Source: modules, Target: "/var/" + packDir}}
+		}
+	}
+	return nil
 }
 
 // flags are those that Lambda's runtimes start with: a tenth of the memory for young objects, the rest for old ones, and
