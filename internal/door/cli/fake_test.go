@@ -32,6 +32,8 @@ type fake struct {
 	invoke    http.HandlerFunc
 	own       map[string]any // answers of the daemon's own API by path
 	silent    bool           // no group has events
+	answers   []string       // of GetQueryResults, one after the other
+	sent      []string       // to CloudWatch Logs
 	asked     []string       // method and path of every request
 }
 
@@ -205,8 +207,19 @@ func (f *fake) function(w http.ResponseWriter, r *http.Request, name, rest strin
 }
 
 func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
-	var in struct{ LogGroupName, NextToken string }
+	var in struct{ LogGroupName, NextToken, FilterPattern, QueryString, QueryID string }
 	_ = json.NewDecoder(r.Body).Decode(&in)
+	op := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328.")
+	f.sent = append(f.sent, strings.Join([]string{op, in.LogGroupName, in.FilterPattern, in.QueryString, in.QueryID}, "|"))
+	switch op {
+	case "StartQuery":
+		fmt.Fprint(w, `{"queryId":"q1"}`)
+		return
+	case "GetQueryResults":
+		fmt.Fprint(w, f.answers[0])
+		f.answers = f.answers[1:]
+		return
+	}
 	if f.silent {
 		fmt.Fprint(w, `{"events":[]}`)
 		return
