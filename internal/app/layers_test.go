@@ -312,3 +312,36 @@ func TestKillWhilePublishing(t *testing.T) {
 		break
 	}
 }
+
+// TestLayersOfLanguages: Node.js and Java find what layers have for them.
+func TestLayersOfLanguages(t *testing.T) {
+	t.Run("node", func(t *testing.T) {
+		p := start(t)
+		p.role()
+		layer := p.layer("node", map[string]string{"nodejs/node_modules/words/index.js": "exports.greeting = 'hello'\n"})
+		resp, body := p.tryCreate("f", zipOf(t, map[string]string{"index.js": "exports.handler = async () => require('words').greeting\n"}),
+			spec{"Runtime": "nodejs20.x", "Handler": "index.handler", "Layers": []string{layer}})
+		if resp.StatusCode != http.StatusCreated {
+			t.Skipf("needs Node.js 20 or newer: %s", body)
+		}
+		eventually(t, "it is active", func() bool { return p.standing("f").State == "Active" })
+		if a := p.invoke("f", `{}`); a.body != `"hello"` {
+			t.Errorf("%+v", a)
+		}
+	})
+	t.Run("java", func(t *testing.T) {
+		files := javaFunction(t)
+		p := start(t, withJava(t))
+		p.role()
+		layer := p.layer("java", map[string]string{"java/lib/app.jar": string(zipOf(t, files))})
+		resp, body := p.tryCreate("f", zipOf(t, map[string]string{"empty": ""}), spec{"Runtime": "java17", "Handler": "odd.App::person", "MemorySize": 512, "Timeout": 20,
+			"Layers": []string{layer}})
+		if resp.StatusCode != http.StatusCreated {
+			t.Skipf("needs Java 17 or newer: %s", body)
+		}
+		eventually(t, "it is active", func() bool { return p.standing("f").State == "Active" })
+		if a := p.invoke("f", `{"name": "Ada", "age": 3}`); !strings.HasPrefix(a.body, `"Ada is 3`) {
+			t.Errorf("%+v", a)
+		}
+	})
+}
