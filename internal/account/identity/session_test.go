@@ -210,3 +210,21 @@ func FuzzSessionOpen(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkSessionOpen is what every request that a function makes costs twice: before its body is read, and after.
+func BenchmarkSessionOpen(b *testing.B) {
+	d := &Directory{now: time.Now, roles: newTable[Role](nil, "iam-role", "role"), users: newTable[User](nil, "iam-user", "user")}
+	s, err := NewSessions(d, bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &Role{Account: acct, Name: "Work", Path: "/", ID: "AROAX"}
+	d.roles.accounts[acct] = map[string]row[Role]{"work": {value: r}}
+	issued := s.Role(r, "function", time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := s.Open(issued.AccessKeyID, issued.Token); !ok {
+			b.Fatal("not opened")
+		}
+	}
+}
