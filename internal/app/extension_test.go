@@ -233,3 +233,43 @@ func TestTelemetry(t *testing.T) {
 		})
 	}
 }
+
+// TestExtensionSample runs the extension of docs/extensions.md, made and published as told there, beside a function that logs JSON.
+func TestExtensionSample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/extensions.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, script, ok := strings.Cut(string(page), "```sh\n")
+	script, _, end := strings.Cut(script, "```")
+	if !ok || !end {
+		t.Fatal("the page has no sample")
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	zip, err := os.ReadFile(filepath.Join(dir, "watch.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t)
+	p.role()
+	resp, body := p.tryLayer("watch", zip, nil)
+	if resp.StatusCode != 201 {
+		t.Fatal(body)
+	}
+	p.create("f", map[string]string{"app.py": "def handler(e, c): return 'done'\n"}, spec{"Layers": []string{jsonField(t, body, "LayerVersionArn").(string)},
+		"Timeout": 20, "LoggingConfig": spec{"LogFormat": "JSON"}})
+	a := p.invoke("f", `{}`)
+	if a.body != `"done"` {
+		t.Fatalf("%+v", a)
+	}
+	eventually(t, "the extension tells of the call", func() bool {
+		log := strings.ReplaceAll(p.logged("f"), `\"`, `"`)
+		return strings.Contains(log, `watch: {"eventType":"INVOKE"`) && strings.Contains(log, a.id) &&
+			strings.Contains(log, `"type":"platform.extension","record":{"name":"watch","state":"Ready","events":["INVOKE","SHUTDOWN"]}`)
+	})
+}
