@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,8 +40,8 @@ type Store struct {
 	close   context.CancelFunc
 	work    sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows; held for renames, never for network
-	there   map[string]bool
+	mu      sync.Mutex        // guards what follows; held for renames, never for network
+	there   map[string]string // name → folder that functions are shown: an older pack's while the one that is wanted is missing
 	flights map[string]*flight
 }
 
@@ -65,7 +66,7 @@ func open(dir string, registries fetch.Registries, log *slog.Logger, all []*Mani
 			return nil, err
 		}
 	}
-	s := &Store{dir: dir, client: fetch.New(registries), log: log, all: all, there: make(map[string]bool), flights: make(map[string]*flight)}
+	s := &Store{dir: dir, client: fetch.New(registries), log: log, all: all, there: make(map[string]string), flights: make(map[string]*flight)}
 	s.closing, s.close = context.WithCancel(context.Background())
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -80,7 +81,9 @@ func open(dir string, registries fetch.Registries, log *slog.Logger, all []*Mani
 	}
 	for _, m := range all {
 		if _, err := os.Stat(s.path(m)); err == nil {
-			s.there[m.Name] = true
+			s.there[m.Name] = s.path(m)
+		} else if older := s.older(m); len(older) > 0 {
+			s.there[m.Name] = older[0]
 		}
 	}
 	return s, nil
@@ -99,13 +102,16 @@ func (s *Store) path(m *Manifest) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%s-%x", m.Name, sum[:8]))
 }
 
-// Dir returns the folder of the pack that version number of a language carries; empty when there is none, or not yet.
+// Dir returns the folder of the pack that version number of a language carries, an older one's until that is here; empty when
+// there is none, or not yet.
 func (s *Store) Dir(language string, number int) string {
 	m := s.of(language, number)
-	if m == nil || !s.has(m) {
+	if m == nil {
 		return ""
 	}
-	return s.path(m)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.there[m.Name]
 }
 
 // Missing returns the pack that version number of a language carries and that is not here; nil when it is, or there is
@@ -130,7 +136,7 @@ func (s *Store) of(language string, number int) *Manifest {
 func (s *Store) has(m *Manifest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.there[m.Name]
+	return s.there[m.Name] == s.path(m)
 }
 
 // Named returns the pack of that name.
@@ -148,7 +154,7 @@ func (s *Store) Named(name string) (*Manifest, error) {
 // Info is one pack, for people.
 type Info struct {
 	*Manifest
-	Path       string // empty when it is not installed
+	Path       string // empty when it is not installed, this version of it
 	Installing bool
 }
 
@@ -159,7 +165,7 @@ func (s *Store) List() []Info {
 	var out []Info
 	for _, m := range s.all {
 		i := Info{Manifest: m, Installing: s.flights[m.Name] != nil}
-		if s.there[m.Name] {
+		if s.there[m.Name] == s.path(m) {
 			i.Path = s.path(m)
 		}
 		out = append(out, i)
@@ -185,7 +191,7 @@ func (s *Store) join(m *Manifest) *flight {
 		return f
 	}
 	f := &flight{done: make(chan struct{})}
-	if s.there[m.Name] || s.closing.Err() != nil {
+	if s.there[m.Name] == s.path(m) || s.closing.Err() != nil {
 		f.err = s.closing.Err()
 		close(f.done)
 		return f
@@ -205,7 +211,6 @@ func (s *Store) fly(m *Manifest, f *flight) {
 	if err == nil {
 		err = s.appear(m, tmp)
 	}
-	s.there[m.Name] = err == nil
 	delete(s.flights, m.Name)
 	s.mu.Unlock()
 	if err != nil {
@@ -229,13 +234,17 @@ func (s *Store) appear(m *Manifest, tmp string) error {
 	if err := engine.SyncDir(s.dir); err != nil {
 		return err
 	}
-	older, _ := filepath.Glob(filepath.Join(s.dir, m.Name+"-"+strings.Repeat("[0-9a-f]", 16))) // the pattern is well-formed
-	for _, o := range older {
-		if o != to {
-			_ = s.hide(o) // what stays is disregarded
-		}
+	s.there[m.Name] = to
+	for _, o := range s.older(m) {
+		_ = s.hide(o) // what stays is disregarded
 	}
 	return nil
+}
+
+// older are the folders of other versions of a pack, such as an earlier program installed.
+func (s *Store) older(m *Manifest) []string {
+	all, _ := filepath.Glob(filepath.Join(s.dir, m.Name+"-"+strings.Repeat("[0-9a-f]", 16))) // the pattern is well-formed
+	return slices.DeleteFunc(all, func(path string) bool { return path == s.path(m) })
 }
 
 // hide takes a folder out of sight.
@@ -254,12 +263,12 @@ func (s *Store) hide(path string) error {
 func (s *Store) Remove(m *Manifest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.there[m.Name] {
+	if s.there[m.Name] == "" {
 		return faas.Errorf(faas.NotFound, "runtime pack %s is not installed", m.Name)
 	}
-	if err := s.hide(s.path(m)); err != nil {
+	if err := s.hide(s.there[m.Name]); err != nil {
 		return fmt.Errorf("remove runtime pack %s: %w", m.Name, err)
 	}
-	s.there[m.Name] = false
+	delete(s.there, m.Name)
 	return nil
 }

@@ -155,11 +155,22 @@ func TestANewerPackTakesTheOldOnesPlace(t *testing.T) {
 	if err := s.open(t, dir).Install(t.Context(), s.pack); err != nil {
 		t.Fatal(err)
 	}
+	before := s.open(t, dir).Dir("python", 10)
 	s.pack.Version = "2"
 	store := s.open(t, dir)
 	if store.Missing("python", 10) == nil {
 		t.Fatal("another version counts as the one that is wanted")
 	}
+	if before == "" || store.Dir("python", 10) != before || store.List()[0].Path != "" {
+		t.Error("functions do not run with the old one meanwhile:", store.Dir("python", 10), store.List()[0].Path)
+	}
+	s.hang = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := store.Install(ctx, s.pack); err == nil || store.Dir("python", 10) != before {
+		t.Error("nor while the new one comes:", err)
+	}
+	close(s.hang)
 	if err := store.Install(t.Context(), s.pack); err != nil {
 		t.Fatal(err)
 	}
