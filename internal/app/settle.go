@@ -44,7 +44,8 @@ func (s *settler) take() []faas.VersionID {
 }
 
 // settle has functions that are Pending wait for the pack that their runtime carries, those of before the start too. What
-// came out without its pack before is tried once more.
+// came out without its pack before is tried once more, and what is Active gets back a pack that is no longer here: it was
+// removed, or this program carries a newer one than the last.
 func (a *App) settle() {
 	wake := make(chan struct{}, 1)
 	wake <- struct{}{}
@@ -60,19 +61,50 @@ func (a *App) settle() {
 			case <-ctx.Done():
 				return
 			}
+			runtimes := make(map[string]bool)
 			for _, id := range a.settler.take() {
 				rec, err := a.functions.Get(id.FunctionID, "")
 				if err != nil || rec.Version.ID.Revision != id.Revision {
 					continue // gone, or noted again
 				}
-				v := &rec.Version
-				if v.State == faas.Pending || v.Update == faas.InProgress || first && strings.HasPrefix(v.StateReason, packMissing) {
+				runtimes[rec.Version.Runtime] = true
+				for _, v := range a.unsettled(rec, first) {
 					work.Go(func() { a.settleOne(ctx, v.ID, v.Runtime) })
+				}
+			}
+			for runtime := range runtimes {
+				if first {
+					work.Go(func() { a.restore(ctx, runtime) })
 				}
 			}
 		}
 	})
 	a.onStop(func(context.Context) error { cancel(); work.Wait(); return nil })
+}
+
+// unsettled are the versions of a function that are to be settled. A published one is settled with its $LATEST, so here are those
+// that came out without their pack: tried again when the function is, and at the start.
+func (a *App) unsettled(rec *registry.Record, start bool) (list []*faas.Version) {
+	if v := &rec.Version; v.State == faas.Pending || v.Update == faas.InProgress || start && strings.HasPrefix(v.StateReason, packMissing) {
+		list = append(list, v)
+	} else if !start {
+		return nil
+	}
+	versions, _ := a.functions.Versions(rec.Version.ID.FunctionID) // gone meanwhile: none
+	for _, r := range versions {
+		if v := &r.Version; v.ID.Version != faas.Latest && strings.HasPrefix(v.StateReason, packMissing) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// restore installs what functions of a runtime that are there already had. Where that goes wrong they are as they were, and
+// the log says why.
+func (a *App) restore(ctx context.Context, runtime string) {
+	if m, err := a.carries(runtime); err == nil && m != nil {
+		_ = a.packs.Install(ctx, m)
+	}
 }
 
 // packMissing begins the reason of a state that is what it is because a pack could not be installed.
@@ -92,6 +124,8 @@ func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) 
 	case err == nil:
 	case m == nil: // the interpreter has vanished since
 		s.State, s.Reason, s.Code = faas.Failed, faas.Message(err), "InvalidRuntime"
+	case a.packPath(m) != "":
+		s.Reason = fmt.Sprintf("%s%s. An older one is, and the function runs with it; the newer one is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err))
 	case m.Needed:
 		s.State, s.Code = faas.Failed, "InvalidRuntime"
 		s.Reason = fmt.Sprintf("%s%s; no %s function runs without it. It is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err), m.Language)

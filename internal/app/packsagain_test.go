@@ -1,0 +1,72 @@
+package app_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"artesian/internal/app"
+	"artesian/internal/compute/lang/fetch"
+)
+
+// again stops a daemon and starts another on its data.
+func (p *platform) again(r fetch.Registries) *platform {
+	p.stop()
+	return start(p.t, registries(r), func(c *app.Config) { c.Data = p.data })
+}
+
+// TestVersionsAreTriedAgain: published versions that came out without their pack are settled anew at the next start.
+func TestVersionsAreTriedAgain(t *testing.T) {
+	p := start(t, registries(fetch.Registries{PyPI: "http://" + closed(t) + "/simple"}))
+	p.role()
+	p.create("f", map[string]string{"app.py": importing}, spec{"Publish": true})
+	eventually(t, "active", func() bool { return p.standing("f").State == "Active" })
+	if s := p.standing("f:1"); s.State != "Active" || !strings.HasPrefix(s.StateReason, "Runtime pack not installed") {
+		t.Fatalf("%+v", s)
+	}
+	p = p.again(fetch.Registries{}) // functions run without packs whose registry is switched off
+	eventually(t, "settled", func() bool { return p.standing("f").StateReason == "" && p.standing("f:1").StateReason == "" })
+}
+
+// TestPackComesBack: functions that are there have a missing pack installed at the start, and run with an older one until it is.
+func TestPackComesBack(t *testing.T) {
+	p := start(t, registries(fetch.Registries{}))
+	p.role()
+	p.create("f", map[string]string{"app.py": importing}, nil)
+	if s := p.standing("f"); s.State != "Active" {
+		t.Fatalf("%+v", s)
+	}
+	older := filepath.Join(p.data, "runtimes", "packs", "boto3-0123456789abcdef", "boto3")
+	if err := os.MkdirAll(older, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(older, "__init__.py"), []byte("__version__ = 'older'"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 100)
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- r.URL.Path:
+		default:
+		}
+		http.NotFound(w, r)
+	}))
+	defer registry.Close()
+	p = p.again(fetch.Registries{PyPI: registry.URL + "/simple"})
+	eventually(t, "asked for it", func() bool { return len(asked) > 0 })
+	if path := <-asked; !strings.HasPrefix(path, "/simple/") {
+		t.Error(path)
+	}
+	if a := p.invoke("f", "{}"); !strings.HasSuffix(a.body, `/boto3/__init__.py older"`) {
+		t.Errorf("%+v", a)
+	}
+	p.create("g", map[string]string{"app.py": importing}, nil)
+	eventually(t, "active", func() bool { return p.standing("g").State == "Active" })
+	mustContain(t, "the reason", p.standing("g").StateReason, "Runtime pack not installed", "404", "An older one is")
+	if a := p.invoke("g", "{}"); !strings.HasSuffix(a.body, `/boto3/__init__.py older"`) {
+		t.Errorf("%+v", a)
+	}
+}
