@@ -30,6 +30,8 @@ type feed struct {
 	now    func() time.Time
 	client *http.Client
 	conn   net.Conn // to a TCP destination
+	cut    context.CancelFunc
+	ended  chan struct{} // closed when run has returned
 
 	mu      sync.Mutex // guards what follows
 	queue   [][]byte
@@ -43,7 +45,8 @@ type feed struct {
 }
 
 func newFeed(name string, sub subscription, dial func(context.Context, string) (net.Conn, error), now func() time.Time) *feed {
-	f := &feed{name: name, sub: sub, dial: dial, now: now, changed: make(chan struct{}, 1), sent: make(chan struct{})}
+	f := &feed{name: name, sub: sub, dial: dial, now: now, changed: make(chan struct{}, 1), sent: make(chan struct{}),
+		ended: make(chan struct{})}
 	f.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, f.address()) },

@@ -109,3 +109,39 @@ func TestFeedTCP(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// TestSubscribeAgain: a subscriber's new feed ends the last one, and gets what was told before.
+func TestSubscribeAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // nobody answers there
+	var s stream
+	s.open()
+	defer s.close()
+	s.tell(kindFunction, time.Now(), kindFunction, "early")
+	var last *feed
+	for range 50 {
+		f := newFeed("x", quick(kindFunction), to(l.Addr().String()), time.Now)
+		s.subscribe(f)
+		if last != nil {
+			select {
+			case <-last.ended:
+			default:
+				t.Fatal("the feed before goes on")
+			}
+		}
+		last = f
+	}
+	other := newFeed("y", quick(kindFunction), to(l.Addr().String()), time.Now)
+	s.subscribe(other)
+	if len(s.feeds) != 2 || s.feeds[0] != last {
+		t.Fatalf("%d feeds", len(s.feeds))
+	}
+	last.mu.Lock()
+	defer last.mu.Unlock()
+	if len(last.queue) == 0 && !last.sending {
+		t.Error("the new feed did not get what was told before")
+	}
+}

@@ -27,7 +27,8 @@ const (
 // stream is all that is told of one sandbox. Subscribers that come during the initialisation get what was told before; when it
 // ends without any, nothing is kept any more.
 type stream struct {
-	idle atomic.Bool // nobody subscribed and nobody can
+	idle     atomic.Bool // nobody subscribed and nobody can
+	changing sync.Mutex  // held while a feed takes another's place; before mu
 
 	mu    sync.Mutex // guards what follows
 	early []told
@@ -75,24 +76,43 @@ func (s *stream) settle() {
 	s.idle.Store(len(s.feeds) == 0)
 }
 
-// subscribe adds a feed in place of its subscriber's last one.
+// subscribe adds a feed in place of its subscriber's last one, which has ended when it returns: a subscriber that comes again and
+// again costs no more than one.
 func (s *stream) subscribe(f *feed) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if last := s.remove(f.name); last != nil {
+		last.cut()
+		<-last.ended
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, o := range s.feeds {
-		if o.name == f.name {
-			s.feeds = append(s.feeds[:i:i], s.feeds[i+1:]...)
-			o.flush()
-			break
-		}
-	}
 	for _, t := range s.early {
 		if f.sub.has(t.kind) {
 			f.add(t.record)
 		}
 	}
 	s.feeds = append(s.feeds, f)
-	s.work.Go(func() { f.run(s.life) })
+	life, cut := context.WithCancel(s.life)
+	f.cut = cut
+	s.work.Go(func() {
+		defer close(f.ended)
+		defer cut()
+		f.run(life)
+	})
+}
+
+// remove takes a subscriber's feed out; nil when it has none.
+func (s *stream) remove(name string) *feed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.feeds, func(f *feed) bool { return f.name == name })
+	if i < 0 {
+		return nil
+	}
+	last := s.feeds[i]
+	s.feeds = slices.Delete(slices.Clone(s.feeds), i, i+1)
+	return last
 }
 
 // flush sends what has gathered, and waits for that until ctx ends.
