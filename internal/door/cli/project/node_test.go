@@ -95,7 +95,8 @@ func TestBuildNodeOfLock(t *testing.T) {
 		t.Fatal(string(out))
 	}
 	tgz := filepath.Join(module, "a-1.0.0.tgz")
-	files := map[string]string{"index.mjs": "export const handler = 1", "package.json": `{"name": "f", "dependencies": {"a": "` + tgz + `"}, "devDependencies": {"b": "1.0.0"}}`,
+	files := map[string]string{"index.mjs": "export const handler = 1", "package.json": `{"name": "f", "scripts": {"prepare": "b-of-development"},
+		"dependencies": {"a": "` + tgz + `"}, "devDependencies": {"b": "1.0.0"}}`,
 		"node_modules/old/index.js": "of before",
 		"package-lock.json": `{"name": "f", "lockfileVersion": 3, "packages": {"": {"name": "f", "dependencies": {"a": "` + tgz + `"}, "devDependencies": {"b": "1.0.0"}},
 			"node_modules/a": {"version": "1.0.0", "resolved": "` + tgz + `"}, "node_modules/b": {"version": "1.0.0", "resolved": "http://127.0.0.1:1/b.tgz", "dev": true}}}`}

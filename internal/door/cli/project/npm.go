@@ -86,12 +86,38 @@ func (b Builder) npm(ctx context.Context, p Project, step Step) (string, error) 
 		if locked {
 			name = "npm ci"
 		}
+		if manifest, err = unprepared(manifest); err != nil {
+			return "", err
+		}
 		files := map[string][]byte{"package.json": manifest, "package-lock.json": lock, ".npmrc": settings}
 		if err := step(name, func() error { return installModules(ctx, dir, files, locked) }); err != nil {
 			return "", err
 		}
 	}
 	return dir, nil
+}
+
+// unprepared is a package.json without the scripts that npm runs after it has installed what development needs: git hooks and
+// builds, whose programs are not installed here.
+func unprepared(manifest []byte) ([]byte, error) {
+	var m, scripts map[string]json.RawMessage
+	err := json.Unmarshal(manifest, &m)
+	if err == nil && m["scripts"] != nil {
+		err = json.Unmarshal(m["scripts"], &scripts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read package.json: %w", err)
+	}
+	if len(scripts) == 0 {
+		return manifest, nil
+	}
+	for _, name := range []string{"prepublish", "preprepare", "prepare", "postprepare"} {
+		delete(scripts, name)
+	}
+	if m["scripts"], err = json.Marshal(scripts); err == nil {
+		manifest, err = json.Marshal(m)
+	}
+	return manifest, err
 }
 
 // installModules has npm make node_modules in dir, which appears whole or not at all.
