@@ -107,7 +107,7 @@ func (a *arrival) payload() []byte {
 	}
 	if len(a.body) > 0 {
 		var text string
-		if e.Base64 = binary(a.r.Header.Get("Content-Type"), a.body); e.Base64 {
+		if e.Base64 = a.binary(); e.Base64 {
 			text = base64.StdEncoding.EncodeToString(a.body)
 		} else {
 			text = string(a.body)
@@ -225,9 +225,29 @@ func decoded(s string) string {
 // textual are the parts of a content type that say that a body is text.
 var textual = []string{"text/", "json", "xml", "javascript"}
 
-// binary reports whether a body goes into an event in base64: all do that are not text by their type and in fact.
+// binary reports whether the body goes into the event in base64: all do that are not text by their type and in fact.
+func (a *arrival) binary() bool { return binary(a.r.Header.Get("Content-Type"), a.body) }
+
 func binary(contentType string, body []byte) bool {
 	contentType = strings.ToLower(contentType)
 	text := slices.ContainsFunc(textual, func(part string) bool { return strings.Contains(contentType, part) })
 	return !text || !utf8.Valid(body)
+}
+
+// size is what the body will take in the event, so that one too large is refused before memory is taken for it: of control
+// characters it is six times what was sent.
+func (a *arrival) size() int {
+	if a.binary() {
+		return base64.StdEncoding.EncodedLen(len(a.body))
+	}
+	n := len(a.body)
+	for _, c := range a.body {
+		switch {
+		case strings.IndexByte("\b\f\n\r\t\"\\", c) >= 0:
+			n++
+		case c < ' ':
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
 }

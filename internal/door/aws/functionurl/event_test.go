@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,4 +160,21 @@ func FuzzEvent(f *testing.F) {
 			t.Errorf("path %q became %q", path, e.RawPath)
 		}
 	})
+}
+
+// TestSize: what is told of a body beforehand is what it takes in the event.
+func TestSize(t *testing.T) {
+	text := make([]byte, 0, 256)
+	for c := range rune(128) {
+		text = utf8.AppendRune(text, c)
+	}
+	for kind, body := range map[string][]byte{"text/plain": append(text, "äöü"...), "image/png": text, "application/json": {'"', 0xff}} {
+		r := httptest.NewRequest("POST", "http://abc.lambda-url.us-east-1.localhost/", nil)
+		r.Header.Set("Content-Type", kind)
+		with, without := arrival{r: r, body: body}, arrival{r: r, body: []byte{}}
+		around := len(`"body":"",`) + len(`"content-length":"",`) + len(strconv.Itoa(len(body)))
+		if got := len(with.payload()) - len(without.payload()) - around; with.size() != got-strings.Count(string(with.payload()), `"isBase64Encoded":true`)*(len("true")-len("false")) {
+			t.Errorf("%s: %d instead of %d", kind, with.size(), got)
+		}
+	}
 }

@@ -121,6 +121,10 @@ func (v *Visit) Serve(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	a.trace, inv.Trace = traces(v.site.cfg.Trace(r), received)
 	w.Header().Set("X-Amzn-Trace-Id", a.trace)
+	if n := a.size(); n > faas.MaxRequestBytes {
+		v.fail(w, r, faas.Errorf(faas.TooLarge, "the body takes %d bytes in the event", n))
+		return
+	}
 	inv.Payload = a.payload()
 	out := &reply{v: v, w: w, r: r, conn: http.NewResponseController(w)}
 	defer out.done()

@@ -124,3 +124,21 @@ func TestSilentClient(t *testing.T) {
 		t.Errorf("the response ends well after %d bytes", n)
 	}
 }
+
+// TestSwellingBody: a body that is allowed, and too large as text in an event, is refused before the event is made.
+func TestSwellingBody(t *testing.T) {
+	srv := serve(t, registry.Endpoint{URL: registry.URL{Auth: AuthNone, Mode: Buffered}}, func(context.Context, faas.Invocation, faas.Sink) error {
+		t.Error("invoked")
+		return nil
+	})
+	for kind, size := range map[string]int{"text/plain": faas.MaxRequestBytes/6 + 1, "image/png": faas.MaxRequestBytes/4*3 + 3} {
+		resp, err := http.Post(srv.URL, kind, strings.NewReader(strings.Repeat("\x01", size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %s", kind, resp.Status)
+		}
+	}
+}
