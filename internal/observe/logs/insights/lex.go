@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"artesian/internal/observe/logs/pattern"
 )
 
 // SyntaxError says what is wrong with a query, and where: offsets are in characters from its beginning.
@@ -23,6 +25,8 @@ type parser struct {
 	text  string
 	at    int
 	depth int // of nested expressions
+
+	budget int // of regular expressions
 	// collect gathers the aggregates of a stats command; elsewhere, and within one of them, there may be none.
 	collect *[]aggregate
 }
@@ -177,7 +181,7 @@ func (p *parser) regex() (*regexp.Regexp, error) {
 	}
 	text := strings.ReplaceAll(p.text[start+1:p.at], `\/`, `/`)
 	p.at++
-	re, err := regexp.Compile(text)
+	re, err := pattern.Compile(text, &p.budget)
 	if err != nil {
 		return nil, p.wrong(start, "the regular expression is invalid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}

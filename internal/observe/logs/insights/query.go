@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"artesian/internal/observe/logs/pattern"
 )
 
 // MaxRows is the most rows of an answer, and what it has where the query does not say.
@@ -27,7 +29,7 @@ type command struct {
 
 // Parse reads a query. The error is a *SyntaxError.
 func Parse(text string) (*Query, error) {
-	p := &parser{text: text}
+	p := &parser{text: text, budget: 2 * pattern.Budget}
 	c := &compiler{p: p, q: &Query{}}
 	if p.end() {
 		return nil, p.wrong(p.at, "the query is empty")
@@ -287,11 +289,11 @@ func (c *compiler) parse() error {
 }
 
 func (c *compiler) glob(start int) (*regexp.Regexp, []string, error) {
-	pattern, err := c.p.str()
+	text, err := c.p.str()
 	if err != nil {
 		return nil, nil, err
 	}
-	parts := strings.Split(pattern, "*")
+	parts := strings.Split(text, "*")
 	var names []string
 	if !c.p.word("as") {
 		return nil, nil, c.p.unexpected("as, and a name for each asterisk")
@@ -318,9 +320,9 @@ func (c *compiler) glob(start int) (*regexp.Regexp, []string, error) {
 		}
 		b.WriteString(regexp.QuoteMeta(part))
 	}
-	re, err := regexp.Compile(b.String())
+	re, err := pattern.Compile(b.String(), &c.p.budget)
 	if err != nil {
-		return nil, nil, c.p.wrong(start, "the pattern is too large")
+		return nil, nil, c.p.wrong(start, "the pattern: %s", err)
 	}
 	return re, names, nil
 }

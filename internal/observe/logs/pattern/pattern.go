@@ -22,7 +22,7 @@ type matcher interface {
 // Parse reads a pattern. Nothing, and a phrase of nothing, match everything. The error is of kind Invalid and says at
 // which character the pattern is wrong.
 func Parse(text string) (*Pattern, error) {
-	p := &parser{text: text}
+	p := &parser{text: text, budget: Budget}
 	p.space()
 	var m matcher
 	var err error
@@ -58,6 +58,7 @@ type parser struct {
 	text    string
 	at      int
 	regexes int
+	budget  int // of them
 }
 
 func (p *parser) wrong(format string, args ...any) error {

@@ -186,6 +186,8 @@ func TestRefused(t *testing.T) {
 		`%(a)%`:                 `'(' is not supported`,
 		`%é%`:                   `'é' is not supported`,
 		`%[%`:                   "missing closing ]",
+		`%[a-z]{600}x%`:         "{1000} counts as if it were written out (character 1)",
+		`%.{300}% %.{300}%`:     "written out (character 10)",
 		`[a`:                    "is expected (character 3)",
 		`[a, ..., b, ...]`:      "second ellipsis",
 		`[a=1 && b=2]`:          "this is about b, the conditions before it about a",

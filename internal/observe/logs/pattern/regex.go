@@ -1,12 +1,35 @@
 package pattern
 
 import (
+	"errors"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
 // maxRegexes is how many a pattern of fields or properties may have.
 const maxRegexes = 2
+
+// Budget bounds the regular expressions of a pattern or query together, by what they take to match one character with
+// repetitions written out: a message has up to 256 KB, and a match cannot be broken off.
+const Budget = 500
+
+// Compile is regexp.Compile for those who may take only so much of this machine. It takes from the budget, and fails where
+// there is too little.
+func Compile(text string, budget *int) (*regexp.Regexp, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if *budget -= len(program.Inst); *budget < 0 {
+		return nil, errors.New("too much for one query; a repetition like {1000} counts as if it were written out")
+	}
+	return regexp.Compile(text)
+}
 
 // regex takes %…%. What it may be made of is less than elsewhere: no groups, only ASCII.
 func (p *parser) regex() (*regexp.Regexp, error) {
@@ -25,7 +48,7 @@ func (p *parser) regex() (*regexp.Regexp, error) {
 			return nil, p.wrong("%q is not supported in a regular expression", r)
 		}
 	}
-	re, err := regexp.Compile(text)
+	re, err := Compile(text, &p.budget)
 	if err != nil {
 		return nil, p.wrong("the regular expression is invalid: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
