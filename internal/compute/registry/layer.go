@@ -99,6 +99,9 @@ func (r *Registry) takeLayerNumber(ctx context.Context, id faas.LayerID) (int64,
 		if faas.KindOf(err) != faas.Conflict || try == configureTries {
 			return 0, fmt.Errorf("number layer: %w", err)
 		}
+		if err := pause(ctx, try); err != nil {
+			return 0, err
+		}
 	}
 }
 

@@ -282,11 +282,19 @@ func (r *Registry) Configure(ctx context.Context, id faas.FunctionID, mutate fun
 		if refused != nil || faas.KindOf(err) != faas.Conflict || try == configureTries {
 			return rec, err
 		}
-		select { // those who came at once would meet again
-		case <-time.After(rand.N(time.Millisecond << min(try, 6))):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := pause(ctx, try); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// pause waits a while before what came second starts over: those who came at once would meet again.
+func pause(ctx context.Context, try int) error {
+	select {
+	case <-time.After(rand.N(time.Millisecond << min(try, 6))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
