@@ -169,8 +169,11 @@ func textual(name string) (function, bool) {
 	return function{}, false
 }
 
-// maxText bounds what concat and replace make, in bytes.
-const maxText = 4 << 20
+// Bounds of texts that functions make, in bytes: of one of concat or replace, and of all for a row. What is beyond is nothing.
+const (
+	maxText = 1 << 20
+	maxMade = 16 << 20
+)
 
 // substr takes a text, from which character on (from 0), and how many.
 func substr(a []any) any {
@@ -221,11 +224,20 @@ func (p *parser) call(start int, name string) (expr, error) {
 			return nil, p.wrong(start, "the function %s takes %d to %d arguments, not %d", name, f.min, f.max, len(args))
 		}
 		return func(r *row) any {
+			if r.made > maxMade {
+				return nil
+			}
 			values := make([]any, len(args))
 			for i, a := range args {
 				values[i] = a(r)
 			}
-			return f.of(values)
+			v := f.of(values)
+			if s, ok := v.(string); ok {
+				if r.made += len(s); r.made > maxMade {
+					return nil
+				}
+			}
+			return v
 		}, nil
 	}
 }

@@ -212,6 +212,57 @@ func TestTooMuch(t *testing.T) {
 	}
 }
 
+// TestMadeText: what functions make of one event is bounded, and counts where it is kept.
+func TestMadeText(t *testing.T) {
+	q := `fields concat(@message, @message) as z`
+	for range 9 {
+		q += `, concat(z, z) as z`
+	}
+	for i := range 60 {
+		q += fmt.Sprintf(`, concat(z, %d) as z%d`, i, i)
+	}
+	parsed, err := Parse(q + ` | sort concat(z, 1), concat(z, 2)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &execution{}
+	var kept []*row
+	first := parsed.chain(pushed(func(r *row) { kept = append(kept, r) }), x, func() {})
+	if err := first.push(&row{event: &logs.Event{Message: `{"a":"` + strings.Repeat("x", 1000) + `"}`}}); err != nil {
+		t.Fatal(err)
+	}
+	held := x.kept
+	if err := first.finish(); err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, v := range kept[0].set {
+		size += len(text(v))
+	}
+	if size > maxMade || held < size {
+		t.Errorf("an event of 1 KB came to %d bytes, %d of them counted", size, held)
+	}
+	if r := kept[0]; r.doc != nil || r.get("a") == nil || text(r.get("z5")) == "" || r.get("z59") != nil {
+		t.Errorf("%v: %.20v, %.20v, %.20v", r.doc != nil, r.get("a"), r.get("z5"), r.get("z59"))
+	}
+	x = &execution{}
+	s := (&sorting{keys: []sortKey{{func(*row) any { return strings.Repeat("k", 1<<20) }, true}}}).build(pushed(func(*row) {}), x)
+	for range 1000 {
+		if err = s.push(&row{}); err != nil {
+			break
+		}
+	}
+	if faas.KindOf(err) != faas.LimitExceeded {
+		t.Errorf("keys to sort by do not count: %v, %d", err, x.kept)
+	}
+}
+
+// pushed is a last stage.
+type pushed func(*row)
+
+func (p pushed) push(r *row) error { p(r); return nil }
+func (pushed) finish() error       { return nil }
+
 func TestStop(t *testing.T) {
 	q, _ := Parse("fields @message")
 	r := NewRunner(stored{block: true}, time.Now, slog.New(slog.DiscardHandler))

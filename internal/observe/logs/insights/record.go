@@ -15,6 +15,7 @@ type row struct {
 	event *logs.Event
 	group logs.GroupID
 	set   map[string]any // what commands computed
+	made  int            // bytes of texts that functions made
 
 	parsed bool
 	doc    any
@@ -109,6 +110,9 @@ func (r *row) discover() {
 		r.doc = doc
 	}
 }
+
+// forget drops what was discovered, which takes many times the room of the message; it is discovered again when asked for.
+func (r *row) forget() { r.parsed, r.doc, r.report = false, nil, nil }
 
 var (
 	requestID = regexp.MustCompile(`(?:RequestId: |\t)([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})`)

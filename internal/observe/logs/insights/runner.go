@@ -191,6 +191,7 @@ func (r *Runner) run(ctx context.Context, s *State) {
 				s.size += len(f.Value) + 64
 			}
 		}
+		r.forget()
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		s.Status = Timeout
 	default:
@@ -253,7 +254,7 @@ func (r *Runner) read(ctx context.Context, s *State, id logs.GroupID, to stage) 
 			if err := to.push(&row{event: &page.Events[i], group: id}); err != nil {
 				return err
 			}
-			if i%256 == 0 && ctx.Err() != nil {
+			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 		}

@@ -15,7 +15,7 @@ type stage interface {
 }
 
 // maxKept is how much one query may keep in memory, in bytes, by estimate.
-const maxKept = 128 << 20
+const maxKept = 64 << 20
 
 // execution is one run of a query.
 type execution struct{ kept int }
@@ -32,7 +32,7 @@ func (x *execution) keep(n int) error {
 func (r *row) size() int {
 	n := 400
 	if r.event != nil {
-		n += 2 * len(r.event.Message) // and what was discovered in it
+		n += len(r.event.Message)
 	}
 	for name, v := range r.set {
 		n += len(name) + 32
@@ -172,8 +172,13 @@ func (s *sorting) push(r *row) error {
 	one := sorted{row: r, place: s.n, size: r.size()}
 	s.n++
 	for _, k := range s.keys {
-		one.keys = append(one.keys, k.of(r))
+		v := k.of(r)
+		if t, ok := v.(string); ok {
+			one.size += len(t)
+		}
+		one.keys = append(one.keys, v)
 	}
+	r.forget()
 	s.rows = append(s.rows, one)
 	if s.most > 0 && len(s.rows) >= 2*s.most+64 {
 		s.cut()
