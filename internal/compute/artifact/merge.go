@@ -49,7 +49,31 @@ func (s *Store) merge(ctx context.Context, layers []faas.Layer) (string, error) 
 			return tmp, fmt.Errorf("merge layers: %w", err)
 		}
 	}
-	return tmp, nil
+	return tmp, confined(tmp)
+}
+
+// confined refuses a tree with a symbolic link that leads out of it: one that stays inside its own package may pass through a
+// link that another has in its way.
+func confined(dir string) error {
+	p := &plan{tree: make(map[string]*entry)}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() != fs.ModeSymlink {
+			return err
+		}
+		e := &entry{path: path[len(dir)+1:], kind: link}
+		e.target, err = os.Readlink(path)
+		p.order, p.tree[e.path] = append(p.order, e), e
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look over merged layers: %w", err)
+	}
+	for _, e := range p.order {
+		if why := p.follow(e); why != "" {
+			return faas.Errorf(faas.Invalid, "Layers: with all of them together, of %q %s", e.path, why)
+		}
+	}
+	return nil
 }
 
 // overlay puts the content of from over that of to, by hard links: nothing is ever written to either. Links of from are no

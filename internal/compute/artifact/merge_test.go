@@ -60,6 +60,21 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// TestLinksOfTwoLayers: links that each stay inside their layer do not lead out of what both make together.
+func TestLinksOfTwoLayers(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, newMemory(), dir)
+	way, out := layerOf(t, s, item{name: "f", body: "1"}, symlink("d", ".")), layerOf(t, s, item{name: "f", body: "1"}, symlink("a/out", "../d/d/../../etc"))
+	for _, layers := range [][]faas.Layer{{way, out}, {out, way}} {
+		if got, err := s.Layers(t.Context(), layers); faas.KindOf(err) != faas.Invalid || !strings.Contains(faas.Message(err), `"a/out" the symbolic link points outside`) {
+			t.Errorf("%s, %v", got, err)
+		}
+	}
+	if names, err := s.Cached(); err != nil || len(names) != 2 {
+		t.Errorf("kept are %v, %v", names, err)
+	}
+}
+
 // TestMergedIsCollected: what layers make together can be removed, and is made again.
 func TestMergedIsCollected(t *testing.T) {
 	now := time.Now()

@@ -83,11 +83,22 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	spec.Channel = true
 }
 
-// layered shows the modules of layers where ES modules look for them too, before the pack's: above /var/task.
+// layered shows the modules of layers where ES modules look for them too, before the pack's: above /var/task. What links of a
+// layer lead out of it is never shown: a mount follows them on the host.
 func layered(mounts []sandbox.Mount) []sandbox.Mount {
 	for _, m := range mounts {
-		modules := filepath.Join(m.Source, "nodejs", packDir)
-		if info, err := os.Stat(modules); m.Target == lambda.LayerDir && err == nil && info.IsDir() {
+		if m.Target != lambda.LayerDir {
+			continue
+		}
+		root, err := filepath.EvalSymlinks(m.Source)
+		if err != nil {
+			continue
+		}
+		modules, err := filepath.EvalSymlinks(filepath.Join(root, "nodejs", packDir))
+		if err != nil || !strings.HasPrefix(modules, root+"/") {
+			continue
+		}
+		if info, err := os.Stat(modules); err == nil && info.IsDir() {
 			return []sandbox.Mount{{Source: modules, Target: "/var/" + packDir}}
 		}
 	}

@@ -41,7 +41,7 @@ func (s *Service) resolveLayers(ctx context.Context, arns []string) ([]faas.Laye
 }
 
 // checkUnpacked refuses layers that are too large, alone or together with the package that measure measures, in the service's
-// words.
+// words, and those that can't be merged.
 func (s *Service) checkUnpacked(ctx context.Context, layers []faas.Layer, measure func() (int64, error)) error {
 	if len(layers) == 0 {
 		return nil // a package alone is judged when it comes
@@ -65,7 +65,8 @@ func (s *Service) checkUnpacked(ctx context.Context, layers []faas.Layer, measur
 		return faas.Errorf(faas.Invalid, "Function code combined with layers exceeds the maximum allowed size of %d bytes. The actual size is %d bytes.",
 			faas.MaxUnpackedBytes, total)
 	}
-	return nil
+	_, err = s.cfg.Packages.Layers(ctx, layers)
+	return err
 }
 
 // stored measures the package that a version has.

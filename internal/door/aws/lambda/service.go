@@ -37,6 +37,8 @@ type Packages interface {
 	Unpacked(ctx context.Context, sha256 string) (int64, error)
 	// Measure is Unpacked for a package that is not stored.
 	Measure(ctx context.Context, zip []byte) (int64, error)
+	// Layers merges layers, so that the first instance need not, and refuses what can't be merged.
+	Layers(ctx context.Context, layers []faas.Layer) (string, error)
 }
 
 // Invoker runs functions.
