@@ -41,15 +41,13 @@ func TestKillDaemon(t *testing.T) {
 			t.Errorf("round %d: the credentials changed", round)
 		}
 		w.verify(c)
+		w.tree = cmp.Or(w.tree, treeOf(below(c.pid()))) // verify has called functions, so sandboxes run
 		if round == rounds {
 			w.finish(c)
 			break
 		}
 		after := time.Duration(50+rand.IntN(850)) * time.Millisecond
-		if round == rounds-1 {
-			after += 1200 * time.Millisecond // some receipts are older than the last second
-		}
-		w.work(c, after)
+		w.work(c, after, round == rounds-1)
 		w.clean(c)
 		if t.Failed() {
 			t.Fatalf("round %d, killed after %v; the daemon said: %s", round, after, c.said(t))
@@ -153,8 +151,9 @@ func (w *world) answer(code, setting string) string {
 	return fmt.Sprintf(`["%s", "%s"]`, w.tags[code], setting)
 }
 
-// work has clients change and call functions until the daemon is killed.
-func (w *world) work(c *child, after time.Duration) {
+// work has clients change and call functions until the daemon is killed; not before some receipts are older than a second,
+// if those are wanted.
+func (w *world) work(c *child, after time.Duration, receipts bool) {
 	const clients, each = 4, 3
 	var wg sync.WaitGroup
 	for i := range clients {
@@ -172,8 +171,14 @@ func (w *world) work(c *child, after time.Duration) {
 		})
 	}
 	time.Sleep(after) // the moment of the kill
+	if receipts {
+		eventually(w.t, "a call was answered more than a second ago", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.calls) > 0 && time.Since(w.calls[0].at) > 1200*time.Millisecond
+		})
+	}
 	before := below(c.pid())
-	w.tree = cmp.Or(w.tree, treeOf(before))
 	w.killed = time.Now()
 	c.kill()
 	within(w.t, 2*time.Second, "processes of the killed daemon run", func() string { return w.running(before, c) })

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,12 +68,12 @@ class Broken implements RequestHandler<Object, Object> {
 `
 
 var javaClasses struct {
-	once sync.Once
-	dir  string
-	err  string
+	once  sync.Once
+	files map[string]string
+	err   error
 }
 
-// javaFunction returns the files of a package with the compiled source.
+// javaFunction returns the files of a package with the compiled source. They are shared and read-only.
 func javaFunction(t *testing.T) map[string]string {
 	t.Helper()
 	javac, err := exec.LookPath("javac")
@@ -80,30 +81,30 @@ func javaFunction(t *testing.T) map[string]string {
 		t.Skip("needs javac; scripts/setup installs it")
 	}
 	core, _ := filepath.Glob(filepath.Join(packtest.Dir(t, "java-runtime"), "aws-lambda-java-core-*.jar"))
-	javaClasses.once.Do(func() {
-		dir := t.TempDir()
-		source := filepath.Join(dir, "App.java")
-		if err := os.WriteFile(source, []byte(javaSource), 0o600); err != nil {
-			javaClasses.err = err.Error()
-			return
-		}
-		if out, err := exec.Command(javac, "-nowarn", "--release", "11", "-cp", strings.Join(core, ":"), "-d", dir, source).CombinedOutput(); err != nil {
-			javaClasses.err = string(out)
-		}
-		javaClasses.dir = dir
-	})
-	if javaClasses.err != "" {
+	javaClasses.once.Do(func() { javaClasses.files, javaClasses.err = compileJava(t.TempDir(), javac, core) })
+	if javaClasses.err != nil {
 		t.Fatal(javaClasses.err)
+	}
+	return javaClasses.files
+}
+
+func compileJava(dir, javac string, classPath []string) (map[string]string, error) {
+	source := filepath.Join(dir, "App.java")
+	if err := os.WriteFile(source, []byte(javaSource), 0o600); err != nil {
+		return nil, err
+	}
+	if out, err := exec.Command(javac, "-nowarn", "--release", "11", "-cp", strings.Join(classPath, ":"), "-d", dir, source).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
 	}
 	files := make(map[string]string)
 	for _, name := range []string{"App", "App$Person", "App$Streams", "Broken"} {
-		b, err := os.ReadFile(filepath.Join(javaClasses.dir, "odd", name+".class"))
+		b, err := os.ReadFile(filepath.Join(dir, "odd", name+".class"))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		files["odd/"+name+".class"] = string(b)
 	}
-	return files
+	return files, nil
 }
 
 func withJava(t *testing.T) func(*app.Config) {
