@@ -45,8 +45,12 @@ func newDials(fds []int) *dials { return &dials{free: fds} }
 
 var errDials = errors.New("all connections into the sandbox are in use")
 
-// pollTime is how often a connection under way looks at its context.
-const pollTime = 100 * time.Millisecond
+// A connection under way is looked at after firstLook, then less and less often. It holds no thread meanwhile: who listens inside
+// may leave as many connections as it likes waiting.
+const (
+	firstLook = time.Millisecond
+	lastLook  = 50 * time.Millisecond
+)
 
 func (d *dials) dial(ctx context.Context, address string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(address)
@@ -108,22 +112,24 @@ func (d *dials) close() {
 // connect connects a socket and returns a duplicate of it.
 func connect(ctx context.Context, fd int, to netip.AddrPort) (net.Conn, error) {
 	err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
-	for errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		n, perr := unix.Poll(p, int(pollTime/time.Millisecond))
-		if perr != nil && !errors.Is(perr, unix.EINTR) {
+	for pause := firstLook; errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR); pause = min(2*pause, lastLook) {
+		n, perr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 0)
+		switch {
+		case perr != nil && !errors.Is(perr, unix.EINTR):
 			return nil, perr
-		}
-		if n > 0 {
+		case n > 0:
 			errno, serr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 			if serr != nil {
 				return nil, serr
 			}
 			if err = nil; errno != 0 {
 				err = syscall.Errno(errno)
+			}
+		default:
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return nil, ctx.Err()
 			}
 		}
 	}
