@@ -10,8 +10,13 @@ import (
 	"artesian/internal/faas"
 )
 
-// part is how much of a response is written within one WriteTime.
-const part = 64 << 10
+// Bounds of clients that take a response slowly.
+const (
+	part     = 64 << 10  // is written within one WriteTime
+	sendRate = 32 << 10  // bytes a second at which a response that is kept whole must be taken, once its first WriteTime is over
+	allKept  = 192 << 20 // bytes of such responses at once
+	freely   = 64 << 10  // bytes of a response that may be kept when others fill three quarters of that
+)
 
 // reply writes one HTTP response.
 type reply struct {
@@ -19,7 +24,8 @@ type reply struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	conn     *http.ResponseController
-	sent     bool // its head has gone out
+	until    time.Time // by which it must be taken; zero: as long as parts of it are
+	sent     bool      // its head has gone out
 	bodyless bool
 	broken   bool // it ends before it is complete
 }
@@ -30,6 +36,9 @@ func (o *reply) done() { _ = o.conn.SetWriteDeadline(time.Time{}) }
 // begin sends the head. length is the body's, or -1.
 func (o *reply) begin(resp *response, length int) {
 	o.sent = true
+	if length >= 0 {
+		o.until = time.Now().Add(o.v.site.cfg.WriteTime + time.Duration(length/sendRate)*time.Second)
+	}
 	h := o.w.Header()
 	for name, values := range resp.header {
 		for _, value := range values {
@@ -46,7 +55,11 @@ func (o *reply) begin(resp *response, length int) {
 
 // extend gives the client its time for the next part.
 func (o *reply) extend() {
-	_ = o.conn.SetWriteDeadline(time.Now().Add(o.v.site.cfg.WriteTime)) // not possible in a test's recorder
+	by := time.Now().Add(o.v.site.cfg.WriteTime)
+	if !o.until.IsZero() && o.until.Before(by) {
+		by = o.until
+	}
+	_ = o.conn.SetWriteDeadline(by) // not possible in a test's recorder
 }
 
 // write sends a piece of the body.
@@ -60,6 +73,25 @@ func (o *reply) write(p []byte) error {
 		p = p[n:]
 	}
 	return nil
+}
+
+// whole sends a response that is kept until its client has taken it: its function's instance is free already, so nothing else
+// bounds how many there are.
+func (o *reply) whole(resp *response) error {
+	site, n := o.v.site, int64(len(resp.body))
+	most := site.most
+	if n > freely {
+		most -= most / 4
+	}
+	defer site.kept.Add(-n)
+	if site.kept.Add(n) > most {
+		o.sent = true
+		o.extend()
+		o.v.fail(o.w, o.r, faas.Errorf(faas.Unavailable, "Too many large responses wait for their clients; try again in a moment."))
+		return nil
+	}
+	o.begin(resp, len(resp.body))
+	return o.write(resp.body)
 }
 
 // flush makes sure that all written so far is on its way.
@@ -94,8 +126,8 @@ func (s *whole) End(t faas.Tail) error {
 	if err != nil {
 		return s.out.functionFailed("what it returned: " + err.Error())
 	}
-	s.out.begin(resp, len(resp.body))
-	return s.out.write(resp.body)
+	s.body = bytes.Buffer{}
+	return s.out.whole(resp)
 }
 
 // stream is a Sink that passes an answer on as it comes. One that the function does not stream is kept until it is known not to
@@ -153,6 +185,5 @@ func (s *stream) End(t faas.Tail) error {
 	case s.kept == nil:
 		return s.out.functionFailed(errPrelude.Error())
 	}
-	s.out.begin(&response{status: http.StatusOK, header: http.Header{"Content-Type": {contentJSON}}}, s.kept.Len())
-	return s.out.write(s.kept.Bytes())
+	return s.out.whole(&response{status: http.StatusOK, header: http.Header{"Content-Type": {contentJSON}}, body: s.kept.Bytes()})
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"artesian/internal/compute/registry"
@@ -41,14 +42,18 @@ type Config struct {
 }
 
 // Site answers the requests to all URLs.
-type Site struct{ cfg Config }
+type Site struct {
+	cfg  Config
+	kept atomic.Int64 // bytes of responses that wait for their clients
+	most int64        // that there may be
+}
 
 // New returns a Site.
 func New(cfg Config) *Site {
 	if cfg.WriteTime == 0 {
 		cfg.WriteTime = time.Minute
 	}
-	return &Site{cfg}
+	return &Site{cfg: cfg, most: allKept}
 }
 
 // Visit is a request to one URL.
