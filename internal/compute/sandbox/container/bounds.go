@@ -31,6 +31,9 @@ type bounds interface {
 // bounded by the machine only.
 const lookEvery = 50 * time.Millisecond
 
+// frozenLooks is how seldom a frozen sandbox is looked at, in looks: a process can have a timer of its own send it SIGCONT.
+const frozenLooks = 10
+
 // answerWithin is how long a first process may take to stop or continue the others.
 const answerWithin = 5 * time.Second
 
@@ -47,6 +50,7 @@ type watched struct {
 	first  *os.File
 	inside *watch.Namespace
 	frozen bool
+	passed int // looks that passed over it while it was frozen
 	over   bool
 	peak   int64
 	total  int64 // with /tmp
@@ -196,8 +200,14 @@ func (w *watched) Counters() (cgroup.Counters, error) {
 func (w *watched) look() (total int64, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.inside == nil || w.over || w.frozen {
+	if w.inside == nil || w.over {
 		return w.total, false
+	}
+	if w.frozen {
+		if w.passed++; w.passed < frozenLooks {
+			return w.total, false
+		}
+		w.passed = 0
 	}
 	u, err := w.inside.Read()
 	if err != nil {

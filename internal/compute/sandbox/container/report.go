@@ -94,6 +94,6 @@ func (m *Maker) reportRootless() []sandbox.Guarantee {
 		sandbox.Guarantee{Name: "cpu quota", How: "none without a control group"},
 		sandbox.Guarantee{Name: "cpu burst", How: "none without a control group"},
 		sandbox.Guarantee{Name: "process limit", Enforced: true, How: "RLIMIT_NPROC in the sandbox's user namespace"},
-		sandbox.Guarantee{Name: "freezing unseen", How: "by SIGSTOP: a process that waits for stopped children can tell"},
+		sandbox.Guarantee{Name: "freezing", How: "by SIGSTOP: a process that has a timer send it SIGCONT goes on, and one that waits for stopped children can tell"},
 		sandbox.Guarantee{Name: "/tmp beside memory", Enforced: true, How: "what is in /tmp is not the function's memory, and counts towards the node's"})
 }

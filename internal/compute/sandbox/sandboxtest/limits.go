@@ -160,7 +160,16 @@ func (s *suite) memoryWatched(t *testing.T) {
 			t.Errorf("%v with 128 MB: %+v, want killed for lack of memory", args, b.Exit())
 		}
 	}
-	b := s.start(t, s.spec("eat-shared", "70", "3"))
+	b := s.start(t, s.spec("eat-frozen", "256"))
+	readUntil(t, b, "ready", 1)
+	if err := b.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	Await(t, b)
+	if b.Exit() != (sandbox.Exit{Code: -1, Signal: 9, OOM: true}) {
+		t.Errorf("256 MB of 128 by who goes on after a stop: %+v, want killed for lack of memory", b.Exit())
+	}
+	b = s.start(t, s.spec("eat-shared", "70", "3"))
 	readUntil(t, b, "ate 70", 1)
 	for range 10 { // looks, at least
 		<-time.After(50 * time.Millisecond)

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 func main() {
@@ -25,7 +26,7 @@ func main() {
 	f, ok := map[string]func([]string) error{
 		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
-		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "eat-shm": eatShm, "eat-shared": eatShared,
+		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "eat-shm": eatShm, "eat-shared": eatShared, "eat-frozen": eatFrozen,
 	}[do]
 	if !ok {
 		fail(fmt.Errorf("%s is unknown", do))
@@ -191,6 +192,22 @@ func eatShm(args []string) error {
 		return err
 	}
 	return eat([]string{args[1], "stay"})
+}
+
+// eatFrozen goes on after SIGSTOP, with a timer of its own, and uses n MB a second later.
+func eatFrozen(args []string) error {
+	event := [64]byte{8: byte(syscall.SIGCONT)} // a struct sigevent on a little-endian machine
+	var timer int32
+	every := [4]int64{0, 20e6, 0, 20e6} // a struct itimerspec
+	if _, _, errno := syscall.Syscall(syscall.SYS_TIMER_CREATE, 1, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&timer))); errno != 0 {
+		return errno
+	}
+	if _, _, errno := syscall.Syscall6(syscall.SYS_TIMER_SETTIME, uintptr(timer), 0, uintptr(unsafe.Pointer(&every)), 0, 0, 0); errno != 0 {
+		return errno
+	}
+	fmt.Println("ready")
+	time.Sleep(time.Second)
+	return eat([]string{args[0], "stay"})
 }
 
 // eatShared uses n MB, together with m children that only share them, and stays.
