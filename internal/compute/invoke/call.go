@@ -20,7 +20,8 @@ type call struct {
 	v     *faas.Version
 	inv   faas.Invocation
 	out   faas.Sink
-	usage faas.Usage
+	leave func()     // the count of executions
+	usage faas.Usage // of the goroutine that holds the instance
 
 	ctx         context.Context // of the run
 	contentType string          // of a streamed answer
@@ -28,6 +29,7 @@ type call struct {
 	relay       *relay // of a caller who takes a stream
 	tail        faas.Tail
 	fail        *lang.Failure // what the function or the platform reported; nil is success
+	lingers     bool          // extensions are at work on it behind the answer
 }
 
 func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *call {
@@ -118,7 +120,12 @@ func (c *call) run(in *pool.Instance) error {
 	} else {
 		c.usage.Outcome = faas.OutcomeOK
 	}
-	c.settle(in)
+	if x, ok := in.Session.(lang.Extended); ok && err == nil && x.Working() {
+		c.linger(in, x, start, deadline)
+		return nil
+	}
+	c.settle(in, c.fail, lambda.EndLines)
+	c.keepTail(in)
 	return nil
 }
 
@@ -151,8 +158,14 @@ func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
 	return err
 }
 
-// broke says what an invocation ended by, and lets go of an instance that can't be used again.
+// broke ends a call that its instance could not carry through.
 func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
+	c.fail = c.ruin(ctx, in, err)
+	c.breakOff()
+}
+
+// ruin says what an invocation ended by, and lets go of an instance that can't be used again.
+func (c *call) ruin(ctx context.Context, in *pool.Instance, err error) (fail *lang.Failure) {
 	in.Discard()
 	var reported *lang.Failure
 	var protocol *lang.ProtocolError
@@ -161,31 +174,31 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 	case ctx.Err() != nil:
 		c.usage.Outcome = faas.OutcomeTimeout
 		c.usage.Run = c.v.Timeout
-		c.fail = lambda.TimeoutFailure(c.inv.ID, c.v.Timeout)
+		fail = lambda.TimeoutFailure(c.inv.ID, c.v.Timeout)
 	case errors.As(err, &reported):
-		c.usage.Outcome, c.fail = faas.OutcomeInit, lambda.OfRequest(c.inv.ID, reported)
+		c.usage.Outcome, fail = faas.OutcomeInit, lambda.OfRequest(c.inv.ID, reported)
 	case errors.Is(err, lang.ErrExited):
 		exit := exitOf(in)
 		c.usage.Outcome = faas.OutcomeExit
 		if exit.OOM {
 			c.usage.Outcome = faas.OutcomeMemory
 		}
-		c.fail = lambda.ExitFailure(c.inv.ID, exit)
+		fail = lambda.ExitFailure(c.inv.ID, exit)
 	case errors.As(err, &crashed):
-		c.usage.Outcome, c.fail = faas.OutcomeExit, lambda.CrashFailure(c.inv.ID, crashed)
+		c.usage.Outcome, fail = faas.OutcomeExit, lambda.CrashFailure(c.inv.ID, crashed)
 	case errors.As(err, &protocol):
 		c.usage.Outcome = faas.OutcomeExit
-		c.fail = lambda.ProtocolFailure(c.inv.ID, protocol)
+		fail = lambda.ProtocolFailure(c.inv.ID, protocol)
 	default:
 		c.usage.Outcome = faas.OutcomeUnavailable
-		c.fail = lambda.PlatformFailure(c.inv.ID)
+		fail = lambda.PlatformFailure(c.inv.ID)
 		c.i.cfg.Logger.LogAttrs(ctx, slog.LevelError, "invocation broke", slog.String("request_id", c.inv.ID),
 			slog.String("function", c.v.ID.ARN()), slog.Any("error", err))
 	}
 	in.Output.Drain()
 	at := c.i.cfg.Now()
-	c.print(in, at, lambda.FailureLines(c.v, c.inv.ID, c.fail, at))
-	c.breakOff()
+	c.print(in, at, lambda.FailureLines(c.v, c.inv.ID, fail, at))
+	return fail
 }
 
 // breakOff tells the failure in the answer's place, or behind what has gone out of it.
@@ -225,8 +238,11 @@ func initDuration(cold *faas.Cold) time.Duration {
 	return cold.Runtime + cold.Init
 }
 
-// settle meters the call and writes its last lines, before the instance is lent again.
-func (c *call) settle(in *pool.Instance) {
+// closing writes a call's last lines.
+type closing func(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, at time.Time) []string
+
+// settle meters the call, which failed by fail or not at all, and writes its last lines, before the instance is lent again.
+func (c *call) settle(in *pool.Instance, fail *lang.Failure, last closing) {
 	in.Output.Drain()
 	cpu, peak := in.Meter()
 	c.usage.CPU, c.usage.PeakMB = cpu, int((peak+1<<20-1)>>20)
@@ -236,17 +252,21 @@ func (c *call) settle(in *pool.Instance) {
 	}
 	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
 	at := c.i.cfg.Now()
-	c.print(in, at, lambda.EndLines(c.v, &c.usage, c.inv.Tenant, c.fail, at))
-	if r, ok := in.Session.(lang.Reporter); ok {
-		r.Report(&c.usage, c.fail, initDuration(c.usage.Cold))
+	c.print(in, at, last(c.v, &c.usage, c.inv.Tenant, fail, at))
+	if x, ok := in.Session.(lang.Extended); ok {
+		x.Report(&c.usage, fail, initDuration(c.usage.Cold))
 	}
+}
+
+// keepTail ends the log that goes out with the answer.
+func (c *call) keepTail(in *pool.Instance) {
 	if c.inv.Tail {
 		c.tail.Log = append(c.tail.Log, in.Output.Tail(false)...)
 		c.tail.Log = c.tail.Log[max(0, len(c.tail.Log)-pool.MaxTail):]
 	}
 }
 
-// end completes the answer once the instance is free for the next call.
+// end completes the answer, once the instance is free for the next call or lingers.
 func (c *call) end() error {
 	if c.fail != nil {
 		c.tail.FunctionError, c.tail.Failure = "Unhandled", c.fail.Document

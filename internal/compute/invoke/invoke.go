@@ -63,7 +63,7 @@ func (i *Invoker) Concurrency() int { return i.cfg.Concurrency }
 // Invoke runs inv and streams its answer to out. A function that reports an error, times out or dies has been invoked:
 // that is told by out.End, not by an error here. Errors are the platform's: NotFound, TooLarge, Throttled, Conflict (the
 // function is not active), Unavailable, or ctx's error when the caller left before an instance was there. Once running,
-// a call goes on to its end without its caller.
+// a call goes on to its end without its caller; its answer is out when the runtime has answered, while extensions may be at work on.
 func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink) error {
 	v, err := i.cfg.Versions.Resolve(inv.Function, inv.Qualifier, rand.Float64())
 	if err != nil {
@@ -75,20 +75,21 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 	rounds := 0
 	inv.Trace, rounds = follow(inv.Trace, v, inv.Received)
 	c := newCall(i, v, inv, out)
-	leave, err := i.enter(inv.Function, rounds)
-	if err != nil {
+	if c.leave, err = i.enter(inv.Function, rounds); err != nil {
 		c.usage.Outcome = faas.OutcomeThrottled
 		i.cfg.Meter.Record(c.usage)
 		return err
 	}
 	err = func() error {
-		defer leave() // also when a call panics
+		defer c.depart() // also when a call panics
 		return i.cfg.Pool.WithTenant(ctx, v, inv.Tenant, c.run)
 	}()
 	if err != nil {
 		return i.notRun(ctx, c, err)
 	}
-	i.cfg.Meter.Record(c.usage)
+	if !c.lingers {
+		i.cfg.Meter.Record(c.usage)
+	}
 	return c.end()
 }
 

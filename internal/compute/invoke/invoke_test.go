@@ -132,9 +132,14 @@ func (s *stage) Record(u faas.Usage) { s.usage = append(s.usage, u) }
 
 func newStage(t *testing.T, sc *script) *stage {
 	s := &stage{script: sc, paper: &paper{}}
-	s.pool = pool.New(s, pool.Config{KeepAlive: time.Hour})
-	s.Invoker = invoke.New(invoke.Config{Versions: s, Pool: s.pool, Meter: s, Concurrency: 1, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	s.over(s)
 	return s
+}
+
+// over makes the invoker, with instances from l.
+func (s *stage) over(l pool.Launcher) {
+	s.pool = pool.New(l, pool.Config{KeepAlive: time.Hour})
+	s.Invoker = invoke.New(invoke.Config{Versions: s, Pool: s.pool, Meter: s, Concurrency: 1, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
 }
 
 func (s *stage) close(t *testing.T) {

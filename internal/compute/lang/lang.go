@@ -84,8 +84,14 @@ func (f *Failure) Error() string { return "function error " + f.Type }
 // ErrExited means that the main process ended; the sandbox's Exit says how.
 var ErrExited = errors.New("runtime exited")
 
-// Reporter is a Session that wants to know what each call took, once that is known. init is that of a first call.
-type Reporter interface {
+// Extended is a Session with extensions, which may be at work on a call when the runtime has answered it.
+type Extended interface {
+	Session
+	// Working reports whether they are, or have failed. Call it once an Invoke has returned without an error.
+	Working() bool
+	// Rest waits until they are done. Its error means that the instance is of no more use: ErrExited, a *Crashed, or ctx's.
+	Rest(ctx context.Context) error
+	// Report tells what a call took, once that is known. init is that of a first call.
 	Report(u *faas.Usage, f *Failure, init time.Duration)
 }
 

@@ -56,7 +56,9 @@ type Instance struct {
 	group   *group
 	started time.Time
 	calls   atomic.Int64
-	broken  bool // set by the holder: not to be lent again
+	broken  bool   // set by the holder: not to be lent again
+	linger  func() // set by the holder, with freed
+	freed   func()
 	last    sandbox.Usage
 
 	mu       sync.Mutex // guards what follows, and Running against Relaunch; taken after group.mu
@@ -68,6 +70,25 @@ type Instance struct {
 
 // Discard keeps the instance from being lent again; it is stopped when the holder returns.
 func (in *Instance) Discard() { in.broken = true }
+
+// Linger keeps the instance when the holder returns: rest runs then, on a goroutine of its own, and when the instance is free for
+// the next call, freed. Close of the pool waits for both.
+func (in *Instance) Linger(rest, freed func()) { in.linger, in.freed = rest, freed }
+
+// handBack releases the instance once its holder, and what lingers of its call, is done.
+func (in *Instance) handBack() {
+	if in.linger == nil {
+		in.group.release(in)
+		return
+	}
+	rest, freed := in.linger, in.freed
+	in.linger, in.freed = nil, nil
+	in.group.pool.work.Go(func() {
+		defer freed()
+		defer in.group.release(in)
+		rest()
+	})
+}
 
 // Invoke runs one call and counts it.
 func (in *Instance) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {

@@ -71,7 +71,7 @@ func New(launcher Launcher, cfg Config) *Pool {
 	return p
 }
 
-// With lends an instance of v to fn for as long as fn runs. Without an idle one, a start begins at once and the caller
+// With lends an instance of v to fn for as long as fn runs, and what fn has linger. Without an idle one, a start begins at once and the caller
 // waits for whichever comes first. It returns fn's error, ctx's error when ctx ended before an instance was there,
 // Throttled when too many wait or the node is full, or the reason why the start went wrong.
 func (p *Pool) With(ctx context.Context, v *faas.Version, fn func(*Instance) error) error {
@@ -84,7 +84,7 @@ func (p *Pool) WithTenant(ctx context.Context, v *faas.Version, tenant string, f
 	if err != nil {
 		return err
 	}
-	defer in.group.release(in)
+	defer in.handBack()
 	return fn(in)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 var name = filepath.Base(os.Args[0])
@@ -88,6 +89,8 @@ func main() {
 			os.Exit(0)
 		case kind == "hangs":
 			select {}
+		case kind == "lags":
+			time.Sleep(1100 * time.Millisecond)
 		case kind == "crashes":
 			os.Exit(5)
 		case kind == "exiterror":

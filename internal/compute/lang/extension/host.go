@@ -180,6 +180,13 @@ func (h *Host) finished() bool {
 	return !slices.ContainsFunc(h.members, func(m *member) bool { return m.busy })
 }
 
+// working reports whether an extension is at work, or the instance is of no more use.
+func (h *Host) working() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fault != nil || !h.finished()
+}
+
 // closeRegistration ends the initialisation and tells of those that take part.
 func (h *Host) closeRegistration() {
 	h.mu.Lock()

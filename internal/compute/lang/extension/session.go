@@ -21,14 +21,18 @@ const (
 	flushTime            = time.Second // for telemetry that has gathered, before
 )
 
-// Session is a lang.Session whose calls last until the extensions are done with them, too.
+// Session is a lang.Extended: the extensions of a sandbox beside its runtime.
 type Session struct {
 	lang.Session
 	host *Host
 	sb   sandbox.Sandbox
 	once sync.Once
 
-	after time.Duration // how long the extensions were at work behind the runtime in the last call
+	// Of the last call:
+	with     bool          // there are extensions
+	told     bool          // some of them were told of it
+	answered time.Time     // when the runtime was done
+	after    time.Duration // how long the extensions were at work behind it
 
 	mu     sync.Mutex
 	reason string // why the instance ends, when it is not for lack of work
@@ -93,25 +97,44 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	return phases, err
 }
 
-// Invoke implements lang.Session. With an error of an extension after the runtime's answer, the answer is out.
+// Invoke implements lang.Session. It does not wait for the extensions, but ends with one that fails before the answer.
 func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
 	if external, internal := s.host.census(); external+internal == 0 && len(s.host.external) == 0 {
+		s.with, s.told = false, false
 		f, err := s.Session.Invoke(ctx, c, out)
 		return f, s.why(ctx, err)
+	}
+	s.with = true
+	if err := s.host.failure(); err != nil {
+		return nil, s.why(ctx, err)
 	}
 	bound, cancel := s.ending(ctx)
 	defer cancel()
 	s.host.began(&c)
-	told := s.host.tell(invocation(&c))
+	s.told = s.host.tell(invocation(&c))
 	begun, counted := time.Now(), &counter{out: out}
 	f, err := s.Session.Invoke(bound, c, counted)
-	took := time.Since(begun)
-	s.host.done(&c, f, s.why(ctx, err), took, counted.n)
-	if err == nil && told {
-		err = s.host.await(ctx, s.sb.Done(), s.host.finished)
-		s.after = time.Since(begun) - took
+	s.answered = time.Now()
+	if err != nil {
+		err = s.why(ctx, err)
 	}
-	return f, s.why(ctx, err)
+	s.host.done(&c, f, err, s.answered.Sub(begun), counted.n)
+	return f, err
+}
+
+// Working implements lang.Extended.
+func (s *Session) Working() bool {
+	if s.told {
+		s.after = time.Since(s.answered)
+	}
+	return s.with && s.host.working()
+}
+
+// Rest implements lang.Extended.
+func (s *Session) Rest(ctx context.Context) error {
+	err := s.host.await(ctx, s.sb.Done(), s.host.finished)
+	s.after = time.Since(s.answered)
+	return s.why(ctx, err)
 }
 
 // counter counts what is written.
@@ -126,7 +149,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Report implements lang.Reporter.
+// Report implements lang.Extended.
 func (s *Session) Report(u *faas.Usage, f *lang.Failure, init time.Duration) {
 	s.host.report(u, f, init, s.after)
 	s.after = 0

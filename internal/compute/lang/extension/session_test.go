@@ -96,8 +96,8 @@ func TestInitWaits(t *testing.T) {
 	}
 }
 
-// TestInvokeWaits: the answer is out, and the call lasts until the extension asks again.
-func TestInvokeWaits(t *testing.T) {
+// TestRestWaits: Invoke returns with the answer, and the call lasts until the extension asks again.
+func TestRestWaits(t *testing.T) {
 	s, h, _ := session(t, "x")
 	id := joined(t, h, "x")
 	events := make(chan string, 10)
@@ -107,21 +107,27 @@ func TestInvokeWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
+	if _, err := s.Invoke(t.Context(), lang.Call{RequestID: "1", Trace: "Root=1"}, &out); err != nil || out.String() != "answer" {
+		t.Fatalf("%v, %q", err, &out)
+	}
 	ctx, cancel := soon(t)
 	defer cancel()
-	if _, err := s.Invoke(ctx, lang.Call{RequestID: "1", Trace: "Root=1"}, &out); !errors.Is(err, context.DeadlineExceeded) || out.String() != "answer" {
-		t.Fatalf("%v, %q", err, &out)
+	if !s.Working() {
+		t.Error("the extension is not at work")
+	}
+	if err := s.Rest(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
 	}
 	if e := <-events; !strings.Contains(e, `"requestId":"1"`) || !strings.Contains(e, `"value":"Root=1"`) {
 		t.Errorf("event %s", e)
 	}
 	go next()
-	if err := h.await(t.Context(), nil, h.finished); err != nil {
+	if err := s.Rest(t.Context()); err != nil || s.Working() {
 		t.Fatal(err)
 	}
 }
 
-// TestCrashEndsACall, also one that waits for the extension.
+// TestCrashEndsACall that waits for the extension, and the next one before it reaches the runtime.
 func TestCrashEndsACall(t *testing.T) {
 	s, h, b := session(t, "x")
 	id := joined(t, h, "x")
@@ -129,10 +135,17 @@ func TestCrashEndsACall(t *testing.T) {
 	if _, err := s.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Invoke(t.Context(), lang.Call{}, io.Discard); err != nil {
+		t.Fatal(err)
+	}
 	b.ended <- sandbox.Ended{Code: -1, Signal: syscall.SIGSEGV}
 	var crashed *lang.Crashed
-	if _, err := s.Invoke(t.Context(), lang.Call{}, io.Discard); !errors.As(err, &crashed) || crashed.Type != ErrorCrash || crashed.Reason != "signal: segmentation fault" {
+	if err := s.Rest(t.Context()); !errors.As(err, &crashed) || crashed.Type != ErrorCrash || crashed.Reason != "signal: segmentation fault" {
 		t.Fatal(err)
+	}
+	var out strings.Builder
+	if _, err := s.Invoke(t.Context(), lang.Call{}, &out); !errors.As(err, &crashed) || out.Len() > 0 || !s.Working() {
+		t.Fatalf("the next call: %v, %q", err, &out)
 	}
 }
 

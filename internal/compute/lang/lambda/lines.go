@@ -102,39 +102,65 @@ func FailureLines(v *faas.Version, id string, f *lang.Failure, at time.Time) []s
 
 // EndLines closes an invocation with its figures.
 func EndLines(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, at time.Time) []string {
-	var init time.Duration
-	if u.Cold != nil && u.Outcome != faas.OutcomeInit {
-		init = u.Cold.Runtime + u.Cold.Init
+	if !isJSON(v) {
+		return []string{endText(u), reportText(u, f)}
 	}
-	if isJSON(v) {
-		return endEvents(v, u, tenant, f, init, at)
+	return append(DoneLines(v, u, tenant, f, at), ReportLines(v, u, tenant, f, at)...)
+}
+
+// DoneLines tells that the runtime is done with an invocation.
+func DoneLines(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, at time.Time) []string {
+	if !isJSON(v) {
+		return []string{endText(u)}
 	}
+	status, kind := statusOf(f)
+	level := levelDebug
+	if f != nil {
+		level = levelWarn
+	}
+	return event(v, at, level, "platform.runtimeDone", record{
+		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant, Metrics: &metrics{Duration: ms3(u.Run), Produced: &u.BytesOut},
+	})
+}
+
+// ReportLines tells what an invocation took.
+func ReportLines(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, at time.Time) []string {
+	if !isJSON(v) {
+		return []string{reportText(u, f)}
+	}
+	status, kind := statusOf(f)
+	level := levelInfo
+	if f != nil {
+		level = levelWarn
+	}
+	return event(v, at, level, "platform.report", record{
+		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant,
+		Metrics: &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(initOf(u))},
+	})
+}
+
+// initOf is what is reported of an initialisation.
+func initOf(u *faas.Usage) time.Duration {
+	if u.Cold == nil || u.Outcome == faas.OutcomeInit {
+		return 0
+	}
+	return u.Cold.Runtime + u.Cold.Init
+}
+
+func endText(u *faas.Usage) string { return "END RequestId: " + u.RequestID }
+
+func reportText(u *faas.Usage, f *lang.Failure) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
 		u.RequestID, ms2(u.Run), u.BilledMS, u.MemoryMB, u.PeakMB)
-	if init > 0 {
+	if init := initOf(u); init > 0 {
 		fmt.Fprintf(&b, "Init Duration: %s ms\t", ms2(init))
 	}
 	// An exception of the handler is the function's own affair; the rest is a status of the environment.
 	if f != nil && u.Outcome != faas.OutcomeError {
 		b.WriteString(statusText(statusOf(f)))
 	}
-	return []string{"END RequestId: " + u.RequestID, b.String()}
-}
-
-func endEvents(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure, init time.Duration, at time.Time) []string {
-	status, kind := statusOf(f)
-	done, report := levelDebug, levelInfo
-	if f != nil {
-		done, report = levelWarn, levelWarn
-	}
-	lines := event(v, at, done, "platform.runtimeDone", record{
-		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant, Metrics: &metrics{Duration: ms3(u.Run), Produced: &u.BytesOut},
-	})
-	return append(lines, event(v, at, report, "platform.report", record{
-		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant,
-		Metrics: &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(init)},
-	})...)
+	return b.String()
 }
 
 func statusOf(f *lang.Failure) (status, kind string) {
