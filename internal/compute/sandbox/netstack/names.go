@@ -22,6 +22,7 @@ const (
 	maxAsking      = 32 // questions of one sandbox under way, elsewhere
 	maxNameStreams = 8  // TCP connections of one sandbox
 	nameStreamIdle = 10 * time.Second
+	acceptPause    = 50 * time.Millisecond
 )
 
 // Names answers a sandbox's questions for names on sockets that stand on its loopback. Names of the platform lead to that
@@ -35,13 +36,15 @@ type Names struct {
 	streams   net.Listener
 	internet  bool
 	asking    chan struct{}
+	certain   chan struct{} // places of its own among the questions of all
 	serving   sync.WaitGroup
 }
 
 // ServeNames answers on a datagram and a listening socket, which it owns, until Close.
 func (n *Network) ServeNames(datagrams net.PacketConn, streams net.Listener, internet bool) *Names {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Names{net: n, ctx: ctx, cancel: cancel, datagrams: datagrams, streams: streams, internet: internet, asking: make(chan struct{}, maxAsking)}
+	s := &Names{net: n, ctx: ctx, cancel: cancel, datagrams: datagrams, streams: streams, internet: internet, asking: make(chan struct{}, maxAsking),
+		certain: make(chan struct{}, certainAsking)}
 	s.serving.Go(s.serveDatagrams)
 	s.serving.Go(s.serveStreams)
 	return s
@@ -78,7 +81,7 @@ func (s *Names) serveDatagrams() {
 		q.raw = append([]byte(nil), q.raw...)
 		s.serving.Go(func() {
 			defer func() { <-s.asking }()
-			_, _ = s.datagrams.WriteTo(s.net.ask(s.ctx, "udp", q), from)
+			_, _ = s.datagrams.WriteTo(s.net.ask(s.ctx, "udp", q, s.certain), from)
 		})
 	}
 }
@@ -87,8 +90,15 @@ func (s *Names) serveStreams() {
 	places := make(chan struct{}, maxNameStreams)
 	for {
 		c, err := s.streams.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) || s.ctx.Err() != nil {
 			return
+		}
+		if err != nil { // this process has too many files open, say
+			select {
+			case <-time.After(acceptPause):
+			case <-s.ctx.Done():
+			}
+			continue
 		}
 		select {
 		case places <- struct{}{}:
@@ -122,7 +132,7 @@ func (s *Names) serveOne(c net.Conn) error {
 	}
 	reply, known := s.own(q)
 	if !known {
-		reply = s.net.ask(s.ctx, "tcp", q)
+		reply = s.net.ask(s.ctx, "tcp", q, s.certain)
 	}
 	return writeFramed(c, reply)
 }

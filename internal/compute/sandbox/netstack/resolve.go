@@ -21,6 +21,7 @@ const (
 	resolverTime  = 3 * time.Second
 	maxResolvers  = 3
 	maxAskingAll  = 1024 // questions of all sandboxes under way
+	certainAsking = 2    // that a sandbox may have under way whatever the others ask
 	hostResolvers = "/etc/resolv.conf"
 )
 
@@ -73,13 +74,18 @@ func nameservers(text string) []string {
 }
 
 // ask passes a question on, over the protocol by which it came, and returns the answer to it: that no resolver answered,
-// if none did.
-func (n *Network) ask(ctx context.Context, protocol string, q question) []byte {
+// if none did. Certain are the asker's own places.
+func (n *Network) ask(ctx context.Context, protocol string, q question, certain chan struct{}) []byte {
 	select {
-	case n.resolvers.slots <- struct{}{}:
-		defer func() { <-n.resolvers.slots }()
+	case certain <- struct{}{}:
+		defer func() { <-certain }()
 	default:
-		return q.reply(dnsmessage.RCodeServerFailure)
+		select {
+		case n.resolvers.slots <- struct{}{}:
+			defer func() { <-n.resolvers.slots }()
+		default:
+			return q.reply(dnsmessage.RCodeServerFailure)
+		}
 	}
 	asked := bytes.Clone(q.raw)
 	for _, server := range n.resolvers.list() {
