@@ -169,12 +169,16 @@ func TestPackSurvivesAKill(t *testing.T) {
 	<-c.done
 	write(real.PyPI)
 	c = launch(t, data)
-	for end := time.Now().Add(2 * time.Minute); c.standing("f").State != "Active"; {
-		if time.Now().After(end) {
-			t.Fatalf("%+v", c.standing("f"))
+	installed := func(done func(standing) bool) {
+		t.Helper()
+		for end := time.Now().Add(2 * time.Minute); !done(c.standing("f")); {
+			if time.Now().After(end) {
+				t.Fatalf("%+v", c.standing("f"))
+			}
+			time.Sleep(50 * time.Millisecond) // the condition is polled
 		}
-		time.Sleep(50 * time.Millisecond) // the condition is polled
 	}
+	installed(func(s standing) bool { return s.State == "Active" })
 	if s := c.standing("f"); strings.Contains(s.StateReason, "reach ") {
 		t.Skip(s.StateReason)
 	} else if s.StateReason != "" || c.standing("f:1").State != "Active" {
@@ -195,4 +199,8 @@ func TestPackSurvivesAKill(t *testing.T) {
 	if resp, body := c.read(c.send("DELETE", admin.Service, admin.RuntimesPath+"?path=boto3", "", nil)); resp.StatusCode != http.StatusNoContent {
 		t.Errorf("remove: %s %s", resp.Status, body)
 	}
+	c.update("f", map[string]string{"app.py": importing + "\n"})
+	mustContain(t, "without it", c.invoke("f", "{}").body, "boto3") // as a rule: it is being installed
+	installed(func(s standing) bool { return s.LastUpdateStatus == "Successful" })
+	eventually(t, "in its place", func() bool { return strings.Contains(c.invoke("f", "{}").body, "/var/lang/packages/boto3/") })
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"artesian/internal/app"
@@ -69,4 +70,30 @@ func TestPackComesBack(t *testing.T) {
 	if a := p.invoke("g", "{}"); !strings.HasSuffix(a.body, `/boto3/__init__.py older"`) {
 		t.Errorf("%+v", a)
 	}
+}
+
+// TestUpdateDoesNotInterrupt: a function that runs without its pack goes on while an update waits for the pack.
+func TestUpdateDoesNotInterrupt(t *testing.T) {
+	p := start(t, registries(fetch.Registries{}))
+	p.role()
+	p.create("f", map[string]string{"app.py": importing}, nil)
+	free := make(chan struct{})
+	release := sync.OnceFunc(func() { close(free) })
+	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-free
+		http.NotFound(w, r)
+	}))
+	defer registry.Close()
+	defer release()
+	p = p.again(fetch.Registries{PyPI: registry.URL + "/simple"})
+	p.update("f", map[string]string{"app.py": "def handler(e, c): return 'new'\n"})
+	if s := p.standing("f"); s.State != "Active" || s.LastUpdateStatus != "InProgress" || !strings.Contains(s.LastUpdateStatusReason, "is being installed") {
+		t.Errorf("%+v", s)
+	}
+	if a := p.invoke("f", "{}"); a.body != `"new"` {
+		t.Errorf("%+v", a)
+	}
+	release()
+	eventually(t, "updated", func() bool { return p.standing("f").LastUpdateStatus == "Successful" })
+	mustContain(t, "the reason", p.standing("f").StateReason, "Runtime pack not installed")
 }

@@ -137,6 +137,9 @@ func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) 
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := a.functions.Settle(ctx, id, s)
+		if err == nil && m != nil && s.Reason == "" {
+			a.pool.RetireFunction(id.FunctionID, "") // what started meanwhile lacks the pack
+		}
 		if kind := faas.KindOf(err); err == nil || kind == faas.Precondition || kind == faas.NotFound || errors.Is(err, context.Canceled) {
 			return // a newer update has a standing of its own
 		} else if kind != faas.Conflict {

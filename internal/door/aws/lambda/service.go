@@ -206,7 +206,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := s.checkTags(in.Tags); err != nil {
 		return nil, err
 	}
-	s.stand(&v, faas.Successful)
+	s.stand(&v, "")
 	if _, err := s.cfg.Functions.Get(id, ""); err == nil { // spares the upload; Create decides
 		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
 	}
@@ -315,7 +315,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *api.UpdateFunction
 	}
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), value(in.Publish), func(r *registry.Record) error {
 		r.Version.Code = code
-		s.stand(&r.Version, faas.InProgress)
+		s.stand(&r.Version, r.Version.Runtime)
 		return s.checkUnpacked(ctx, r.Version.Layers, s.stored(ctx, &r.Version)) // the layers may have changed since
 	})
 	if err != nil {
@@ -334,6 +334,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		return nil, err
 	}
 	rec, err := s.cfg.Functions.Update(ctx, id, value(in.RevisionId), false, func(r *registry.Record) error {
+		before := r.Version.Runtime
 		if err := (settings{description: in.Description, handler: in.Handler, role: in.Role, runtime: in.Runtime, memory: in.MemorySize,
 			timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
 			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
@@ -342,7 +343,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		if err := s.changeLayers(ctx, &r.Version, in.Layers); err != nil {
 			return err
 		}
-		s.stand(&r.Version, faas.InProgress)
+		s.stand(&r.Version, before)
 		if in.Runtime == nil && in.Role == nil {
 			return nil
 		}

@@ -6,17 +6,19 @@ import "artesian/internal/faas"
 const creating = "Creating"
 
 // stand says where a version stands whose deployment is written now: Active, or Pending while what its runtime carries is
-// installed. update is the state of the last update meanwhile.
-func (s *Service) stand(v *faas.Version, update faas.State) {
-	v.State, v.StateReason, v.StateCode = faas.Active, "", ""
-	v.Update, v.UpdateReason, v.UpdateCode = faas.Successful, "", ""
+// installed. before is the runtime of the deployment that it replaces, empty for a new function: one that is Active and keeps its
+// runtime goes on as it is meanwhile, with what is there, and only its update is in progress.
+func (s *Service) stand(v *faas.Version, before string) {
 	reason := s.cfg.Installs(v.Runtime)
-	if reason == "" {
-		return
+	v.Update, v.UpdateReason, v.UpdateCode = faas.Successful, "", ""
+	if reason != "" && before != "" {
+		v.Update, v.UpdateReason, v.UpdateCode = faas.InProgress, reason, creating
 	}
-	v.State, v.StateReason, v.StateCode = faas.Pending, reason, creating
-	if update == faas.InProgress {
-		v.Update, v.UpdateReason, v.UpdateCode = update, reason, creating
+	switch {
+	case reason == "":
+		v.State, v.StateReason, v.StateCode = faas.Active, "", ""
+	case v.State != faas.Active || v.Runtime != before:
+		v.State, v.StateReason, v.StateCode = faas.Pending, reason, creating
 	}
 }
 
