@@ -3,6 +3,7 @@ package logs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,7 +117,7 @@ func (s *Store) filter(ctx context.Context, r *reader, spans []span, start posit
 				page.rest = &position{seq, 0}
 				return false, nil
 			}
-			return r.pick(seq, f, start, page.add)
+			return s.picked(ctx, r, seq, f, start, page.add)
 		})
 		if err != nil {
 			return Page{}, err
@@ -178,6 +179,28 @@ func (s *Store) reader(k *known, match func(string) bool, from, to int64) (*read
 		return nil, err
 	}
 	return &reader{k: k, match: match, from: max(from, k.expiry(s.cfg.Now())), to: to, graves: graves}, nil
+}
+
+// Matching runs fn, which applies a pattern to a frame of events at most, while few others do so: anybody may ask for any
+// pattern, and functions need processors, too. The error is ctx's.
+func (s *Store) Matching(ctx context.Context, fn func()) error {
+	select {
+	case s.patterns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.patterns }()
+	fn()
+	return nil
+}
+
+// picked is r.pick, for a reader with a pattern within Matching.
+func (s *Store) picked(ctx context.Context, r *reader, seq uint64, f *frame, start position, add func(Event, position) bool) (on bool, err error) {
+	if r.keep == nil {
+		return r.pick(seq, f, start, add)
+	}
+	failed := s.Matching(ctx, func() { on, err = r.pick(seq, f, start, add) })
+	return on, errors.Join(err, failed)
 }
 
 // pick gives add the events of a frame from a position on, until add returns false. It reports whether to go on.

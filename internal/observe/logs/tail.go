@@ -137,7 +137,7 @@ func (s *Store) catchUp(ctx context.Context, id GroupID, c *cursor, fn func([]Ev
 	return s.scan(ctx, k.subject(data), span{c.next, ^uint64(0)}, func(seq uint64, f *frame) (bool, error) {
 		c.next = seq + 1
 		var events []Event
-		_, err := r.pick(seq, f, position{}, func(e Event, _ position) bool {
+		_, err := s.picked(ctx, r, seq, f, position{}, func(e Event, _ position) bool {
 			events = append(events, e)
 			return true
 		})

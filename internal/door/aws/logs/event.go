@@ -147,14 +147,19 @@ func (s *Service) FilterLogEvents(ctx context.Context, in *api.FilterLogEventsIn
 }
 
 // TestMetricFilter tells which messages a filter pattern matches. Metric filters themselves are not built.
-func (s *Service) TestMetricFilter(_ context.Context, in *api.TestMetricFilterInput) (*api.TestMetricFilterOutput, error) {
+func (s *Service) TestMetricFilter(ctx context.Context, in *api.TestMetricFilterInput) (*api.TestMetricFilterOutput, error) {
 	filter, err := pattern.Parse(in.FilterPattern)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.TestMetricFilterOutput{Matches: []api.MetricFilterMatchRecord{}}
 	for i, message := range in.LogEventMessages {
-		if values, ok := filter.Extract(message); ok {
+		var values map[string]string
+		var ok bool
+		if err := s.store.Matching(ctx, func() { values, ok = filter.Extract(message) }); err != nil {
+			return nil, err
+		}
+		if ok {
 			out.Matches = append(out.Matches, api.MetricFilterMatchRecord{EventNumber: new(int64(i + 1)), EventMessage: &message, ExtractedValues: values})
 		}
 	}
