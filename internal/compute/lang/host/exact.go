@@ -57,21 +57,22 @@ func (c *Catalog) AddExact(ctx context.Context, name string) (Info, error) {
 	}
 	c.fetching.Lock()
 	defer c.fetching.Unlock()
-	dir, err := c.fetch(ctx, "node-linux-"+arch, want)
+	dir, fresh, err := c.fetch(ctx, "node-linux-"+arch, want)
 	if err != nil {
 		return Info{}, &faas.Error{Kind: faas.Unavailable, Op: "install " + name, Message: fmt.Sprintf("%s cannot be installed: %v", name, err), Cause: err}
 	}
 	info, err := c.Add(ctx, filepath.Join(dir, "bin", "node"))
-	if err != nil {
-		return Info{}, errors.Join(err, os.RemoveAll(dir)) // it doesn't run here
+	if err != nil && fresh {
+		err = errors.Join(err, os.RemoveAll(dir)) // it doesn't run here; one that was there may be in use
 	}
-	return info, nil
+	return info, err
 }
 
-// fetch returns the folder of the version, which appears whole or not at all. The caller holds the lock for it.
-func (c *Catalog) fetch(ctx context.Context, pkg, want string) (string, error) {
+// fetch returns the folder of the version, which appears whole or not at all, and whether it was not there before. The caller
+// holds the lock for it.
+func (c *Catalog) fetch(ctx context.Context, pkg, want string) (dir string, fresh bool, err error) {
 	if err := durable.MakeFolder(c.versions()); err != nil {
-		return "", err
+		return "", false, err
 	}
 	left, _ := filepath.Glob(filepath.Join(c.versions(), partial+"*")) // the pattern is well-formed
 	for _, l := range left {
@@ -80,24 +81,24 @@ func (c *Catalog) fetch(ctx context.Context, pkg, want string) (string, error) {
 	defer c.cfg.Fetch.Rest()
 	f, err := c.cfg.Fetch.NPMFile(ctx, pkg, want, maxDownload)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
-	dir := filepath.Join(c.versions(), "node-"+f.Version)
+	dir = filepath.Join(c.versions(), "node-"+f.Version)
 	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
+		return dir, false, nil
 	}
 	tmp, err := os.MkdirTemp(c.versions(), partial)
 	if err != nil {
-		return "", fmt.Errorf("make its folder: %w", err)
+		return "", false, fmt.Errorf("make its folder: %w", err)
 	}
 	defer os.RemoveAll(tmp)
 	if err := c.unpack(ctx, f, tmp); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if err := os.Rename(tmp, dir); err != nil {
-		return "", fmt.Errorf("keep it: %w", err)
+		return "", false, fmt.Errorf("keep it: %w", err)
 	}
-	return dir, engine.SyncDir(c.versions())
+	return dir, true, engine.SyncDir(c.versions())
 }
 
 // unpack downloads f and puts what is needed of it into folder dir, on the disk.

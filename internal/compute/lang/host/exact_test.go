@@ -84,6 +84,19 @@ func TestExactVersions(t *testing.T) {
 	if _, err := c.AddExact(t.Context(), "node@98"); err != nil {
 		t.Error("again:", err)
 	}
+	program := filepath.Join(cfg.Dir, "versions", "node-98.2.0", "bin", "node")
+	good, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range [][]byte{[]byte("#!/bin/sh\nexit 1\n"), good} {
+		if err := os.WriteFile(program, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.AddExact(t.Context(), "node@98"); (err == nil) != bytes.Equal(text, good) {
+			t.Error("once more:", err)
+		}
+	}
 	if got := names(t, New(cfg)); !slices.Contains(got, "98.2.0 added") || !slices.Contains(got, "98.1.0 added") {
 		t.Error("after a restart:", got)
 	}
