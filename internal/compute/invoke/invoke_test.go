@@ -79,6 +79,8 @@ func (p *paper) Line(_ time.Time, l string) {
 }
 func (p *paper) Drain() {}
 func (p *paper) Tail(on bool) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.tail = on
 	return []byte(strings.Join(p.lines, "\n"))
 }
@@ -91,6 +93,7 @@ type stage struct {
 	script *script
 	exit   sandbox.Exit
 	paper  *paper
+	mu     sync.Mutex // guards usage while calls run
 	usage  []faas.Usage
 	err    error
 
@@ -128,7 +131,11 @@ func (s *stage) Resolve(id faas.FunctionID, _ string, _ float64) (*faas.Version,
 	return v, nil
 }
 
-func (s *stage) Record(u faas.Usage) { s.usage = append(s.usage, u) }
+func (s *stage) Record(u faas.Usage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.usage = append(s.usage, u)
+}
 
 func newStage(t *testing.T, sc *script) *stage {
 	s := &stage{script: sc, paper: &paper{}}

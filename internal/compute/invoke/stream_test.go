@@ -108,12 +108,12 @@ func TestSlowReader(t *testing.T) {
 			t.Error("its place is still taken:", err)
 		}
 		var got int
-		for len(out.tails) == 0 {
+		for ended := false; !ended; {
 			select {
 			case p := <-out.writes:
 				got += len(p)
 			case err := <-done:
-				if err != nil {
+				if ended = true; err != nil {
 					t.Error(err)
 				}
 			}
