@@ -197,7 +197,7 @@ func (c *child) callNeighbour(t *testing.T) (stop func() served) {
 		all := <-done
 		slices.Sort(all)
 		s := served{len(all), all[len(all)/2], all[len(all)-1], most}
-		if s.median > 250*time.Millisecond || s.worst > 3*time.Second {
+		if s.calls >= 5 && s.median > 250*time.Millisecond || s.worst > 3*time.Second { // of fewer the median says nothing
 			t.Errorf("the neighbour was served badly: %v", s)
 		}
 		return s
