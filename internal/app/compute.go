@@ -41,6 +41,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.runtimes = host.New(host.Config{
 		Dir: runtimes, Packs: a.packs, Fetch: fetch.New(a.cfg.Registries), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
 	})
+	a.onStop(func(context.Context) error { a.runtimes.Close(); return nil })
 	if err := a.openMaker(ctx); err != nil {
 		return err
 	}

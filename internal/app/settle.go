@@ -105,6 +105,7 @@ func (a *App) restore(ctx context.Context, runtime string) {
 	if m, err := a.carries(runtime); err == nil && m != nil {
 		_ = a.packs.Install(ctx, m)
 	}
+	a.runtimes.Meet(runtime)
 }
 
 // packMissing begins the reason of a state that is what it is because a pack could not be installed.
@@ -119,6 +120,7 @@ func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) 
 	if ctx.Err() != nil {
 		return // the next start goes on
 	}
+	a.runtimes.Meet(runtime)
 	s := registry.Standing{State: faas.Active, Update: faas.Successful}
 	switch {
 	case err == nil:

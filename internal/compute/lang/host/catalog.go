@@ -49,10 +49,14 @@ type Catalog struct {
 	cfg    Config
 	adding sync.Mutex // serialises changes of the file of those added by hand; nothing else waits for it
 
-	fetching sync.Mutex // serialises installing and removing exact versions; taken before adding
+	fetching  sync.Mutex // serialises installing and removing exact versions; taken before adding
+	compiling sync.Mutex // serialises the compilation of packs; nothing else waits for it
+
+	behind *background
 
 	mu   sync.Mutex // guards what follows; nothing waits while holding it
 	look *look      // nil before the first, and after one that went wrong
+	met  map[meeting]bool
 }
 
 // ground is what we put into the data directory for sandboxes, and the system that they stand on.
@@ -62,6 +66,8 @@ type ground struct {
 	tools string   // folder
 	lacks []string // tools that the host doesn't have
 	load  *loader  // of the tools
+
+	behind *background
 }
 
 // New returns a catalog that hasn't looked yet.
@@ -69,8 +75,11 @@ func New(cfg Config) *Catalog {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Catalog{cfg: cfg}
+	return &Catalog{cfg: cfg, behind: newBackground(), met: make(map[meeting]bool)}
 }
+
+// Close breaks off what goes on in the background and returns when nothing does. Nothing is looked for afterwards.
+func (c *Catalog) Close() { c.behind.close() }
 
 // Discover looks for interpreters now, unless that was done, and returns when all have answered or had their time. Call it
 // in the background once the daemon is up: when ctx ends, what nobody else waits for is broken off.
@@ -91,8 +100,8 @@ func (c *Catalog) Discover(ctx context.Context) error {
 }
 
 // install writes what sandboxes need from us.
-func (c *Catalog) install() (g ground, err error) {
-	g.dir = c.cfg.Dir
+func (c *Catalog) install(ctx context.Context) (g ground, err error) {
+	g.dir, g.behind = c.cfg.Dir, c.behind
 	if err = durable.MakeFolder(g.dir); err != nil {
 		return g, err
 	}
@@ -100,7 +109,7 @@ func (c *Catalog) install() (g ground, err error) {
 	if err = os.MkdirAll(g.empty, 0o755); err != nil {
 		return g, fmt.Errorf("create folder: %w", err)
 	}
-	g.tools, g.lacks, g.load, err = installTools(c.cfg.Dir)
+	g.tools, g.lacks, g.load, err = installTools(ctx, c.cfg.Dir)
 	return g, err
 }
 
@@ -149,29 +158,44 @@ func (c *Catalog) Resolve(runtime string) (lang.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	pack := ""
-	if c.cfg.Packs != nil {
-		pack = c.cfg.Packs.Dir(g.name, e.number)
-	}
+	pack := c.pack(e)
+	c.meet(e, pack)
 	return serve(runtime, pack), nil
+}
+
+// pack returns the folder of what Lambda's runtimes carry beside the version of an interpreter, empty when there is none.
+func (c *Catalog) pack(e *entry) string {
+	if c.cfg.Packs == nil {
+		return ""
+	}
+	return c.cfg.Packs.Dir(e.language.name, e.number)
 }
 
 // Carrier returns the language and the version of it that serve a runtime identifier, by which its pack is found; no
 // language for a runtime that a function brings itself. Errors are those of Resolve.
 func (c *Catalog) Carrier(runtime string) (language string, number int, err error) {
+	e, err := c.serves(runtime)
+	if err != nil || e == nil {
+		return "", 0, err
+	}
+	return e.language.name, e.number, nil
+}
+
+// serves returns the interpreter that serves a runtime identifier, nil for one that a function brings itself.
+func (c *Catalog) serves(runtime string) (*entry, error) {
 	g, number, err := known(runtime)
 	if err != nil || g == nil {
-		return "", 0, err
+		return nil, err
 	}
 	l, err := c.join(context.Background())
 	if err != nil {
-		return "", 0, err
+		return nil, err
 	}
 	e, all := l.choose(g, number, c.cfg.Nearest)
 	if e == nil {
-		return "", 0, missing(g, runtime, all)
+		return nil, missing(g, runtime, all)
 	}
-	return g.name, e.number, nil
+	return e, nil
 }
 
 // choose picks from entries ranked newest first.

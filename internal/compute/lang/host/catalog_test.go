@@ -303,7 +303,7 @@ func TestHangingInterpreter(t *testing.T) {
 // TestDamagedTools: a copy that a power loss cut short is made anew.
 func TestDamagedTools(t *testing.T) {
 	dir := t.TempDir()
-	folder, lacks, _, err := installTools(dir)
+	folder, lacks, _, err := installTools(t.Context(), dir)
 	if err != nil || slices.Contains(lacks, "sh") {
 		t.Fatal(err, lacks)
 	}
@@ -319,7 +319,7 @@ func TestDamagedTools(t *testing.T) {
 		if err := damage(); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, _, err := installTools(dir); err != nil {
+		if _, _, _, err := installTools(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.Stat(shell); err != nil || got.Size() != want.Size() || got.Mode() != want.Mode() {

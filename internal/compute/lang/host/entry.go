@@ -42,8 +42,11 @@ func (e *entry) plan(ctx context.Context, g ground) (served, error) {
 	p := e.planned
 	if p == nil {
 		p = &planning{done: make(chan struct{})}
+		if !g.behind.start(func() { e.work(p, g) }) {
+			e.mu.Unlock()
+			return nil, fmt.Errorf("plan %s: %w", e.facts.Executable, context.Canceled)
+		}
 		e.planned = p
-		go e.work(p, g)
 	}
 	e.mu.Unlock()
 	select {
@@ -55,7 +58,7 @@ func (e *entry) plan(ctx context.Context, g ground) (served, error) {
 }
 
 func (e *entry) work(p *planning, g ground) {
-	ctx, cancel := context.WithTimeout(context.Background(), planTime)
+	ctx, cancel := context.WithTimeout(g.behind.ctx, planTime)
 	defer cancel()
 	if p.served, p.err = e.language.plan(ctx, e.facts, g); p.err != nil {
 		e.mu.Lock()

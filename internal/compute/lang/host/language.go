@@ -28,6 +28,8 @@ type language struct {
 	check func(f *facts) error
 	// plan says how a sandbox shows the described interpreter, once what it needs from us is there.
 	plan func(ctx context.Context, f *facts, g ground) (served, error)
+	// compile makes what is in a pack's folder start faster with the described interpreter; nil: nothing does.
+	compile func(ctx context.Context, f *facts, pack string) error
 }
 
 // served makes the runtime that serves an identifier of its language. pack is the folder of what Lambda's runtimes carry beside

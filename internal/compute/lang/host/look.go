@@ -45,10 +45,14 @@ func (c *Catalog) join(ctx context.Context) (*look, error) {
 	c.mu.Lock()
 	l := c.look
 	if l == nil {
-		background, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancel(c.behind.ctx)
 		l = &look{cancel: cancel, begun: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{})}
+		if !c.behind.start(func() { c.run(ctx, l) }) {
+			cancel()
+			c.mu.Unlock()
+			return nil, fmt.Errorf("look for interpreters: %w", context.Canceled)
+		}
 		c.look = l
-		go c.run(background, l)
 	}
 	c.mu.Unlock()
 	select {
@@ -79,7 +83,7 @@ func (c *Catalog) again() {
 func (c *Catalog) run(ctx context.Context, l *look) {
 	defer l.cancel()
 	defer close(l.done)
-	if l.err = c.begin(l); l.err != nil {
+	if l.err = c.begin(ctx, l); l.err != nil {
 		c.drop(l)
 		close(l.settled)
 		close(l.begun)
@@ -107,12 +111,12 @@ func (c *Catalog) run(ctx context.Context, l *look) {
 }
 
 // begin installs what sandboxes need and finds whom to ask: those added by hand first.
-func (c *Catalog) begin(l *look) (err error) {
+func (c *Catalog) begin(ctx context.Context, l *look) (err error) {
 	added, err := c.readAdded()
 	if err != nil {
 		return err
 	}
-	if l.ground, err = c.install(); err != nil {
+	if l.ground, err = c.install(ctx); err != nil {
 		return err
 	}
 	mounts := customPlan(l.ground)

@@ -26,6 +26,9 @@ var pythonLanguage = language{
 		"~/.pyenv/versions/*/bin", "~/.local/share/uv/python/*/bin", "~/.local/share/mise/installs/python/*/bin", "~/.asdf/installs/python/*/bin",
 	},
 	ask: askPython, check: checkPython, plan: planPython,
+	compile: func(ctx context.Context, f *facts, pack string) error {
+		return python.Precompile(ctx, f.Executable, pack, f.Tag)
+	},
 }
 
 //go:embed probe.py

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -31,7 +32,7 @@ const toolsPrefix = "tools-"
 // installTools copies the tools below dir, once per state of the host's, and returns their folder, the names of those that
 // the host lacks, and the loader that they are run by. Copies are on the disk when it returns; ones that were cut short
 // are made anew. What an older state left is removed: nothing runs at the start of a daemon.
-func installTools(dir string) (folder string, lacks []string, load *loader, err error) {
+func installTools(ctx context.Context, dir string) (folder string, lacks []string, load *loader, err error) {
 	found, lacks, load, err := findTools()
 	if err != nil {
 		return "", nil, nil, err
@@ -48,11 +49,11 @@ func installTools(dir string) (folder string, lacks []string, load *loader, err 
 	for _, o := range old {
 		_ = os.RemoveAll(o) // tried again next time
 	}
-	return folder, lacks, load, copyTools(found, dir, folder)
+	return folder, lacks, load, copyTools(ctx, found, dir, folder)
 }
 
 // copyTools makes folder, below dir, whole or not at all.
-func copyTools(found []tool, dir, folder string) error {
+func copyTools(ctx context.Context, found []tool, dir, folder string) error {
 	tmp, err := os.MkdirTemp(dir, ".tools-")
 	if err != nil {
 		return fmt.Errorf("create folder of tools: %w", err)
@@ -60,6 +61,9 @@ func copyTools(found []tool, dir, folder string) error {
 	defer os.RemoveAll(tmp)
 	copied := make(map[string]string)
 	for _, t := range found {
+		if ctx.Err() != nil {
+			return fmt.Errorf("copy tools: %w", ctx.Err())
+		}
 		if err := t.copy(tmp, copied); err != nil {
 			return err
 		}

@@ -29,8 +29,8 @@ const (
 	doomed  = ".removed-" // removed; instances that began before may still read it, so it goes at the next start
 )
 
-// Store keeps packs below one directory. A finished pack appears by rename, synced, and is never written to again. Methods
-// may be called from any goroutine.
+// Store keeps packs below one directory. A finished pack appears by rename, synced, and what is in it never changes;
+// languages may add to it what they compile. Methods may be called from any goroutine.
 type Store struct {
 	dir     string
 	client  *fetch.Client

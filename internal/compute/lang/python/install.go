@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -39,16 +40,36 @@ func Ask(ctx context.Context, path string, input []byte, script string, args ...
 	return answer.Stdout, err
 }
 
-// compile answers the code objects of sources as files with which no source is compared: the folder's name is the
-// comparison. The form of such files: https://peps.python.org/pep-0552/
+// compile answers the code objects of sources as files with which no source is compared: what they are of never changes in
+// its place. What is no Python of this version is left out. The form of such files: https://peps.python.org/pep-0552/
 const compile = `import base64, importlib.util as util, json, marshal, sys
 answer = {}
 for name, text in json.load(sys.stdin).items():
-    source = text.encode()
-    code = compile(source, sys.argv[1] + "/" + name, "exec", dont_inherit=True)
+    source = base64.b64decode(text)
+    try:
+        code = compile(source, sys.argv[1] + "/" + name, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        continue
     pyc = util.MAGIC_NUMBER + b"\x01\0\0\0" + util.source_hash(source) + marshal.dumps(code)
     answer[name] = base64.b64encode(pyc).decode()
 json.dump(answer, sys.stdout)`
+
+// compileAll has the interpreter at host path compile sources, which a sandbox sees below folder inside.
+func compileAll(ctx context.Context, interpreter, inside string, sources map[string][]byte) (map[string][]byte, error) {
+	input, err := json.Marshal(sources)
+	if err != nil {
+		return nil, err
+	}
+	out, err := Ask(ctx, interpreter, input, compile, inside)
+	if err != nil {
+		return nil, err
+	}
+	var compiled map[string][]byte
+	if err := json.Unmarshal(out, &compiled); err != nil {
+		return nil, fmt.Errorf("read what %s compiled: %w", interpreter, err)
+	}
+	return compiled, nil
+}
 
 // compileTime bounds one compilation.
 const compileTime = 30 * time.Second
@@ -56,10 +77,10 @@ const compileTime = 30 * time.Second
 // cacheDir is where Python looks for the compiled form of modules.
 const cacheDir = "__pycache__"
 
-// Compile has the interpreter at host path compile the bootstrap in folder, unless a result of before is there, whole, and
+// Compile has the interpreter at a host path compile the bootstrap in folder, unless a result of before is there, whole, and
 // returns where a sandbox that sees folder as /var/runtime finds the result. tag is the interpreter's
 // sys.implementation.cache_tag. It takes 30 seconds at most.
-func Compile(ctx context.Context, path, folder, tag string) (string, error) {
+func Compile(ctx context.Context, interpreter, folder, tag string) (string, error) {
 	main := pycName(bootstrapName, tag)
 	inside := lambda.RuntimeDir + "/" + main
 	sum := filepath.Join(folder, cacheDir, tag+".sums")
@@ -70,29 +91,17 @@ func Compile(ctx context.Context, path, folder, tag string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	texts := make(map[string]string, len(sources))
-	for name, text := range sources {
-		texts[name] = string(text)
-	}
-	input, err := json.Marshal(texts)
-	if err != nil {
-		return "", fmt.Errorf("compile bootstrap: %w", err)
-	}
 	ctx, cancel := context.WithTimeout(ctx, compileTime)
 	defer cancel()
-	out, err := Ask(ctx, path, input, compile, lambda.RuntimeDir)
+	compiled, err := compileAll(ctx, interpreter, lambda.RuntimeDir, sources)
 	if err != nil {
 		return "", fmt.Errorf("compile bootstrap: %w", err)
-	}
-	var compiled map[string][]byte
-	if err := json.Unmarshal(out, &compiled); err != nil {
-		return "", fmt.Errorf("compile bootstrap with %s: %w", path, err)
 	}
 	sums := make(map[string]string, len(compiled))
 	for name := range sources {
 		pyc := compiled[name]
 		if len(pyc) == 0 {
-			return "", fmt.Errorf("compile bootstrap with %s: no code for %s", path, name)
+			return "", fmt.Errorf("compile bootstrap with %s: no code for %s", interpreter, name)
 		}
 		at := pycName(name, tag)
 		sums[at] = digest(pyc)
@@ -113,11 +122,17 @@ func Compile(ctx context.Context, path, folder, tag string) (string, error) {
 // pycName is where in the folder the compiled form of a source is. The main one, which is executed and not imported, is
 // beside its source.
 func pycName(source, tag string) string {
-	name := strings.TrimSuffix(source, ".py") + "." + tag + ".pyc"
+	at := cached(source, tag)
 	if source == bootstrapName {
-		return name
+		return path.Base(at)
 	}
-	return cacheDir + "/" + name
+	return at
+}
+
+// cached is where Python looks for the compiled form of a module.
+func cached(source, tag string) string {
+	dir, name := path.Split(source)
+	return path.Join(dir, cacheDir, strings.TrimSuffix(name, ".py")+"."+tag+".pyc")
 }
 
 // complete reports whether the files of which sum has the digests are as they were written.
