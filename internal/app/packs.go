@@ -10,7 +10,7 @@ import (
 // listAll lists interpreters and packs.
 func (a *App) listAll(ctx context.Context) (admin.Runtimes, error) {
 	runtimes, err := a.listRuntimes(ctx)
-	out := admin.Runtimes{Runtimes: runtimes, Packs: []admin.Pack{}}
+	out := admin.Runtimes{Runtimes: runtimes, Nearest: a.cfg.Nearest, Packs: []admin.Pack{}}
 	for _, i := range a.packs.List() {
 		p := admin.Pack{Name: i.Name, Language: i.Language, Title: i.Title, Version: i.Version, Size: i.Size(), Path: i.Path, State: "missing"}
 		switch {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -94,10 +95,45 @@ func TestDeployRefusals(t *testing.T) {
 func TestServer(t *testing.T) {
 	all := []admin.Runtime{{Name: "python3.13"}, {Name: "python3.11", Path: "a"}, {Name: "python3.11", Path: "b"}, {Name: "python3.9"}}
 	for want, expect := range map[int]admin.Runtime{13: all[0], 12: all[0], 11: all[1], 10: all[1], 9: all[3], 8: all[3], 14: all[0]} {
-		if got := server(all, want); got != expect {
-			t.Errorf("python3.%d is served by %+v, want %+v", want, got, expect)
+		got, err := pythons.server(all, fmt.Sprintf("python3.%d", want), want == 14)
+		if err != nil || got != expect {
+			t.Errorf("python3.%d is served by %+v, want %+v: %v", want, got, expect, err)
 		}
 	}
+	if got, err := pythons.server(all, "python3.14", false); err == nil {
+		t.Errorf("python3.14 is served by %+v, which is older", got)
+	}
+}
+
+// TestDeployOfWhatDoesNotServe: what the daemon would not serve is refused before anything is installed, of a function that is
+// there as of a new one.
+func TestDeployOfWhatDoesNotServe(t *testing.T) {
+	f := newFake(t)
+	have := admin.Runtimes{Runtimes: []admin.Runtime{{Name: "nodejs22.x", Version: "22.12.0", Path: "/no/22"}, {Name: "nodejs20.x", Version: "20.20.2", Path: "/no/20"},
+		{Name: "python3.9", Version: "3.9.2", Path: "/no/9"}, {Name: "java17", Version: "17.0.1", Path: "/no/17"}}}
+	f.own[admin.RuntimesPath] = have
+	dir := folder(t, map[string]string{"index.mjs": "export const handler = async () => 1\n"})
+	if got := f.run(t, "", "deploy", dir, "--runtime", "nodejs22.x"); got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	have.Runtimes = have.Runtimes[1:]
+	f.own[admin.RuntimesPath] = have
+	needs := folder(t, map[string]string{"index.mjs": "export const handler = async () => 1\n", "package.json": `{"dependencies":{"no-such-package-of-anybody":"1"}}`})
+	for runtime, args := range map[string][]string{
+		"nodejs22.x": {dir},
+		"nodejs24.x": {needs, "--runtime", "nodejs24.x"},
+		"python3.12": {folder(t, map[string]string{"app.py": "def handler(e, c): 0"}), "--runtime", "python3.12"},
+		"java21":     {folder(t, map[string]string{"pom.xml": "<project/>"}), "--handler", "a.B::c", "--runtime", "java21"},
+	} {
+		got := f.run(t, "", append([]string{"deploy"}, args...)...)
+		if got.status != ExitError || !strings.Contains(got.err, "runtime "+runtime+" needs that version of ") {
+			t.Errorf("%+v", got)
+		}
+	}
+	contains(t, f.run(t, "", "deploy", dir).err, "has only 20.20.2; add one with: artesian runtime add node@22, ")
+	have.Nearest = true
+	f.own[admin.RuntimesPath] = have
+	contains(t, f.run(t, "", "deploy", dir).out, "served by node 20.20.2 (/no/20)")
 }
 
 func TestDeployKeepsRuntimeAndHandler(t *testing.T) {

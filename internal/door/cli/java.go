@@ -3,10 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"artesian/internal/door/cli/project"
-	"artesian/internal/door/gateway/admin"
 )
 
 // java settles the Java runtime: by default the newest that the daemon has, or the oldest that the folder's code runs on when
@@ -16,20 +14,16 @@ func (d *deployment) java() error {
 	if err != nil {
 		return err
 	}
-	usable := slices.DeleteFunc(all.Runtimes, func(r admin.Runtime) bool { return javaMajor(r.Name) < 0 || r.Note != "" })
+	usable := javas.usable(all.Runtimes)
 	if len(usable) == 0 {
 		return errors.New("the daemon has no Java; install one (Debian: apt install default-jdk-headless) or add it: artesian runtime add PATH")
 	}
 	if d.p.Runtime == "" {
-		newest := slices.MaxFunc(usable, func(a, b admin.Runtime) int { return javaMajor(a.Name) - javaMajor(b.Name) })
-		d.p.Runtime = javaRuntime(max(javaMajor(newest.Name), d.p.Oldest))
+		d.p.Runtime = javaRuntime(max(javas.newest(usable), d.p.Oldest))
 	}
-	want := javaMajor(d.p.Runtime)
-	serves := usable[0]
-	for _, r := range usable { // the version asked for, else the next newer one, else an older one
-		if m := javaMajor(r.Name); m >= want && (javaMajor(serves.Name) < want || m < javaMajor(serves.Name)) {
-			serves = r
-		}
+	serves, err := javas.server(usable, d.p.Runtime, all.Nearest)
+	if err != nil {
+		return err
 	}
 	d.done.Served = fmt.Sprintf("java %s (%s)", serves.Version, serves.Path)
 	return nil

@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
-
-	"artesian/internal/door/gateway/admin"
 )
 
 // nodeRuntimes are the identifiers that a new function may get, by major version: Lambda's are the even ones.
@@ -20,20 +17,16 @@ func (d *deployment) node() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	usable := slices.DeleteFunc(all.Runtimes, func(r admin.Runtime) bool { return major(r.Name) < 0 || r.Note != "" })
+	usable := nodes.usable(all.Runtimes)
 	if len(usable) == 0 {
 		return "", errors.New("the daemon has no Node.js; install one (Debian: apt install nodejs), add it (artesian runtime add PATH) or have it fetched (artesian runtime add node@22)")
 	}
 	if d.p.Runtime == "" {
-		newest := slices.MaxFunc(usable, func(a, b admin.Runtime) int { return major(a.Name) - major(b.Name) })
-		d.p.Runtime = nodeRuntime(max(major(newest.Name), d.p.Oldest))
+		d.p.Runtime = nodeRuntime(max(nodes.newest(usable), d.p.Oldest))
 	}
-	want := major(d.p.Runtime)
-	serves := usable[0]
-	for _, r := range usable { // the version asked for, else the next newer one, else an older one
-		if m := major(r.Name); m >= want && (major(serves.Name) < want || m < major(serves.Name)) {
-			serves = r
-		}
+	serves, err := nodes.server(usable, d.p.Runtime, all.Nearest)
+	if err != nil {
+		return "", err
 	}
 	d.done.Served = fmt.Sprintf("node %s (%s)", serves.Version, serves.Path)
 	if _, err := os.Stat(serves.Path); err == nil {

@@ -219,12 +219,16 @@ func missing(g *language, runtime string, all []*entry) error {
 	for _, e := range all {
 		here = append(here, fmt.Sprintf("%s (%s)", version(e.facts), e.facts.Executable))
 	}
-	have := "no usable " + g.title + " is"
+	have := "there is none"
 	if len(here) > 0 {
-		have = "here are " + strings.Join(here, ", ") + "; none of them is"
+		have = "there is only " + strings.Join(here, ", ")
 	}
-	return faas.Errorf(faas.Invalid, "runtime %s needs that version of %s or a newer one, and %s on this machine. "+
-		"Install one and name it with: artesian runtime add PATH%s", runtime, g.title, have, nearestHint(all))
+	add := "Install one and name it with: artesian runtime add PATH"
+	if number, ok := strings.CutPrefix(strings.TrimSuffix(runtime, ".x"), "nodejs"); ok {
+		add = "Have one installed with: artesian runtime add node@" + number
+	}
+	return faas.Errorf(faas.Invalid, "runtime %s needs that version of %s or a newer one, and %s on this machine. %s%s",
+		runtime, g.title, have, add, nearestHint(all))
 }
 
 func nearestHint(all []*entry) string {

@@ -239,6 +239,10 @@ func TestRefusals(t *testing.T) {
 	if faas.KindOf(err) != faas.Invalid || !strings.Contains(err.Error(), "artesian runtime add PATH") || !strings.Contains(err.Error(), "--runtimes=nearest") {
 		t.Error(err)
 	}
+	err = missing(&nodeLanguage, "nodejs24.x", []*entry{{number: 20, facts: &facts{Version: []int{20, 20, 2}, Executable: "/n"}}})
+	if !strings.Contains(err.Error(), "there is only 20.20.2 (/n) on this machine. Have one installed with: artesian runtime add node@24; or") {
+		t.Error(err)
+	}
 }
 
 // TestHangingInterpreter: only who needs an interpreter that hangs waits for it, and a stop ends it.

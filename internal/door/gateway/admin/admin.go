@@ -139,6 +139,7 @@ type Path struct {
 // Runtimes are the language runtimes of this node.
 type Runtimes struct {
 	Runtimes []Runtime `json:"runtimes"`
+	Nearest  bool      `json:"nearest"` // an older version of a language may serve a newer one's functions
 	Packs    []Pack    `json:"packs"`
 }
 
