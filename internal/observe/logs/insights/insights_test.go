@@ -278,18 +278,28 @@ func TestStop(t *testing.T) {
 	if _, err := r.Get(other, id); faas.KindOf(err) != faas.NotFound {
 		t.Error(err)
 	}
-	for range maxRunning - 1 {
+	for range maxOfOne - 1 {
 		if _, err := r.Start(job); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := r.Start(job); faas.KindOf(err) != faas.LimitExceeded {
+		t.Errorf("one account has more than its part: %v", err)
+	}
+	third := job
+	third.Scope.Account = "3"
+	for range maxRunning - maxOfOne {
+		if _, err := r.Start(third); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Start(third); faas.KindOf(err) != faas.LimitExceeded {
 		t.Error(err)
 	}
 	if ok, err := r.Stop(mine, id); !ok || err != nil {
 		t.Error(ok, err)
 	}
-	if s, _ := r.Get(mine, id); s.Status != Cancelled || len(r.List(mine)) != maxRunning || len(r.List(other)) != 0 {
+	if s, _ := r.Get(mine, id); s.Status != Cancelled || len(r.List(mine)) != maxOfOne || len(r.List(other)) != 0 {
 		t.Errorf("%+v", s)
 	}
 	r.Close()

@@ -16,6 +16,7 @@ import (
 // Bounds of what runs and is kept, of all accounts together.
 const (
 	maxRunning  = 8
+	maxOfOne    = 6           // of them, of one account
 	maxTime     = time.Minute // of one query
 	maxFinished = 200         // queries whose answers are kept; the oldest go first
 	maxAnswers  = 64 << 20    // bytes of them, by estimate
@@ -103,6 +104,15 @@ func (r *Runner) Start(j Job) (string, error) {
 	}
 	if r.running >= maxRunning {
 		return "", faas.Errorf(faas.LimitExceeded, "%d queries run already; wait for one to end, or stop one", maxRunning)
+	}
+	own := 0
+	for _, s := range r.order {
+		if !s.finished && s.Job.Scope.Account == j.Scope.Account {
+			own++
+		}
+	}
+	if own >= maxOfOne {
+		return "", faas.Errorf(faas.LimitExceeded, "%d queries of this account run already; wait for one to end, or stop one", own)
 	}
 	ctx, stop := context.WithTimeout(r.life, maxTime)
 	s := &State{ID: faas.NewUUID(), Job: j, Status: Running, Created: r.now(), stop: stop}
