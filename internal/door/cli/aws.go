@@ -1,13 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -52,8 +52,17 @@ func (c *client) lambda(ctx context.Context, method, path string, query url.Valu
 
 // function returns a function's configuration; for a name that is not there, an error that suggests one that is.
 func (c *client) function(ctx context.Context, name string) (functionConfig, error) {
+	return c.version(ctx, name, "")
+}
+
+// version is function for a version or an alias; an empty qualifier is $LATEST.
+func (c *client) version(ctx context.Context, name, qualifier string) (functionConfig, error) {
+	var query url.Values
+	if qualifier != "" {
+		query = url.Values{"Qualifier": {qualifier}}
+	}
 	var f functionConfig
-	err := c.lambda(ctx, http.MethodGet, functionPath(name, "/configuration"), nil, nil, &f)
+	err := c.lambda(ctx, http.MethodGet, functionPath(name, "/configuration"), query, nil, &f)
 	return f, c.suggest(ctx, name, err)
 }
 
@@ -76,25 +85,32 @@ func (c *client) functions(ctx context.Context) ([]functionConfig, error) {
 	}
 }
 
-// versions lists a function's versions in words, at most the last hundred; "$LATEST" alone when they cannot be had.
-func (c *client) versions(ctx context.Context, name string) string {
-	var page struct{ Versions []functionConfig }
-	if err := c.lambda(ctx, http.MethodGet, functionPath(name, "/versions"), url.Values{"MaxItems": {"100"}}, nil, &page); err != nil || len(page.Versions) == 0 {
-		return "$LATEST"
+// qualifiers are a function's versions and aliases, at most a hundred of each; $LATEST alone when they cannot be had.
+func (c *client) qualifiers(ctx context.Context, name string) []string {
+	var page struct {
+		Versions []functionConfig
+		Aliases  []struct{ Name string }
 	}
-	all := make([]string, len(page.Versions))
-	for i, v := range page.Versions {
-		all[i] = v.Version
+	all, most := []string{"$LATEST"}, url.Values{"MaxItems": {"100"}}
+	if c.lambda(ctx, http.MethodGet, functionPath(name, "/versions"), most, nil, &page) == nil && len(page.Versions) > 0 {
+		all = nil
 	}
-	return strings.Join(all, ", ")
+	for _, v := range page.Versions {
+		all = append(all, v.Version)
+	}
+	if c.lambda(ctx, http.MethodGet, functionPath(name, "/aliases"), most, nil, &page) == nil {
+		for _, a := range page.Aliases {
+			all = append(all, a.Name)
+		}
+	}
+	return all
 }
 
-// settled waits until a function's last change is done, at most a minute.
-func (c *client) settled(ctx context.Context, name string) (functionConfig, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("%s is not active after a minute", name))
-	defer cancel()
+// settled waits until the last change of a function, or of a version or alias of it, is done, at most a minute.
+func (c *client) settled(ctx context.Context, name, qualifier string) (functionConfig, error) {
+	late := time.After(time.Minute)
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		f, err := c.function(ctx, name)
+		f, err := c.version(ctx, name, qualifier)
 		switch {
 		case err != nil:
 			return f, err
@@ -107,7 +123,9 @@ func (c *client) settled(ctx context.Context, name string) (functionConfig, erro
 		}
 		select {
 		case <-ctx.Done():
-			return f, context.Cause(ctx)
+			return f, ctx.Err()
+		case <-late:
+			return f, fmt.Errorf("%s is not active after a minute: %s", name, cmp.Or(f.StateReason, f.LastUpdateReason, f.State))
 		case <-time.After(pause):
 		}
 	}

@@ -47,11 +47,15 @@ type apiError struct {
 	status  int
 	code    string // ResourceNotFoundException, NoSuchEntity, …
 	message string
+	reason  string // of some codes: ReservedFunctionConcurrentInvocationLimitExceeded, …
 }
 
 func (e *apiError) Error() string {
 	if e.message == "" {
 		return fmt.Sprintf("the daemon answered %d %s", e.status, e.code)
+	}
+	if e.reason != "" {
+		return e.message + " (" + e.reason + ")"
 	}
 	return e.message
 }
@@ -170,9 +174,10 @@ func decodeError(resp *http.Response, b []byte) *apiError {
 		Type    string `json:"__type"`
 		Code    string `json:"code"`
 		Message string `json:"message"` // also decodes "Message": JSON keys match without case
+		Reason  string `json:"Reason"`
 	}
 	if json.Unmarshal(b, &doc) == nil {
-		e.message = doc.Message
+		e.message, e.reason = doc.Message, doc.Reason
 		for _, code := range []string{doc.Type, doc.Code} {
 			if e.code == "" {
 				e.code = code

@@ -158,12 +158,15 @@ func (d *deployment) publish() error {
 	if err != nil {
 		return err
 	}
-	f, err := d.cl.settled(d.s.ctx, d.Name)
+	f, err := d.cl.settled(d.s.ctx, d.Name, "")
 	if err != nil {
 		return err
 	}
 	d.done.Function, d.done.ARN, d.done.Runtime, d.done.Handler = f.FunctionName, f.FunctionArn, f.Runtime, f.Handler
 	d.done.CodeHash, d.done.CodeSize = f.CodeSha256, f.CodeSize
+	if f.StateReason != "" { // it runs, but not with all that it should have
+		d.s.note("warning: %s", f.StateReason)
+	}
 	return d.expose()
 }
 
@@ -181,7 +184,7 @@ func (d *deployment) create() error {
 		if err := d.cl.lambda(d.s.ctx, http.MethodPost, functionsPath, nil, in, nil); err != nil {
 			return err
 		}
-		_, err := d.cl.settled(d.s.ctx, d.Name)
+		_, err := d.cl.settled(d.s.ctx, d.Name, "")
 		return err
 	})
 }
@@ -253,7 +256,7 @@ func (d *deployment) change(step, path string, in any) error {
 		if err := d.cl.lambda(d.s.ctx, http.MethodPut, functionPath(d.Name, path), nil, in, nil); err != nil {
 			return err
 		}
-		_, err := d.cl.settled(d.s.ctx, d.Name)
+		_, err := d.cl.settled(d.s.ctx, d.Name, "")
 		return err
 	})
 }

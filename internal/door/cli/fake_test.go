@@ -32,6 +32,7 @@ type fake struct {
 	invoke    http.HandlerFunc
 	own       map[string]any // answers of the daemon's own API by path
 	silent    bool           // no group has events
+	fails     string         // why functions that are Pending become Failed; empty: they become Active
 	answers   []string       // of GetQueryResults, one after the other
 	sent      []string       // to CloudWatch Logs
 	asked     []string       // method and path of every request
@@ -193,6 +194,9 @@ func (f *fake) function(w http.ResponseWriter, r *http.Request, name, rest strin
 	case rest == "versions":
 		fmt.Fprint(w, `{"Versions":[{"Version":"$LATEST"},{"Version":"1"}]}`)
 		return
+	case rest == "aliases":
+		fmt.Fprint(w, `{"Aliases":[{"Name":"live","FunctionVersion":"1"}]}`)
+		return
 	case r.Method == http.MethodDelete:
 		delete(f.functions, name)
 		w.WriteHeader(204)
@@ -201,7 +205,12 @@ func (f *fake) function(w http.ResponseWriter, r *http.Request, name, rest strin
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		f.apply(c, in, in.ZipFile)
 	case c.State == "Pending":
-		defer func() { c.State = "Active" }()
+		defer func() {
+			c.State, c.StateReason = "Active", ""
+			if f.fails != "" {
+				c.State, c.StateReason = "Failed", f.fails
+			}
+		}()
 	}
 	_ = json.NewEncoder(w).Encode(c)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -19,7 +20,8 @@ type invokeCmd struct {
 	remote
 	Name      string `arg:"" help:"Function to call."`
 	Payload   string `short:"d" help:"The event: JSON, @FILE, or - for stdin; {} when not given." default:"{}" placeholder:"EVENT"`
-	Qualifier string `help:"Version: a number or $$LATEST." placeholder:"Q"`
+	Qualifier string `help:"A version's number, $$LATEST or an alias." placeholder:"Q"`
+	TenantID  string `name:"tenant-id" help:"Whom the call is for, of a function that keeps tenants apart." placeholder:"ID"`
 	Tail      bool   `help:"Print the last 4 KB of this call's log to stderr."`
 	Quiet     bool   `short:"q" help:"Print the answer only."`
 }
@@ -51,6 +53,11 @@ func (c *invokeCmd) Run(s *session) error {
 	var got invoked
 	err = s.progress("waiting for "+c.Name, func() error {
 		got, err = c.call(s.ctx, cl, payload)
+		if isCode(err, "ResourceConflictException") && strings.HasSuffix(err.Error(), ": Pending") { // it has not run
+			if err = c.ready(s, cl); err == nil {
+				got, err = c.call(s.ctx, cl, payload)
+			}
+		}
 		return err
 	})
 	if errors.Is(err, context.Canceled) {
@@ -69,15 +76,31 @@ func (c *invokeCmd) Run(s *session) error {
 	return nil
 }
 
-// explain says of a function or a version that is not there which one is missing.
+// ready waits for a function that is Pending, as deploy does, and says why it is.
+func (c *invokeCmd) ready(s *session, cl *client) error {
+	f, err := cl.version(s.ctx, c.Name, c.Qualifier)
+	if err != nil {
+		return err
+	}
+	if f.State == "Pending" {
+		s.note("%s is Pending: %s; waiting until it is Active", c.Name, cmp.Or(f.StateReason, "it is being made"))
+	}
+	_, err = cl.settled(s.ctx, c.Name, c.Qualifier)
+	return err
+}
+
+// explain says of a function or a version that is not there which one is missing, and which flag the daemon asks for.
 func (c *invokeCmd) explain(ctx context.Context, cl *client, err error) error {
+	if c.TenantID == "" && isCode(err, "InvalidParameterValueException") && strings.Contains(err.Error(), "tenant ID") {
+		return fmt.Errorf("%w Name it with --tenant-id", err)
+	}
 	if c.Qualifier == "" || !isCode(err, "ResourceNotFoundException") {
 		return cl.suggest(ctx, c.Name, err)
 	}
 	if _, ferr := cl.function(ctx, c.Name); ferr != nil {
 		return ferr
 	}
-	return &notThere{fmt.Sprintf("%s has no version %q; it has %s", c.Name, c.Qualifier, cl.versions(ctx, c.Name)), err}
+	return &notThere{fmt.Sprintf("%s has no version or alias %q; it has %s", c.Name, c.Qualifier, strings.Join(cl.qualifiers(ctx, c.Name), ", ")), err}
 }
 
 func (c *invokeCmd) call(ctx context.Context, cl *client, payload []byte) (invoked, error) {
@@ -85,6 +108,9 @@ func (c *invokeCmd) call(ctx context.Context, cl *client, payload []byte) (invok
 		query: url.Values{}, header: http.Header{"Content-Type": {"application/json"}}}
 	if c.Qualifier != "" {
 		r.query.Set("Qualifier", c.Qualifier)
+	}
+	if c.TenantID != "" {
+		r.header.Set("X-Amz-Tenant-Id", c.TenantID)
 	}
 	if c.Tail {
 		r.header.Set("X-Amz-Log-Type", "Tail")

@@ -50,11 +50,67 @@ func TestInvokeNamesTheMissingVersion(t *testing.T) {
 		fail(w, 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:hello:7")
 	}
 	got := f.run(t, "", "invoke", "hello", "--qualifier", "7")
-	contains(t, got.err, `hello has no version "7"; it has $LATEST, 1`)
+	contains(t, got.err, `hello has no version or alias "7"; it has $LATEST, 1, live`)
 	if got.status != ExitError || strings.Contains(got.err, "did you mean") {
 		t.Errorf("%+v", got)
 	}
 	contains(t, f.run(t, "", "invoke", "helo", "--qualifier", "7").err, "did you mean hello?")
+}
+
+// TestInvokeRefusals: what the daemon says beside its message is told, and the flag that is missing.
+func TestInvokeRefusals(t *testing.T) {
+	f := answering(t, "")
+	f.invoke = func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("X-Amz-Tenant-Id") {
+		case "":
+			fail(w, 400, "InvalidParameterValueException", "Add a valid tenant ID in your request and try again.")
+		case "busy":
+			w.Header().Set("X-Amzn-Errortype", "TooManyRequestsException")
+			w.WriteHeader(429)
+			_, _ = io.WriteString(w, `{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}`)
+		default:
+			_, _ = io.WriteString(w, `"for `+r.Header.Get("X-Amz-Tenant-Id")+`"`)
+		}
+	}
+	contains(t, f.run(t, "", "invoke", "hello").err, "try again. Name it with --tenant-id")
+	contains(t, f.run(t, "", "invoke", "hello", "--tenant-id", "busy").err, "Rate Exceeded. (ReservedFunctionConcurrentInvocationLimitExceeded)")
+	contains(t, f.run(t, "", "invoke", "hello", "--tenant-id", "t1").out, "for t1")
+}
+
+// TestInvokeWaitsForAPendingFunction: it says why it waits, and calls once the function is Active.
+func TestInvokeWaitsForAPendingFunction(t *testing.T) {
+	f := answering(t, "")
+	c := f.functions["hello"]
+	c.State, c.StateReason = "Pending", "boto3 is being installed"
+	refused := 0
+	f.invoke = func(w http.ResponseWriter, _ *http.Request) {
+		if c.State == "Pending" {
+			refused++
+			fail(w, 409, "ResourceConflictException", "The function is currently in the following state: Pending")
+			return
+		}
+		_, _ = io.WriteString(w, "7")
+	}
+	got := f.run(t, "", "invoke", "hello")
+	if got.status != ExitOK || got.out != "7\n" || refused != 1 {
+		t.Errorf("refused %d times: %+v", refused, got)
+	}
+	contains(t, got.err, "hello is Pending: boto3 is being installed; waiting")
+	c.State, c.StateReason = "Pending", "boto3 is being installed"
+	f.fails = "there is no room"
+	contains(t, f.run(t, "", "invoke", "hello").err, "hello cannot run: there is no room")
+}
+
+func TestDeployWarnsOfWhatIsMissing(t *testing.T) {
+	f := newFake(t)
+	dir := folder(t, map[string]string{"app.py": "def handler(event, context): 0"})
+	f.run(t, "", "deploy", dir)
+	f.functions["my-function"].StateReason = "it runs without boto3"
+	got := f.run(t, "", "deploy", dir)
+	contains(t, got.err, "warning: it runs without boto3")
+	if got.status != ExitOK {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestInvokeEvents(t *testing.T) {
