@@ -199,7 +199,8 @@ type logEvent struct {
 	Message       string `json:"message"`
 }
 
-// logEvents calls each with the events of a group since a time, oldest first.
+// logEvents calls each with the events of a group since a time, oldest first. A group that is not there is the daemon's
+// ResourceNotFoundException.
 func (c *client) logEvents(ctx context.Context, group string, since time.Time, filter string, each func(logEvent) error) error {
 	in := map[string]any{"logGroupName": group, "startTime": since.UnixMilli()}
 	if filter != "" {
@@ -212,9 +213,6 @@ func (c *client) logEvents(ctx context.Context, group string, since time.Time, f
 		}
 		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328.FilterLogEvents"}}
 		err := c.exchange(ctx, call{service: "logs", method: http.MethodPost, path: "/", header: header}, in, &page)
-		if isCode(err, "ResourceNotFoundException") { // nothing was ever logged
-			return nil
-		}
 		if err != nil {
 			return err
 		}

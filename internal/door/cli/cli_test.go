@@ -161,7 +161,7 @@ func TestInvoke(t *testing.T) {
 
 func TestSuggestions(t *testing.T) {
 	f := newFake(t)
-	f.silent = true
+	f.groupless = true
 	got := f.run(t, "", "invoke", "hello")
 	contains(t, got.err, `there is no function "hello"`, "none yet")
 	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
@@ -354,10 +354,27 @@ func TestLogsOfNothingAndOfTheDeleted(t *testing.T) {
 	if got.status != ExitOK || got.out != "" {
 		t.Errorf("%+v", got)
 	}
+	f.groupless = true
+	for _, args := range [][]string{{"logs", "hello"}, {"logs", "hello", "--query", "fields a"}} {
+		got = f.run(t, "", args...)
+		contains(t, got.err, "hello has logged nothing yet")
+		if got.status != ExitOK {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
 	delete(f.functions, "hello")
-	got = f.run(t, "", "logs", "hello")
-	contains(t, got.err, `there is no function "hello"`)
-	if got.status != ExitError {
+	for want, args := range map[string][]string{`there is no function "hello"`: {"logs", "hello"}, "there is no log group /nope": {"logs", "-g", "/nope"},
+		`no function "hello"`: {"logs", "hello", "--query", "fields a"}, "no log group /nope": {"logs", "-g", "/nope", "--query", "fields a"}} {
+		got = f.run(t, "", args...)
+		contains(t, got.err, want)
+		if got.status != ExitError {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	f.groupless = false
+	got = f.run(t, "", "logs", "hello") // its last line is old
+	contains(t, got.err, "hello is deleted; its log /aws/lambda/hello is there", "--since 24h")
+	if got.status != ExitOK {
 		t.Errorf("%+v", got)
 	}
 	f.silent = false

@@ -32,6 +32,7 @@ type fake struct {
 	invoke    http.HandlerFunc
 	own       map[string]any // answers of the daemon's own API by path
 	silent    bool           // no group has events
+	groupless bool           // there are no groups
 	fails     string         // why functions that are Pending become Failed; empty: they become Active
 	answers   []string       // of GetQueryResults, one after the other
 	sent      []string       // to CloudWatch Logs
@@ -220,11 +221,14 @@ func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	op := strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "Logs_20140328.")
 	f.sent = append(f.sent, strings.Join([]string{op, in.LogGroupName, in.FilterPattern, in.QueryString, in.QueryID}, "|"))
-	switch op {
-	case "StartQuery":
+	switch {
+	case f.groupless:
+		fail(w, 400, "ResourceNotFoundException", "The specified log group does not exist.")
+		return
+	case op == "StartQuery":
 		fmt.Fprint(w, `{"queryId":"q1"}`)
 		return
-	case "GetQueryResults":
+	case op == "GetQueryResults":
 		fmt.Fprint(w, f.answers[0])
 		f.answers = f.answers[1:]
 		return

@@ -22,14 +22,18 @@ type logsCmd struct {
 	Follow bool     `short:"f" help:"Go on printing what arrives, until interrupted."`
 	Since  duration `help:"How far back to start: 600 or 600s, 10m, 24h, 7d." default:"10m" placeholder:"TIME"`
 	Filter string   `help:"Print only what matches a filter pattern of CloudWatch Logs, for example 'ERROR -timeout'." placeholder:"PATTERN"`
-	Query  string   `help:"Print the answer to a query of CloudWatch Logs Insights, for example 'stats count(*) by @type'." placeholder:"QUERY"`
+	Query  *string  `help:"Print the answer to a query of CloudWatch Logs Insights, for example 'stats count(*) by @type'." placeholder:"QUERY"`
 }
 
 func (c *logsCmd) Run(s *session) error {
 	switch {
-	case (c.Name == "") == (c.Group == ""):
+	case c.Name != "" && c.Group != "":
+		return &exitError{ExitUsage, fmt.Errorf("name a function or a log group, not both: %s and --group %s", c.Name, c.Group)}
+	case c.Name == "" && c.Group == "":
 		return &exitError{ExitUsage, errors.New("name a function, or a log group with --group")}
-	case c.Query != "" && (c.Follow || c.Filter != ""):
+	case c.Query != nil && strings.TrimSpace(*c.Query) == "":
+		return &exitError{ExitUsage, errors.New("--query is empty; for example 'stats count(*) by @type'")}
+	case c.Query != nil && (c.Follow || c.Filter != ""):
 		return &exitError{ExitUsage, errors.New("--query goes with neither --follow nor --filter")}
 	}
 	cl, err := c.connect()
@@ -41,8 +45,8 @@ func (c *logsCmd) Run(s *session) error {
 		return err
 	}
 	since := time.Now().Add(-time.Duration(c.Since))
-	if c.Query != "" {
-		return c.query(s, cl, group, since)
+	if c.Query != nil {
+		return c.none(s, c.query(s, cl, group, since), gone)
 	}
 	if c.Follow && gone == nil {
 		return c.follow(s, cl, group, since)
@@ -53,16 +57,32 @@ func (c *logsCmd) Run(s *session) error {
 		return c.print(s, admin.LogLine{Time: time.UnixMilli(e.Timestamp), Stream: e.LogStreamName, Message: e.Message})
 	})
 	switch {
-	case gone != nil && (err != nil || printed == 0):
-		return gone
-	case err == nil && printed == 0 && c.Filter != "":
+	case err != nil:
+		return c.none(s, err, gone)
+	case gone != nil && printed == 0 && c.Filter == "":
+		s.note("%s is deleted; its log %s is there, but has nothing in the last %s: look further back with --since 24h", c.Name, group, time.Duration(c.Since))
+	case printed == 0 && c.Filter != "":
 		s.note("nothing logged by %s in the last %s matches %s", c.Name, time.Duration(c.Since), c.Filter)
-	case err == nil && printed == 0:
+	case printed == 0:
 		s.note("nothing logged by %s in the last %s; look further back with --since 24h, or wait for more with -f", c.Name, time.Duration(c.Since))
 	case gone != nil:
 		s.note("%s is deleted; this is what it left in %s", c.Name, group)
 	}
-	return err
+	return nil
+}
+
+// none says of a log group that is not there what that means: a mistaken name, or a function that has not logged yet.
+func (c *logsCmd) none(s *session, err, gone error) error {
+	switch {
+	case !isCode(err, "ResourceNotFoundException"):
+		return err
+	case c.Group != "":
+		return fmt.Errorf("there is no log group %s", c.Group)
+	case gone != nil:
+		return gone
+	}
+	s.note("%s has logged nothing yet; wait for its lines with -f", c.Name)
+	return nil
 }
 
 // group returns the function's log group. Of a function that is not there it is the usual one, which outlives functions,

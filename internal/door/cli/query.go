@@ -57,13 +57,9 @@ func (c *client) logsQuery(ctx context.Context, group, query string, since time.
 func (c *logsCmd) query(s *session, cl *client, group string, since time.Time) error {
 	var a queryAnswer
 	err := s.progress("searching "+group, func() (err error) {
-		a, err = cl.logsQuery(s.ctx, group, c.Query, since)
+		a, err = cl.logsQuery(s.ctx, group, *c.Query, since)
 		return err
 	})
-	if isCode(err, "ResourceNotFoundException") {
-		s.note("%s has logged nothing yet", c.Name)
-		return nil
-	}
 	if err != nil {
 		return err
 	}

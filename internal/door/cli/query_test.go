@@ -37,9 +37,10 @@ func TestLogsQuery(t *testing.T) {
 	if !slices.Contains(f.sent, "FilterLogEvents|/aws/lambda/hello|ERROR -x||") {
 		t.Errorf("%q", f.sent)
 	}
-	for _, args := range [][]string{{"logs"}, {"logs", "hello", "-g", "g"}, {"logs", "hello", "--query", "q", "-f"}, {"logs", "hello", "--query", "q", "--filter", "f"}} {
+	for _, args := range [][]string{{"logs"}, {"logs", "hello", "-g", "g"}, {"logs", "hello", "--query", ""}, {"logs", "hello", "--query", "q", "-f"}, {"logs", "hello", "--query", "q", "--filter", "f"}} {
 		if got := f.run(t, "", args...); got.status != ExitUsage {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
+	contains(t, f.run(t, "", "logs", "hello", "-g", "g").err, "not both")
 }
