@@ -75,7 +75,7 @@ func (c *helpCmd) Run(s *session) error {
 // help adds to a flag's help the environment variables and the default, where the placeholder hides that.
 func help(v *kong.Value) string {
 	text := kong.DefaultHelpValueFormatter(v)
-	if v.Flag == nil || !v.HasDefault || v.Flag.PlaceHolder == "" || strings.Contains(text, "when not given") {
+	if v.Flag == nil || !v.HasDefault || v.Flag.PlaceHolder == "" || v.Default == "" || strings.Contains(text, "when not given") {
 		return text
 	}
 	return text + " Default: " + v.Default + "."

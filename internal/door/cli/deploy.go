@@ -25,7 +25,7 @@ type deployCmd struct {
 	Runtime string            `help:"Runtime, for example python3.12; found from the folder by default." placeholder:"NAME"`
 	Handler string            `help:"Handler, for example app.handler; found from the folder by default." placeholder:"NAME"`
 	Role    string            `help:"Name or ARN of the role to act as; a role by name is made if missing." default:"artesian-default"`
-	URL     string            `help:"Answer HTTP requests on a URL: none lets anybody call it, iam only who signs. Left out, it stays as it is." enum:",none,iam" default:"" placeholder:"none|iam"`
+	URL     string            `help:"Answer HTTP requests on a URL: none lets anybody call it, iam only who signs, off takes the URL away. It stays as it is when not given." enum:",none,iam,off" default:"" placeholder:"none|iam|off"`
 	Fresh   bool              `help:"Install dependencies anew instead of from the cache."`
 }
 

@@ -108,6 +108,11 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 
 // url keeps a function's URL in the list that the daemon's own API shows.
 func (f *fake) url(w http.ResponseWriter, r *http.Request, name string) {
+	if r.Method == http.MethodDelete {
+		f.own[admin.URLsPath] = admin.URLs{}
+		w.WriteHeader(204)
+		return
+	}
 	var in struct{ AuthType string }
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	u := admin.URL{Function: name, URL: "http://id.lambda-url.us-east-1.localhost/", Auth: in.AuthType}

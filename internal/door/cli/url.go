@@ -34,13 +34,21 @@ func (d *deployment) expose() error {
 		return err
 	}
 	have, ok := urls[d.Name]
+	path := "/2021-10-31/functions/" + url.PathEscape(d.Name) + "/url"
+	if d.URL == "off" && ok {
+		err := d.step("url off", func() error { return d.cl.lambda(d.s.ctx, http.MethodDelete, path, nil, nil, nil) })
+		if err != nil {
+			return err
+		}
+		have = admin.URL{}
+		d.urlChanged()
+	}
 	if want := authTypes[d.URL]; want != "" && want != have.Auth {
 		method := http.MethodPost
 		if ok {
 			method = http.MethodPut
 		}
 		err := d.step("url", func() error {
-			path := "/2021-10-31/functions/" + url.PathEscape(d.Name) + "/url"
 			var made struct{ FunctionUrl, AuthType string }
 			err := d.cl.lambda(d.s.ctx, method, path, nil, map[string]string{"AuthType": want}, &made)
 			have.URL, have.Auth = made.FunctionUrl, made.AuthType
@@ -49,10 +57,14 @@ func (d *deployment) expose() error {
 		if err != nil {
 			return err
 		}
-		if d.done.Action == "unchanged" {
-			d.done.Action = "updated"
-		}
+		d.urlChanged()
 	}
 	d.done.URL, d.done.URLAuth = have.URL, have.Auth
 	return nil
+}
+
+func (d *deployment) urlChanged() {
+	if d.done.Action == "unchanged" {
+		d.done.Action = "updated"
+	}
 }

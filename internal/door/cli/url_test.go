@@ -38,6 +38,14 @@ func TestURLs(t *testing.T) {
 		contains(t, f.run(t, "", "functions", "--json").out, c.lists)
 	}
 	contains(t, f.run(t, "", "functions").out, "URL", "http://id.lambda-url.us-east-1.localhost/")
+	got := f.run(t, "", "deploy", dir, "--url", "off")
+	if got.status != 0 || !made("DELETE") || strings.Contains(got.out, "curl") || !strings.Contains(got.out, "updated") {
+		t.Errorf("off: %+v, asked %v", got, f.asked)
+	}
+	f.asked = nil
+	if got := f.run(t, "", "deploy", dir, "--url", "off"); got.status != 0 || made("DELETE") || !strings.Contains(got.out, "unchanged") {
+		t.Errorf("off again: %+v, asked %v", got, f.asked)
+	}
 	if got := f.run(t, "", "deploy", dir, "--url", "all"); got.status != ExitUsage || !strings.Contains(got.err, "--url") {
 		t.Errorf("%+v", got)
 	}
