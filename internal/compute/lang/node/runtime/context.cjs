@@ -17,7 +17,6 @@ let trace;
 function follow(call) {
   current.requestId = call.fields[0];
   current.tenantId = call.fields[6] || undefined;
-  current.tenantId = call.fields[6] || undefined;
   if (call.fields[2] === trace) return;
   trace = call.fields[2];
   if (trace) process.env._X_AMZN_TRACE_ID = trace;
