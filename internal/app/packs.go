@@ -9,8 +9,15 @@ import (
 
 // listAll lists interpreters and packs.
 func (a *App) listAll(ctx context.Context) (admin.Runtimes, error) {
+	asking, err := a.runtimes.Asking(ctx)
+	if err != nil {
+		return admin.Runtimes{}, err
+	}
 	runtimes, err := a.listRuntimes(ctx)
 	out := admin.Runtimes{Runtimes: runtimes, Nearest: a.cfg.Nearest, Packs: []admin.Pack{}}
+	for _, k := range asking {
+		out.Asking = append(out.Asking, admin.Asked(k))
+	}
 	for _, i := range a.packs.List() {
 		p := admin.Pack{Name: i.Name, Language: i.Language, Title: i.Title, Version: i.Version, Size: i.Size(), Path: i.Path, State: "missing"}
 		switch {

@@ -13,7 +13,7 @@ import (
 // interpreter settles the Python runtime, by default the newest that the daemon has, and returns an interpreter of that
 // version on this machine to install dependencies with.
 func (d *deployment) interpreter() (string, error) {
-	all, err := d.cl.runtimes(d.s.ctx)
+	all, err := d.runtimes("python")
 	if err != nil {
 		return "", err
 	}

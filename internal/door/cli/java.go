@@ -10,7 +10,7 @@ import (
 // java settles the Java runtime: by default the newest that the daemon has, or the oldest that the folder's code runs on when
 // that is newer.
 func (d *deployment) java() error {
-	all, err := d.cl.runtimes(d.s.ctx)
+	all, err := d.runtimes("java")
 	if err != nil {
 		return err
 	}

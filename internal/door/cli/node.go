@@ -13,7 +13,7 @@ var nodeRuntimes = []int{24, 22, 20, 18, 16}
 // node settles the Node.js runtime, by default the newest that the daemon has, and returns a Node.js on this machine to read
 // sources with; empty when there is none.
 func (d *deployment) node() (string, error) {
-	all, err := d.cl.runtimes(d.s.ctx)
+	all, err := d.runtimes("nodejs")
 	if err != nil {
 		return "", err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
+	"time"
 
 	"artesian/internal/door/gateway/admin"
 )
@@ -30,6 +32,9 @@ func (c *runtimeListCmd) Run(s *session) error {
 	if c.JSON {
 		return s.json(got)
 	}
+	for _, k := range got.Asking {
+		s.note("%s has not answered yet; list again in a moment", k.Path)
+	}
 	return s.table("RUNTIME VERSION PATH FROM NOTE", append(runtimeRows(got.Runtimes), packRows(got.Packs)...))
 }
 
@@ -48,6 +53,30 @@ func (c *client) runtimes(ctx context.Context) (admin.Runtimes, error) {
 	var got admin.Runtimes
 	err := c.own(ctx, http.MethodGet, admin.RuntimesPath, nil, nil, &got)
 	return got, err
+}
+
+// Interpreters that have not answered are waited for answerTime, and asked after every askAgain.
+const (
+	answerTime = 30 * time.Second
+	askAgain   = 200 * time.Millisecond
+)
+
+// runtimes returns the daemon's runtimes once all of the function's language have answered or had their time.
+func (d *deployment) runtimes(language string) (all admin.Runtimes, err error) {
+	silent := func(k admin.Asked) bool { return k.Language == language }
+	err = d.s.progress("waiting for interpreters that the daemon has just found", func() error {
+		for until := time.Now().Add(answerTime); ; {
+			if all, err = d.cl.runtimes(d.s.ctx); err != nil || !slices.ContainsFunc(all.Asking, silent) || time.Now().After(until) {
+				return err
+			}
+			select {
+			case <-time.After(askAgain):
+			case <-d.s.ctx.Done():
+				return context.Cause(d.s.ctx)
+			}
+		}
+	})
+	return all, err
 }
 
 func dash(s string) string {

@@ -115,14 +115,9 @@ func (c *Catalog) install(ctx context.Context) (g ground, err error) {
 
 // List returns what is here, newest first. An interpreter that takes long to answer is left out until it has.
 func (c *Catalog) List(ctx context.Context) ([]Info, error) {
-	l, err := c.join(ctx)
+	l, err := c.settled(ctx)
 	if err != nil {
 		return nil, err
-	}
-	select {
-	case <-l.settled:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("look for interpreters: %w", ctx.Err())
 	}
 	var out []Info
 	for _, g := range languages {
@@ -132,6 +127,42 @@ func (c *Catalog) List(ctx context.Context) ([]Info, error) {
 		}
 	}
 	return append(out, Info{Name: provided, Source: "built in", Lacks: l.ground.lacks}), nil
+}
+
+// Asked is a file that may be an interpreter and has not answered yet.
+type Asked struct {
+	Language string // as runtime identifiers begin: python
+	Path     string
+}
+
+// settled returns the look for interpreters once all have answered or had a moment to.
+func (c *Catalog) settled(ctx context.Context) (*look, error) {
+	l, err := c.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-l.settled:
+		return l, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("look for interpreters: %w", ctx.Err())
+	}
+}
+
+// Asking returns who takes long to answer. Called before List, it misses nobody whom List leaves out.
+func (c *Catalog) Asking(ctx context.Context) ([]Asked, error) {
+	l, err := c.settled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Asked
+	for _, g := range languages {
+		_, silent, _ := l.ranked(g)
+		for _, k := range silent {
+			out = append(out, Asked{g.name, k.path})
+		}
+	}
+	return out, nil
 }
 
 // Resolve returns what serves a runtime identifier: the same version of its language, else the next newer one, else, if

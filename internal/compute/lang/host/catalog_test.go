@@ -273,6 +273,10 @@ func TestHangingInterpreter(t *testing.T) {
 	if took := time.Since(begun); took > probeTime/2 {
 		t.Error("the others have waited:", took)
 	}
+	hung := Asked{Language: "python", Path: filepath.Join(bin, "python3.99")}
+	if asking, err := c.Asking(t.Context()); err != nil || !slices.Contains(asking, hung) {
+		t.Error("it is not said to hang:", asking, err)
+	}
 	select {
 	case <-l.done:
 		t.Error("it does not hang")

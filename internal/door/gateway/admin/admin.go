@@ -141,6 +141,13 @@ type Runtimes struct {
 	Runtimes []Runtime `json:"runtimes"`
 	Nearest  bool      `json:"nearest"` // an older version of a language may serve a newer one's functions
 	Packs    []Pack    `json:"packs"`
+	Asking   []Asked   `json:"asking,omitempty"` // who may be among the runtimes in a moment
+}
+
+// Asked is a file that may be an interpreter of a language and has not answered yet.
+type Asked struct {
+	Language string `json:"language"` // python: what the identifiers of its runtimes begin with
+	Path     string `json:"path"`
 }
 
 // Pack is what runtimes of a language carry beside it.
