@@ -57,6 +57,7 @@ type deployment struct {
 	cl   *client
 	have *functionConfig // nil: it is to be created
 	p    project.Project
+	kept bool // the handler is the function's, and not the one that is found in the folder
 	zip  []byte
 	done deployed
 }
@@ -93,8 +94,12 @@ func (c *deployCmd) Run(s *session) error {
 	if d.done.Served != "" {
 		runs += ", served by " + d.done.Served
 	}
-	err = s.printf("%s %s in %s: runtime %s, handler %s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
-		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, size(d.done.CodeSize))
+	kept := ""
+	if d.kept {
+		kept = " (kept; --handler names another)"
+	}
+	err = s.printf("%s %s in %s: runtime %s, handler %s%s, package %s\ncall it: artesian invoke %[2]s -d '{}'\n",
+		d.done.Action, d.done.Function, span(time.Since(start)), runs, d.done.Handler, kept, size(d.done.CodeSize))
 	if err != nil || d.done.URL == "" {
 		return err
 	}

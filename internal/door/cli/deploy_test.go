@@ -33,18 +33,18 @@ func folder(t *testing.T, files map[string]string) string {
 func TestDeployCreatesThenChangesWhatDiffers(t *testing.T) {
 	f := newFake(t)
 	dir := folder(t, map[string]string{"app.py": "def handler(event, context):\n    return 1\n"})
-	got := f.run(t, "", "deploy", dir, "--memory", "256", "--env", "A=1,2", "--env", "B=x")
+	got := f.run(t, "", "deploy", dir, "--memory", "256", "--env", "AA=1,2", "--env", "BB=x")
 	if got.status != 0 {
 		t.Fatalf("%+v", got)
 	}
 	contains(t, got.out, "role", "create", "created my-function in", "runtime python3.12, served by python 3.12.1 (/no/python3.12)", "handler app.handler", "artesian invoke my-function")
 	c := f.functions["my-function"]
-	if c.MemorySize != 256 || c.Role != "arn:aws:iam::000000000000:role/artesian-default" || c.Environment.Variables["A"] != "1,2" || c.State != "Active" {
+	if c.MemorySize != 256 || c.Role != "arn:aws:iam::000000000000:role/artesian-default" || c.Environment.Variables["AA"] != "1,2" || c.State != "Active" {
 		t.Errorf("created %+v", c)
 	}
 
 	f.asked = nil
-	got = f.run(t, "", "deploy", dir, "--memory", "256", "--env", "A=1,2", "--env", "B=x")
+	got = f.run(t, "", "deploy", dir, "--memory", "256", "--env", "AA=1,2", "--env", "BB=x")
 	contains(t, got.out, "unchanged my-function")
 	for _, a := range f.asked {
 		if strings.HasPrefix(a, "PUT") || strings.HasPrefix(a, "POST") {
@@ -143,12 +143,19 @@ func TestDeployKeepsRuntimeAndHandler(t *testing.T) {
 	if got := f.run(t, "", "deploy", dir, "--runtime", "python3.9", "--handler", "app.other"); got.status != 0 {
 		t.Fatalf("%+v", got)
 	}
-	contains(t, f.run(t, "", "deploy", dir).out, "unchanged my-function", "runtime python3.9", "handler app.other")
+	contains(t, f.run(t, "", "deploy", dir).out, "unchanged my-function", "runtime python3.9", "handler app.other (kept; --handler names another)")
 	contains(t, f.run(t, "", "deploy", dir, "--runtime", "python3.12").out, "  runtime python3.9 → python3.12\n", "updated my-function")
+	if got := f.run(t, "", "deploy", dir, "--handler", "app.other"); strings.Contains(got.out, "kept") {
+		t.Errorf("it was named: %+v", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte("def handler(event, context):\n    return 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, f.run(t, "", "deploy", dir).out, "  handler app.other → app.handler\n")
 	if err := os.Rename(filepath.Join(dir, "app.py"), filepath.Join(dir, "main.py")); err != nil {
 		t.Fatal(err)
 	}
-	contains(t, f.run(t, "", "deploy", dir).out, "  handler app.other → main.handler\n")
+	contains(t, f.run(t, "", "deploy", dir).out, "  handler app.handler → main.handler\n")
 }
 
 func TestDeployLimits(t *testing.T) {
@@ -159,6 +166,7 @@ func TestDeployLimits(t *testing.T) {
 		"--memory 0: 128 to 10240 MB":          {"--memory", "0"},
 		`--runtime "python": there is no such`: {"--runtime", "python"},
 		"--timeout 20m0s: 1s to 15m":           {"--timeout", "20m"},
+		"--env A=…: a name is a letter":        {"--env", "A=1", "--env", "OK=1"},
 		`--name "a b": 1 to 64 letters`:        {"--name", "a b"},
 	} {
 		got := f.run(t, "", append([]string{"deploy", dir}, args...)...)

@@ -3,22 +3,30 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"time"
 
 	"artesian/internal/door/cli/project"
 )
 
 var (
+	envPattern  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+$`)
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	// runtimePattern has the languages that project.Detect says more about, too.
 	runtimePattern = regexp.MustCompile(`^(python3\.[0-9]{1,2}|provided(\.al2|\.al2023)?|nodejs[0-9]{2}\.x|java[0-9]{1,2}(\.al2)?|(ruby|dotnet).*)$`)
 )
 
 // check refuses what no function can have, in the words of the command line.
-// Limits: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+// Limits: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html, API_Environment.html
 func (c *deployCmd) check() error {
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		if !envPattern.MatchString(name) {
+			return fmt.Errorf("--env %s=…: a name is a letter and one or more letters, digits and _ after it", name)
+		}
+	}
 	timeout := time.Duration(c.Timeout)
 	switch {
 	case c.Memory != nil && (*c.Memory < 128 || *c.Memory > 10240):
@@ -63,8 +71,12 @@ func (d *deployment) detect() (err error) {
 	if d.have != nil {
 		was = project.LanguageOf(d.have.Runtime)
 	}
-	if handler == "" && was != "" && project.HasModule(was, d.Dir, d.have.Handler) {
+	if handler == "" && was != "" && project.HasHandler(was, d.Dir, d.have.Handler) {
 		handler = d.have.Handler
+	}
+	if d.Handler == "" && handler != "" {
+		found, err := project.Detect(d.Dir, "", d.Runtime)
+		d.kept = err != nil || found.Handler != handler
 	}
 	if d.p, err = project.Detect(d.Dir, handler, d.Runtime); err != nil || d.have == nil {
 		return err

@@ -143,11 +143,13 @@ func (p Project) python() (Project, error) {
 		}
 		p.Runtime = v
 	}
-	if p.Handler != "" {
-		return p, nil
-	}
 	var err error
-	p.Handler, err = pythonHandler(p.Dir)
+	if p.Handler == "" {
+		p.Handler, err = pythonHandler(p.Dir)
+		return p, err
+	}
+	doubt, err := checkPython(p.Dir, p.Handler)
+	p.Warning = strings.Trim(p.Warning+"\n"+doubt, "\n")
 	return p, err
 }
 
@@ -200,7 +202,7 @@ func pythonHandler(dir string) (string, error) {
 		if err := unsupported(dir); err != nil {
 			return "", err
 		}
-		return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, package.json, index.js, and a def %s in its .py files; name it with --handler",
+		return "", fmt.Errorf("no function found in %s: looked for bootstrap, go.mod, pom.xml, package.json, index.js, and a def %s in its .py files; name it with --handler",
 			dir, strings.Join(pythonHandlers, " or def "))
 	case 1:
 		return handlers[0], nil

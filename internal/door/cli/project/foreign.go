@@ -72,8 +72,8 @@ func requires(dir string) (path, warning string) {
 	return "", ""
 }
 
-// HasModule reports whether the module, or of Java the class, of a handler is a file of the folder.
-func HasModule(l Language, dir, handler string) bool {
+// HasHandler reports whether the module, or of Java the class, of a handler is a file of the folder, and of Python may have it.
+func HasHandler(l Language, dir, handler string) bool {
 	if l == Node {
 		module, _ := nodeModule(handler)
 		return nodeFile(dir, module) != ""
@@ -83,7 +83,11 @@ func HasModule(l Language, dir, handler string) bool {
 		return exists(dir, filepath.Join("src", "main", "java", strings.ReplaceAll(class, ".", "/")+".java"))
 	}
 	module, ok := moduleFile(handler)
-	return ok && exists(dir, module)
+	if !ok || !exists(dir, module) {
+		return false
+	}
+	_, err := checkPython(dir, handler)
+	return err == nil
 }
 
 // moduleFile is the file of a handler's module, relative to the folder.

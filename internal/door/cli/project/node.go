@@ -163,7 +163,7 @@ func nodeHandler(dir string, m manifest) (string, error) {
 // exported tells a source that exports name, in the ways in which people and bundlers write it.
 func exported(name string) *regexp.Regexp {
 	return regexp.MustCompile(`(?m)\bexports\.` + name + `\s*=|\bexports\s*=\s*\{[^}]*\b` + name + `\b|` +
-		`^\s*export\s+(const|let|var|async\s+function|function)\s*\*?\s*` + name + `\b|^\s*export\s*\{[^}]*\b` + name + `\b|\b` + name + `:\s*\(\)\s*=>`)
+		`(?:^|[;}])\s*export\s+(const|let|var|async\s+function|function)\s*\*?\s*` + name + `\b|(?:^|[;}])\s*export\s*\{[^}]*\b` + name + `\b|\b` + name + `:\s*\(\)\s*=>`)
 }
 
 func isDir(path string) bool {

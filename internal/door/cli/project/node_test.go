@@ -18,6 +18,8 @@ func TestDetectNode(t *testing.T) {
 		"mjs":            {files: map[string]string{"index.mjs": mjs}, want: Project{Handler: "index.handler"}},
 		"commonjs":       {files: map[string]string{"app.js": "exports.handler = async () => 1"}, want: Project{Handler: "app.handler"}},
 		"module.exports": {files: map[string]string{"index.cjs": "module.exports = {\n  handler,\n}"}, want: Project{Handler: "index.handler"}},
+		"one line":       {files: map[string]string{"index.mjs": "import foo from \"foo\"; export const handler = async () => foo"}, want: Project{Handler: "index.handler"}},
+		"list, one line": {files: map[string]string{"index.mjs": "function handler() {} export { handler }"}, want: Project{Handler: "index.handler"}},
 		"export list":    {files: map[string]string{"index.mjs": "const handler = 1;\nexport { x, handler };"}, want: Project{Handler: "index.handler"}},
 		"bundled":        {files: map[string]string{"index.js": "__export(index_exports, {\n  handler: () => handler\n});"}, want: Project{Handler: "index.handler"}},
 		"lambdaHandler":  {files: map[string]string{"app.mjs": "export async function lambdaHandler(e) {}"}, want: Project{Handler: "app.lambdaHandler"}},
