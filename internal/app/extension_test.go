@@ -130,6 +130,36 @@ func TestExtensionBehindTheAnswer(t *testing.T) {
 	}
 }
 
+// TestExtensionOutlivesTheRuntime: when the runtime's process ends by itself, the caller is told at once, and the extensions have time
+// to hear of it.
+func TestExtensionOutlivesTheRuntime(t *testing.T) {
+	program := extensionProgram(t)
+	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
+		t.Run(string(level), func(t *testing.T) {
+			p := start(t, isolation(level))
+			p.role()
+			layer := p.layer("good", map[string]string{"extensions/good": program, "extensions/stays": program})
+			// The handler leaves a process behind.
+			code := map[string]string{"app.py": "import os, time\ndef handler(e, c):\n  if e and os.fork() == 0: time.sleep(60)\n  os._exit(3)\n"}
+			p.create("f", code, spec{"Layers": []string{layer}, "Timeout": 30})
+			for _, payload := range []string{`null`, `1`} {
+				a := p.invoke("f", payload)
+				if a.err != "Unhandled" || !strings.Contains(a.body, "Runtime exited with error: exit status 3") || !strings.Contains(a.log, "REPORT") {
+					t.Fatalf("%+v", a)
+				}
+				if strings.Contains(a.log, "SHUTDOWN  failure") {
+					t.Errorf("the answer waited for extensions: %s", a.log)
+				}
+			}
+			eventually(t, "they are told and ended", func() bool {
+				log := p.logged("f")
+				return strings.Count(log, "good: SHUTDOWN  failure") == 2 && strings.Count(log, "good: bye") == 2 &&
+					strings.Count(log, "stays: SHUTDOWN  failure") == 2 && p.instances("f") == 0
+			})
+		})
+	}
+}
+
 // TestExtensionThatStays: one that does not end when it is told is ended, and holds up nothing but its own function's memory.
 func TestExtensionThatStays(t *testing.T) {
 	program := extensionProgram(t)

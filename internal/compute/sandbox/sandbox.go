@@ -40,7 +40,8 @@ type Spec struct {
 }
 
 // Program is one that runs beside the main process: its working directory and limits are those of the main process, it has no
-// channel, and its output is Beside's. It may end at any time; with the main process all end.
+// channel, and its output is Beside's. It may end at any time, and run on when the main process has ended: the sandbox ends with the
+// last of them, or by Close.
 type Program struct {
 	Argv []string
 	Env  []string // the whole environment
@@ -97,7 +98,7 @@ type Sandbox interface {
 	Signal(syscall.Signal) error
 	// Usage reads the counters of the whole sandbox since its start.
 	Usage() (Usage, error)
-	// Done is closed once the main process and all its descendants are gone.
+	// Done is closed once the main process, all its descendants and those of Spec.Beside are gone.
 	Done() <-chan struct{}
 	// Exit is valid after Done.
 	Exit() Exit
@@ -111,6 +112,8 @@ type Sandbox interface {
 type Beside struct {
 	Output *os.File     // the read end of the pipe that is their stdout and stderr; nil without Spec.Beside
 	Ended  <-chan Ended // one for each that has ended, in the order of their ends; it has room for all and is never closed
+	// Main is closed once the main process has ended, and Exit is valid then; nil without Spec.Beside.
+	Main <-chan struct{}
 	// Dial opens a TCP connection to a loopback address inside; nil without Spec.Dials. A frozen program's kernel accepts, too.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }

@@ -26,6 +26,7 @@ type Session struct {
 	lang.Session
 	host *Host
 	sb   sandbox.Sandbox
+	gone <-chan struct{} // closed when the runtime's process has ended
 	once sync.Once
 
 	// Of the last call:
@@ -43,16 +44,29 @@ type Session struct {
 func Extend(s lang.Session, h *Host, sb sandbox.Sandbox, served string) *Session {
 	h.initStart(served)
 	go h.follow(sb)
-	return &Session{Session: s, host: h, sb: sb}
+	gone := sb.Beside().Main
+	if gone == nil {
+		gone = sb.Done()
+	}
+	return &Session{Session: s, host: h, sb: sb, gone: gone}
 }
 
-// ending returns a context that ends when an extension fails, too.
+// exitTime is how long the runtime's session has to notice that its process has ended: what it started may hold its channel open.
+const exitTime = time.Second
+
+// ending returns a context that ends when an extension fails, too, or the runtime has ended.
 func (s *Session) ending(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		select {
 		case <-s.host.failed:
 			cancel()
+		case <-s.gone:
+			select {
+			case <-time.After(exitTime):
+				cancel()
+			case <-ctx.Done():
+			}
 		case <-ctx.Done():
 		}
 	}()
@@ -61,6 +75,9 @@ func (s *Session) ending(ctx context.Context) (context.Context, context.CancelFu
 
 // why prefers what extensions did to what the runtime's session saw of it; not to the end of the runtime, which ends them all.
 func (s *Session) why(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil && s.host.failure() == nil {
+		err = lang.ErrExited
+	}
 	var own *lang.Failure
 	if !errors.Is(err, lang.ErrExited) && !errors.As(err, &own) {
 		if fault := s.host.failure(); fault != nil {
@@ -87,7 +104,7 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	s.host.initDone("initRuntimeDone", err, 0)
 	if err == nil {
 		begun := time.Now()
-		err = s.host.await(ctx, s.sb.Done(), s.host.initialised)
+		err = s.host.await(ctx, s.gone, s.host.initialised)
 		phases.Init += time.Since(begun)
 	}
 	if err = s.why(ctx, err); err == nil {
@@ -132,7 +149,7 @@ func (s *Session) Working() bool {
 
 // Rest implements lang.Extended.
 func (s *Session) Rest(ctx context.Context) error {
-	err := s.host.await(ctx, s.sb.Done(), s.host.finished)
+	err := s.host.await(ctx, s.gone, s.host.finished)
 	s.after = time.Since(s.answered)
 	return s.why(ctx, err)
 }
@@ -182,7 +199,11 @@ func (s *Session) shutdown() {
 	s.mu.Lock()
 	reason := s.reason
 	s.mu.Unlock()
-	if reason == "" {
+	switch {
+	case reason != "":
+	case s.exited():
+		reason = "failure"
+	default:
 		reason = "spindown"
 	}
 	deadline := time.Now().Add(limit)
@@ -194,7 +215,7 @@ func (s *Session) shutdown() {
 	if s.host.tell(event{Type: eventShutdown, Deadline: deadline.UnixMilli(), Reason: reason}) {
 		s.host.awaitShutdown(ctx, s.sb.Done())
 	}
-	if s.sb.Signal(syscall.SIGTERM) != nil {
+	if s.exited() || s.sb.Signal(syscall.SIGTERM) != nil {
 		return
 	}
 	if external > 0 {
@@ -202,7 +223,17 @@ func (s *Session) shutdown() {
 		defer cancel()
 	}
 	select {
-	case <-s.sb.Done():
+	case <-s.gone:
 	case <-ctx.Done():
+	}
+}
+
+// exited reports whether the runtime's process has ended.
+func (s *Session) exited() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
 	}
 }

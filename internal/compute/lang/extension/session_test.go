@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -20,10 +21,11 @@ import (
 type box struct {
 	sandbox.Sandbox
 	ended chan sandbox.Ended
+	main  chan struct{}
 	done  chan struct{}
 }
 
-func (b *box) Beside() sandbox.Beside      { return sandbox.Beside{Ended: b.ended} }
+func (b *box) Beside() sandbox.Beside      { return sandbox.Beside{Ended: b.ended, Main: b.main} }
 func (b *box) Done() <-chan struct{}       { return b.done }
 func (b *box) Thaw() error                 { return nil }
 func (b *box) Signal(syscall.Signal) error { close(b.done); return nil }
@@ -147,6 +149,41 @@ func TestCrashEndsACall(t *testing.T) {
 	if _, err := s.Invoke(t.Context(), lang.Call{}, &out); !errors.As(err, &crashed) || out.Len() > 0 || !s.Working() {
 		t.Fatalf("the next call: %v, %q", err, &out)
 	}
+}
+
+// stuck is a runtime's session that does not notice its end.
+type stuck struct{ runtime }
+
+func (stuck) Invoke(ctx context.Context, _ lang.Call, _ io.Writer) (*lang.Failure, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestRuntimeEnds: the call ends with it, and the extensions are told why the end comes.
+func TestRuntimeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &box{ended: make(chan sandbox.Ended, 1), main: make(chan struct{}), done: make(chan struct{})}
+		h := NewHost(&faas.Version{}, []string{"x"}, func(time.Time, string) {}, time.Now)
+		s := Extend(stuck{}, h, b, "test")
+		w := ask(h, "POST", api+"register", `{"events":["SHUTDOWN"]}`, headName, "x")
+		told := make(chan string, 1)
+		go func() { told <- ask(h, "GET", api+"event/next", "", headID, w.Header().Get(headID)).Body.String() }()
+		if _, err := s.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(b.main)
+		if _, err := s.Invoke(t.Context(), lang.Call{}, io.Discard); !errors.Is(err, lang.ErrExited) {
+			t.Error(err)
+		}
+		begun := time.Now()
+		if err := s.Close(); err != nil || time.Since(begun) != shutdownTime {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if e := <-told; !strings.Contains(e, `"shutdownReason":"failure"`) {
+			t.Error(e)
+		}
+		close(b.done)
+	})
 }
 
 // FuzzRegister: whatever registers gets an identifier or one of the API's errors.

@@ -79,13 +79,28 @@ type neighbours struct {
 // Neighbours implements lambda.Neighbourly.
 func (n neighbours) Neighbours() (http.Handler, int) { return n.handler, n.connections }
 
+// ours is a sandbox as those see it who care for its runtime only: done when that is, whatever extensions do then.
+type ours struct {
+	sandbox.Sandbox
+	done <-chan struct{}
+}
+
+func (o ours) Done() <-chan struct{} { return o.done }
+
+func oursOf(sb sandbox.Sandbox) sandbox.Sandbox {
+	if main := sb.Beside().Main; main != nil {
+		return ours{sb, main}
+	}
+	return sb
+}
+
 // open serves the API, on a listener of its own or on the runtime's: that of the sandbox that comes back.
 func (a aside) open(sb sandbox.Sandbox, h *extension.Host) sandbox.Sandbox {
 	if a.problem != "" {
 		h.Fail(extension.ErrorLaunch, a.problem)
 	}
 	h.Reach(sb.Beside().Dial)
-	n := neighbours{sb, h.Handler(), apiConnections + 2*len(a.names)} // each extension waits on one and reports on another
+	n := neighbours{oursOf(sb), h.Handler(), apiConnections + 2*len(a.names)} // each extension waits on one and reports on another
 	if a.listens {
 		l := sb.Listeners()[len(sb.Listeners())-1]
 		s := &http.Server{Handler: n.handler, ReadHeaderTimeout: time.Minute}

@@ -20,7 +20,7 @@ import (
 
 // Beside implements sandbox.Sandbox.
 func (i *instance) Beside() sandbox.Beside {
-	b := sandbox.Beside{Output: i.aside, Ended: i.ended}
+	b := sandbox.Beside{Output: i.aside, Ended: i.ended, Main: i.exited}
 	if i.spec.Dials > 0 {
 		b.Dial = i.dials.dial
 	}
@@ -31,6 +31,19 @@ func (i *instance) Beside() sandbox.Beside {
 func (i *instance) left(m stage0.Message) {
 	e := exitOf(syscall.WaitStatus(m.Value))
 	i.ended <- sandbox.Ended{Program: int(m.Op) - 1, Code: e.Code, Signal: e.Signal} // has room for all
+}
+
+// mainEnded tells of the end of the main process, which those beside may outlive.
+func (i *instance) mainEnded(exit sandbox.Exit) {
+	if i.exited == nil {
+		return
+	}
+	i.mu.Lock()
+	kills, err := i.group.OOMKills()
+	exit.OOM, exit.Closed = err == nil && kills > 0, i.killed
+	i.exit, i.told = exit, true
+	i.mu.Unlock()
+	close(i.exited)
 }
 
 // dials are sockets that were opened inside and connect there, wherever they are connected from. One that has been closed is

@@ -45,6 +45,7 @@ func (i *instance) follow() {
 		switch m.Kind {
 		case stage0.Exited:
 			exit = exitOf(syscall.WaitStatus(m.Value))
+			i.mainEnded(exit)
 		case stage0.Left:
 			i.left(m)
 		default:
@@ -57,12 +58,17 @@ func (i *instance) follow() {
 		close(w.answers)
 	}
 	i.awaitEnd()
+	if i.exited != nil && !i.told {
+		i.mainEnded(exit)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	kills, err := i.group.OOMKills()
-	exit.OOM = err == nil && kills > 0
-	exit.Closed = i.killed
-	i.exit = exit
+	if !i.told {
+		kills, err := i.group.OOMKills()
+		exit.OOM = err == nil && kills > 0
+		exit.Closed = i.killed
+		i.exit = exit
+	}
 	_, _ = i.readUsage() // the last values read stay when the counters cannot be
 	close(i.done)
 }
@@ -216,6 +222,9 @@ func (i *instance) release() error {
 	}
 	if !i.watched {
 		close(i.done)
+		if i.exited != nil {
+			close(i.exited)
+		}
 	}
 	i.maker.forget(i.spec.ID)
 	return onlyOpen(errs)

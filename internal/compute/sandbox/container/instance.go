@@ -30,6 +30,7 @@ type instance struct {
 	aside     *os.File
 	dials     *dials
 	ended     chan sandbox.Ended
+	exited    chan struct{} // closed when the main process has ended; nil with none beside
 	channel   *net.UnixConn
 	listeners []net.Listener
 	names     *netstack.Names
@@ -46,6 +47,7 @@ type instance struct {
 	closed  bool
 	killed  bool
 	aborted bool
+	told    bool // exit is, before the end of all
 	exit    sandbox.Exit
 	usage   sandbox.Usage
 }

@@ -28,6 +28,9 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
 	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), ended: make(chan sandbox.Ended, len(s.Beside)), began: time.Now()}
+	if len(s.Beside) > 0 {
+		i.exited = make(chan struct{})
+	}
 	if err := i.register(); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,9 @@ import (
 // Beside implements sandbox.Sandbox.
 func (i *instance) Beside() sandbox.Beside {
 	b := sandbox.Beside{Output: i.aside, Ended: i.ended}
+	if len(i.spec.Beside) > 0 {
+		b.Main = i.exited
+	}
 	if i.spec.Dials > 0 {
 		b.Dial = i.dial
 	}

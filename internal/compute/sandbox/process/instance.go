@@ -36,7 +36,8 @@ type instance struct {
 	pid       int
 	phases    sandbox.Phases
 
-	done chan struct{}
+	done   chan struct{}
+	exited chan struct{} // the main process has ended
 
 	mu     sync.Mutex
 	closed bool
@@ -142,19 +143,22 @@ func wait(pid int) (status syscall.WaitStatus, ru syscall.Rusage) {
 	}
 }
 
-// follow waits for the main process and then ends the others.
+// follow waits for the main process and those beside it, and then ends what is left of them.
 func (i *instance) follow() {
 	status, ru := wait(i.pid)
-	if err := killMarked(context.Background(), i.mark); err != nil {
-		i.maker.log.Warn("end sandbox", "sandbox", i.spec.ID, "error", err)
-	}
-	i.others.Wait()
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.exit = sandbox.Exit{Code: status.ExitStatus(), Closed: i.killed}
 	if status.Signaled() {
 		i.exit = sandbox.Exit{Code: -1, Signal: status.Signal(), Closed: i.killed}
 	}
+	close(i.exited)
+	i.mu.Unlock()
+	i.others.Wait()
+	if err := killMarked(context.Background(), i.mark); err != nil {
+		i.maker.log.Warn("end sandbox", "sandbox", i.spec.ID, "error", err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.usage.CPU = max(i.usage.CPU, time.Duration(ru.Utime.Nano()+ru.Stime.Nano()))
 	i.usage.Memory, i.usage.Peak = 0, max(i.usage.Peak, ru.Maxrss<<10)
 	close(i.done)
@@ -204,7 +208,7 @@ func (i *instance) Signal(s syscall.Signal) error {
 		return os.ErrClosed
 	}
 	select {
-	case <-i.done:
+	case <-i.exited:
 		return os.ErrProcessDone
 	default:
 	}
@@ -295,6 +299,7 @@ func (i *instance) release() error {
 	}
 	if i.pid == 0 {
 		close(i.done)
+		close(i.exited)
 	}
 	i.maker.forget(i.spec.ID)
 	if i.tmp == "" {

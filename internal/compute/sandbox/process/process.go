@@ -172,7 +172,7 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	}
 	nonce := make([]byte, 8)
 	_, _ = rand.Read(nonce)
-	i := &instance{maker: m, spec: s, began: time.Now(), mark: m.mark + "-" + hex.EncodeToString(nonce), done: make(chan struct{})}
+	i := &instance{maker: m, spec: s, began: time.Now(), mark: m.mark + "-" + hex.EncodeToString(nonce), done: make(chan struct{}), exited: make(chan struct{})}
 	if err := m.register(i); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -68,26 +69,72 @@ func (s *suite) beside(t *testing.T) {
 	}
 }
 
-// besideEnds: those beside end with the main process, and with Close.
+// besideEnds: those beside outlive the main process, whose end is told, and end with Close; the sandbox ends with the last of them.
 func (s *suite) besideEnds(t *testing.T) {
 	for _, how := range []string{"signal", "close"} {
 		spec := s.spec("wait")
 		spec.Beside = []sandbox.Program{program(spec, "wait"), program(spec, "tree", "2")}
 		b := s.start(t, spec)
 		if how == "signal" {
-			if err := b.Signal(syscall.SIGKILL); err != nil {
-				t.Fatal(err)
+			killMain(t, b)
+			if err := b.Signal(syscall.SIGTERM); err == nil {
+				t.Error("a main process that has ended got a signal")
 			}
-			Await(t, b)
 		}
 		if err := b.Close(); err != nil {
 			t.Errorf("%s: %v", how, err)
 		}
 	}
 	spec := s.spec("wait")
+	address := freeAddress(t)
+	spec.Beside, spec.Dials = []sandbox.Program{program(spec, "exit", "3"), program(spec, "once", address)}, 1
+	b := s.start(t, spec)
+	ended(t, b)
+	c := s.dialed(t, b, address)
+	killMain(t, b)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if e := ended(t, b); e.Program != 1 || e.Code != 3 {
+		t.Errorf("the program that ran on ended as %+v", e)
+	}
+	Await(t, b)
+	if e := b.Exit(); e.Signal != syscall.SIGKILL || e.Closed {
+		t.Errorf("exit %+v", e)
+	}
+	spec = s.spec("wait")
 	spec.Beside = []sandbox.Program{{Argv: []string{"/var/task/nothing"}}}
 	if b, err := s.maker.Start(context.Background(), spec); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("start beside what isn't there: %v, %v", b, err)
+	}
+}
+
+// dialed connects to a program that listens soon.
+func (s *suite) dialed(t *testing.T, b sandbox.Sandbox, address string) net.Conn {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		c, err := b.Beside().Dial(context.Background(), address)
+		if err == nil {
+			return c
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func killMain(t *testing.T, b sandbox.Sandbox) {
+	t.Helper()
+	if err := b.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-b.Beside().Main:
+	case <-time.After(patience):
+		t.Fatal("the end of the main process is not told")
+	}
+	if e := b.Exit(); e.Signal != syscall.SIGKILL || e.Closed || e.OOM {
+		t.Errorf("exit %+v", e)
 	}
 }
 

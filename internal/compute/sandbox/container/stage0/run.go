@@ -110,20 +110,25 @@ func wait() {
 	}
 }
 
-// reaped tells how a process ended, if it is one that was forked here; the main one's end is that of all.
+// reaped tells how a process ended, if it is one that was forked here; the end of the last of these is that of all.
 //
 //go:norace
 //go:nosplit
 func reaped(pid uintptr) {
 	if pid == main {
 		report(Exited, 0, int64(status), 0, 0)
-		exit(0)
+		main = 0
 	}
+	left := main
 	for i := range aside {
 		if pid == aside[i] {
 			report(Left, uint32(i), int64(status), 0, 0)
 			aside[i] = 0
 		}
+		left |= aside[i]
+	}
+	if left == 0 {
+		exit(0)
 	}
 }
 

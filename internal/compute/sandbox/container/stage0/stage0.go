@@ -33,7 +33,7 @@ const (
 	Call = iota // Args are those of system call Nr
 	Fork        // start a process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd. Nr is 0 for the main one, else it counts those beside
 	Send        // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
-	Wait        // reap until the main process ends, report how, and exit; report those beside as they end
+	Wait        // reap until the main process and those beside have ended, report how each did, and exit
 	Tend        // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
 )
 

@@ -26,7 +26,7 @@ func main() {
 	f, ok := map[string]func([]string) error{
 		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
-		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "eat-shm": eatShm, "eat-shared": eatShared, "eat-frozen": eatFrozen,
+		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "once": once, "eat-shm": eatShm, "eat-shared": eatShared, "eat-frozen": eatFrozen,
 	}[do]
 	if !ok {
 		fail(fmt.Errorf("%s is unknown", do))
@@ -351,4 +351,19 @@ func serve(args []string) error {
 		}
 		go func() { _, _ = io.Copy(c, c) }()
 	}
+}
+
+// once serves one connection and exits with status 3 when that has ended.
+func once(args []string) error {
+	l, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	c, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(c, c)
+	os.Exit(3)
+	return nil
 }
