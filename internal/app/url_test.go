@@ -189,6 +189,14 @@ func TestFunctionURL(t *testing.T) {
 		if resp.StatusCode != 200 || jsonField(t, body, "rawPath") != "/x//y%2F" || !strings.Contains(resp.Header.Get("Content-Security-Policy"), "sandbox") {
 			t.Error(resp.Status, resp.Header, body)
 		}
+		const headers = `return {"statusCode": 200, "headers": {"Clear-site-data": "*", "strict-transport-security": "max-age=1", "X-Own": "1"}, "body": ""}`
+		if resp, body := p.ask(t, "POST", p.url+"/_artesian/url/"+id, headers, "Content-Type", "text/plain"); resp.StatusCode != 200 ||
+			resp.Header.Get("X-Own") != "1" || resp.Header.Get("Clear-Site-Data")+resp.Header.Get("Strict-Transport-Security") != "" {
+			t.Error(resp.Status, resp.Header, body)
+		}
+		if resp, body := p.ask(t, "POST", to, headers, "Content-Type", "text/plain"); resp.Header.Get("Clear-Site-Data") != "*" {
+			t.Error(resp.Status, resp.Header, body)
+		}
 		if resp, body := p.ask(t, "GET", p.url+"/_artesian/url/"+id, ""); jsonField(t, body, "rawPath") != "/" {
 			t.Error(resp.Status, body)
 		}

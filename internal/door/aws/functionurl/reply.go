@@ -30,8 +30,15 @@ type reply struct {
 	broken   bool // it ends before it is complete
 }
 
+// ofHost are headers by which a browser would do something to the whole host, which a function that is reached by path shares
+// with the platform.
+var ofHost = map[string]bool{"Clear-Site-Data": true, "Strict-Transport-Security": true}
+
 // done lets the connection be used again.
-func (o *reply) done() { _ = o.conn.SetWriteDeadline(time.Time{}) }
+func (o *reply) done() {
+	_ = o.conn.Flush() // within the deadline
+	_ = o.conn.SetWriteDeadline(time.Time{})
+}
 
 // begin sends the head. length is the body's, or -1.
 func (o *reply) begin(resp *response, length int) {
@@ -41,6 +48,9 @@ func (o *reply) begin(resp *response, length int) {
 	}
 	h := o.w.Header()
 	for name, values := range resp.header {
+		if o.v.to.Path != "" && ofHost[http.CanonicalHeaderKey(name)] {
+			continue
+		}
 		for _, value := range values {
 			h.Add(name, value)
 		}

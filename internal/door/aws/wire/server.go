@@ -210,7 +210,24 @@ func (s *Server) write(w http.ResponseWriter, id string, res response) {
 		h.Set("Content-Length", strconv.Itoa(len(res.body)))
 	}
 	w.WriteHeader(res.status)
-	if res.status != http.StatusNoContent {
-		_, _ = w.Write(res.body) // the client may have left; there is nobody to tell
+	if res.status == http.StatusNoContent {
+		return
 	}
+	if len(res.body) > quick { // a client that takes it slowly or never may not keep it in memory for ever
+		conn := http.NewResponseController(w)
+		_ = conn.SetWriteDeadline(time.Now().Add(takeTime + time.Duration(len(res.body)/takeRate)*time.Second)) // not possible in a test's recorder
+		defer func() {
+			_ = conn.Flush() // the rest is within the deadline, too
+			_ = conn.SetWriteDeadline(time.Time{})
+		}()
+	}
+	_, _ = w.Write(res.body) // the client may have left; there is nobody to tell
 }
+
+// How long a client may take to take an answer: those of more than quick bytes have takeTime and a second more for each
+// takeRate of them.
+const (
+	quick    = 64 << 10
+	takeTime = time.Minute
+	takeRate = 32 << 10
+)
