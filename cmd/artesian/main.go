@@ -34,6 +34,9 @@ func up(ctx context.Context, o cli.UpOptions, ready func(cli.Ready)) error {
 	cfg.Listen, cfg.Account, cfg.Idle, cfg.Version = o.Listen, o.Account, o.Idle, version
 	cfg.Isolation, cfg.Nearest = sandbox.Level(o.Isolation), o.Runtimes == "nearest"
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if err := cfg.CheckTyped(); err != nil {
+		return cli.Usage(err)
+	}
 	a, err := app.Start(ctx, cfg)
 	if err != nil {
 		return err

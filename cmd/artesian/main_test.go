@@ -38,6 +38,23 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// TestWrongCommandLine: what is typed and can't be is status 2, and what the data directory has wrong is 1.
+func TestWrongCommandLine(t *testing.T) {
+	wrong := t.TempDir()
+	if err := os.WriteFile(filepath.Join(wrong, "config.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		status int
+		args   []string
+	}{{2, []string{"--listen", "nonsense"}}, {2, []string{"--account", "12"}}, {2, []string{"--idle", "0"}}, {1, []string{"--listen", "127.0.0.1:0", "--data", wrong}}} {
+		cmd := exec.Command(binary, append([]string{"up", "--data", t.TempDir()}, c.args...)...)
+		if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != c.status || !bytes.HasPrefix(out, []byte("artesian: ")) {
+			t.Errorf("%v: status %d, %s", c.args, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
+
 // daemon is `artesian up` in a process of its own.
 type daemon struct {
 	cmd      *exec.Cmd

@@ -2,9 +2,11 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -12,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -102,12 +105,32 @@ func decodeOnly(b []byte, into any) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return err
+		return inWords(err, b)
 	}
 	if rest := bytes.TrimSpace(b[dec.InputOffset():]); len(rest) > 0 {
 		return fmt.Errorf("after the settings, which end at byte %d, there is more: %.40q", dec.InputOffset(), rest)
 	}
 	return nil
+}
+
+// inWords says of a document that it is empty, where it stops being JSON, or which setting is of another kind.
+func inWords(err error, b []byte) error {
+	var kind *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("it is empty; without settings it is {}, or isn't there")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it ends in the middle: a brace, bracket or quote is not closed")
+	case errors.As(err, &syntax):
+		before := b[:max(0, min(int(syntax.Offset)-1, len(b)))]
+		return fmt.Errorf("line %d, column %d: %w", bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n'), err)
+	case errors.As(err, &kind):
+		wants := map[reflect.Kind]string{reflect.Bool: "true or false", reflect.Int: "a whole number", reflect.String: "a text in quotes",
+			reflect.Slice: "a list in brackets"}[kind.Type.Kind()]
+		return fmt.Errorf("%s must be %s; what is there is of the kind %s", cmp.Or(kind.Field, "the document"), cmp.Or(wants, "an object in braces"), kind.Value)
+	}
+	return err
 }
 
 // checkHost refuses what no request's Host can match once its port is taken off.
@@ -149,6 +172,29 @@ func (c *Config) check() error {
 	if err := c.Registries.Check(); err != nil {
 		return err
 	}
+	if err := c.CheckTyped(); err != nil {
+		return err
+	}
+	if err := c.checkInternet(); err != nil {
+		return err
+	}
+	if c.MemoryMB < faas.MinMemoryMB {
+		return fmt.Errorf("memory_mb is %d: functions need at least %d together", c.MemoryMB, faas.MinMemoryMB)
+	}
+	if c.LogGroupMB < minLogMB || c.LogTotalMB < c.LogGroupMB {
+		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least %d, and the total at least a group", c.LogGroupMB, c.LogTotalMB, minLogMB)
+	}
+	if c.Concurrency < 1 {
+		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)
+	}
+	if c.MaxTimeout < 1 || c.MaxTimeout > math.MaxInt32 {
+		return fmt.Errorf("max_timeout is %d: it must be 1 to %d seconds", c.MaxTimeout, math.MaxInt32)
+	}
+	return nil
+}
+
+// CheckTyped refuses what is typed on the command line and can't be.
+func (c *Config) CheckTyped() error {
 	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen address %q: it must be HOST:PORT", c.Listen)
@@ -165,23 +211,8 @@ func (c *Config) check() error {
 	if c.Isolation != sandbox.Container && c.Isolation != sandbox.Process {
 		return fmt.Errorf("isolation %q: it must be container or process", c.Isolation)
 	}
-	if err := c.checkInternet(); err != nil {
-		return err
-	}
 	if c.Idle <= 0 {
 		return fmt.Errorf("idle time %v: it must be more than 0", c.Idle)
-	}
-	if c.MemoryMB < faas.MinMemoryMB {
-		return fmt.Errorf("memory_mb is %d: functions need at least %d together", c.MemoryMB, faas.MinMemoryMB)
-	}
-	if c.LogGroupMB < minLogMB || c.LogTotalMB < c.LogGroupMB {
-		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least %d, and the total at least a group", c.LogGroupMB, c.LogTotalMB, minLogMB)
-	}
-	if c.Concurrency < 1 {
-		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)
-	}
-	if c.MaxTimeout < 1 || c.MaxTimeout > math.MaxInt32 {
-		return fmt.Errorf("max_timeout is %d: it must be 1 to %d seconds", c.MaxTimeout, math.MaxInt32)
 	}
 	return nil
 }

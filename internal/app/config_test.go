@@ -18,6 +18,12 @@ func TestBadConfig(t *testing.T) {
 	}{
 		"unknown field":  {`{"memroy_mb": 5}`, nil, "memroy_mb"},
 		"not JSON":       {`{`, nil, "config.json"},
+		"not closed":     {`{"hosts": [`, nil, "ends in the middle"},
+		"bad JSON":       {"{\n \"hosts\": nope}", nil, "line 2, column 12"},
+		"empty":          {" \n", nil, "it is empty"},
+		"text":           {`{"internet": "off"}`, nil, "internet must be true or false; what is there is of the kind string"},
+		"fraction":       {`{"memory_mb": 512.5}`, nil, "memory_mb must be a whole number"},
+		"list":           {`[]`, nil, "the document must be an object"},
 		"memory":         {`{"memory_mb": 5}`, nil, "memory_mb"},
 		"concurrency":    {`{"concurrency": -1}`, nil, "concurrency"},
 		"timeout":        {`{"max_timeout": 0}`, nil, "max_timeout"},

@@ -43,6 +43,9 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// Usage says of an error that the command line is wrong.
+func Usage(err error) error { return &exitError{ExitUsage, err} }
+
 type commands struct {
 	Up         upCmd         `cmd:"" help:"Run the daemon in the foreground until SIGINT or SIGTERM."`
 	Env        envCmd        `cmd:"" help:"Print the settings that point AWS clients at the daemon: eval \"$$(artesian env)\"."`
