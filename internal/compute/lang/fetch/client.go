@@ -68,7 +68,8 @@ func (c *Client) Get(ctx context.Context, f File, w io.WriteSeeker) error {
 		return err
 	}
 	if f.Registry == PyPI {
-		if err := retried(ctx, func() (err error) { at, err = c.link(ctx, at, f.File); return err }); err != nil {
+		index := at // stays, for a further try
+		if err := retried(ctx, func() (err error) { at, err = c.link(ctx, index, f.File); return err }); err != nil {
 			return err
 		}
 	}
@@ -205,11 +206,14 @@ func host(at string) string {
 	return "the registry"
 }
 
+// redacted is a URL without who asks: a token may stand where a user's name does.
 func redacted(at string) string {
-	if u, err := url.Parse(at); err == nil {
-		return u.Redacted()
+	u, err := url.Parse(at)
+	if err != nil {
+		return "the registry"
 	}
-	return "the registry"
+	u.User = nil
+	return u.String()
 }
 
 // unwrapURL takes off the layer that repeats the URL, which may hold a password.

@@ -79,6 +79,38 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// TestIndexIsTriedAgain: errors of an index are tried again at the same place, and told with the host and without credentials.
+func TestIndexIsTriedAgain(t *testing.T) {
+	var asked atomic.Int32
+	failing := int32(2)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch n := asked.Add(1); {
+		case r.URL.Path == "/files/x.whl":
+			fmt.Fprint(w, content)
+		case r.URL.Path != "/simple/x/":
+			http.NotFound(w, r)
+		case n == 1:
+			panic(http.ErrAbortHandler) // the connection breaks
+		case n <= failing:
+			http.Error(w, "later", http.StatusServiceUnavailable)
+		default:
+			fmt.Fprint(w, `<a href="/files/x.whl">x.whl</a>`)
+		}
+	}))
+	defer s.Close()
+	at := strings.TrimPrefix(s.URL, "http://")
+	c := New(Registries{PyPI: "http://token:secret@" + at + "/simple"})
+	if err := c.Get(t.Context(), pinned(PyPI, "x", "x.whl"), into(t)); err != nil || asked.Load() != failing+2 {
+		t.Errorf("%v after %d requests", err, asked.Load())
+	}
+	asked.Store(1)
+	failing = 1 + tries
+	err := c.Get(t.Context(), pinned(PyPI, "x", "x.whl"), into(t))
+	if err == nil || err.Error() != "http://"+at+"/simple/x/ answers 503 Service Unavailable" || asked.Load() != failing {
+		t.Errorf("%v after %d requests", err, asked.Load())
+	}
+}
+
 func TestGetRefuses(t *testing.T) {
 	c, asked := registry(t, 0)
 	wrong := pinned(NPM, "@a/b", "")
