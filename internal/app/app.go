@@ -71,6 +71,7 @@ type App struct {
 	pool      *pool.Pool
 	functions *registry.Registry
 	settler   settler
+	retries   retries
 	invoker   *invoke.Invoker
 	download  *downloads
 	gateway   *gateway.Gateway

@@ -31,7 +31,7 @@ func (a *App) listAll(ctx context.Context) (admin.Runtimes, error) {
 	return out, err
 }
 
-// addPack installs a pack by its name and returns once it is there.
+// addPack installs a pack by its name and returns once it is there and functions that run without it have it.
 func (a *App) addPack(ctx context.Context, name string) (admin.Runtime, error) {
 	m, err := a.packs.Named(name)
 	if err == nil {
@@ -40,6 +40,7 @@ func (a *App) addPack(ctx context.Context, name string) (admin.Runtime, error) {
 	if err != nil {
 		return admin.Runtime{}, err
 	}
+	a.supply(ctx)
 	return admin.Runtime{Name: m.Name, Version: m.Version, Path: a.packPath(m), Added: true}, nil
 }
 

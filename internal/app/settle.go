@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +17,7 @@ type settler struct {
 	mu    sync.Mutex
 	noted []faas.VersionID
 	wake  chan struct{}
+	work  sync.WaitGroup // who settles
 }
 
 // note takes in that a function is new or changed. It does not block.
@@ -53,7 +53,7 @@ func (a *App) settle() {
 	a.settler.wake = wake
 	a.settler.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
-	var work sync.WaitGroup
+	work := &a.settler.work
 	work.Go(func() {
 		for first := true; ; first = false {
 			select {
@@ -83,17 +83,18 @@ func (a *App) settle() {
 }
 
 // unsettled are the versions of a function that are to be settled. A published one is settled with its $LATEST, so here are those
-// that came out without their pack: tried again when the function is, and at the start.
+// that came out without their pack: tried again when the function is, at the start, and when the pack has come meanwhile.
 func (a *App) unsettled(rec *registry.Record, start bool) (list []*faas.Version) {
-	if v := &rec.Version; v.State == faas.Pending || v.Update == faas.InProgress || start && strings.HasPrefix(v.StateReason, packMissing) {
+	v := &rec.Version
+	pending := v.State == faas.Pending || v.Update == faas.InProgress
+	if pending {
 		list = append(list, v)
-	} else if !start {
-		return nil
 	}
-	versions, _ := a.functions.Versions(rec.Version.ID.FunctionID) // gone meanwhile: none
-	for _, r := range versions {
-		if v := &r.Version; v.ID.Version != faas.Latest && strings.HasPrefix(v.StateReason, packMissing) {
-			list = append(list, v)
+	if start || pending || lacks(v) && a.has(v.Runtime) {
+		for _, l := range a.lacking(rec) {
+			if !pending || l.ID.Version != faas.Latest {
+				list = append(list, l)
+			}
 		}
 	}
 	return list
@@ -103,7 +104,7 @@ func (a *App) unsettled(rec *registry.Record, start bool) (list []*faas.Version)
 // the log says why.
 func (a *App) restore(ctx context.Context, runtime string) {
 	if m, err := a.carries(runtime); err == nil && m != nil {
-		_ = a.packs.Install(ctx, m)
+		_ = a.installPack(ctx, m)
 	}
 	a.runtimes.Meet(runtime)
 }
@@ -115,7 +116,7 @@ const packMissing = "Runtime pack not installed: "
 func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) {
 	m, err := a.carries(runtime)
 	if err == nil && m != nil {
-		err = a.packs.Install(ctx, m)
+		err = a.installPack(ctx, m)
 	}
 	if ctx.Err() != nil {
 		return // the next start goes on
@@ -126,20 +127,17 @@ func (a *App) settleOne(ctx context.Context, id faas.VersionID, runtime string) 
 	case err == nil:
 	case m == nil: // the interpreter has vanished since
 		s.State, s.Reason, s.Code = faas.Failed, faas.Message(err), "InvalidRuntime"
-	case a.packPath(m) != "":
-		s.Reason = fmt.Sprintf("%s%s. An older one is, and the function runs with it; the newer one is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err))
-	case m.Needed:
-		s.State, s.Code = faas.Failed, "InvalidRuntime"
-		s.Reason = fmt.Sprintf("%s%s; no %s function runs without it. It is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err), m.Language)
+	case m.Needed && a.packPath(m) == "":
+		s.State, s.Reason, s.Code = faas.Failed, a.without(m, err), "InvalidRuntime"
 	default:
-		s.Reason = fmt.Sprintf("%s%s. The function runs without %s; it is tried again when the function is updated or the daemon starts.", packMissing, faas.Message(err), m.Title)
+		s.Reason = a.without(m, err)
 	}
 	if s.State == faas.Failed {
 		s.Update, s.UpdateReason, s.UpdateCode = faas.Failed, s.Reason, s.Code
 	}
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		err := a.functions.Settle(ctx, id, s)
-		if err == nil && m != nil && s.Reason == "" {
+		if err == nil && s.Reason == "" {
 			a.pool.RetireFunction(id.FunctionID, "") // what started meanwhile lacks the pack
 		}
 		if kind := faas.KindOf(err); err == nil || kind == faas.Precondition || kind == faas.NotFound || errors.Is(err, context.Canceled) {
@@ -164,11 +162,33 @@ func (a *App) carries(runtime string) (*pack.Manifest, error) {
 	return a.packs.Missing(language, number), nil
 }
 
-// installs says what has to be installed before a runtime is ready.
-func (a *App) installs(runtime string) string {
+// without is the reason of a state without a pack that could not be had.
+func (a *App) without(m *pack.Manifest, err error) string {
+	runs := "The function runs without " + m.Title
+	switch {
+	case a.packPath(m) != "":
+		runs = "The function runs with an older one"
+	case m.Needed:
+		runs = fmt.Sprintf("No %s function runs without it", m.Language)
+	}
+	return fmt.Sprintf("%s%s. %s; it is tried again for an hour, when the function is updated and when the daemon starts.", packMissing, faas.Message(err), runs)
+}
+
+// has reports whether all that a runtime carries is here.
+func (a *App) has(runtime string) bool {
+	m, err := a.carries(runtime)
+	return err == nil && m == nil
+}
+
+// installs says what a runtime carries and is not here, and whether functions wait for it: what could not be had lately is tried
+// again while they run without it.
+func (a *App) installs(runtime string) (reason string, wait bool) {
 	m, err := a.carries(runtime)
 	if err != nil || m == nil {
-		return "" // what is wrong with a runtime is said elsewhere
+		return "", false // what is wrong with a runtime is said elsewhere
 	}
-	return fmt.Sprintf("Runtime pack %s %s (%s, %.1f MB) is being installed.", m.Name, m.Version, m.Title, float64(m.Size())/1e6)
+	if err := a.retries.nudge(m.Name); err != nil && (!m.Needed || a.packPath(m) != "") {
+		return a.without(m, err), false
+	}
+	return fmt.Sprintf("Runtime pack %s %s (%s, %.1f MB) is being installed.", m.Name, m.Version, m.Title, float64(m.Size())/1e6), true
 }

@@ -199,6 +199,11 @@ func (r *Registry) List(scope faas.Scope, after string, limit int) []*Record {
 	return out
 }
 
+// Each calls fn for all functions of all scopes, in no order.
+func (r *Registry) Each(fn func(*Record)) {
+	r.functions.Range(func(_, rec any) bool { fn(rec.(*Record)); return true })
+}
+
 // Create makes a new function, and with publish its first version, which it returns then. Conflict when the name is taken.
 func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]string, publish bool) (*Record, error) {
 	id := v.ID.FunctionID

@@ -55,9 +55,9 @@ type Config struct {
 	Invoker   Invoker
 	// Serves says what serves a runtime identifier here, or why nothing does.
 	Serves func(runtime string) (string, error)
-	// Installs says what has to be installed before a runtime is ready, and is being installed for a version that is Pending;
-	// nothing when it is ready.
-	Installs func(runtime string) string
+	// Installs says what a runtime needs and is not here, nothing when it is ready: with wait it is being installed for a version
+	// that is Pending, else functions run without it.
+	Installs func(runtime string) (reason string, wait bool)
 	// AssumableRole refuses a role that does not exist or that functions may not assume.
 	AssumableRole func(account, arn string) error
 	// Internet says why a function cannot have what it chose by faas.InternetTag here; nil when it can.

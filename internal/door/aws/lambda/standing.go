@@ -9,14 +9,14 @@ const creating = "Creating"
 // installed. before is the runtime of the deployment that it replaces, empty for a new function: one that is Active and keeps its
 // runtime goes on as it is meanwhile, with what is there, and only its update is in progress.
 func (s *Service) stand(v *faas.Version, before string) {
-	reason := s.cfg.Installs(v.Runtime)
+	reason, wait := s.cfg.Installs(v.Runtime)
 	v.Update, v.UpdateReason, v.UpdateCode = faas.Successful, "", ""
-	if reason != "" && before != "" {
+	if wait && before != "" {
 		v.Update, v.UpdateReason, v.UpdateCode = faas.InProgress, reason, creating
 	}
 	switch {
-	case reason == "":
-		v.State, v.StateReason, v.StateCode = faas.Active, "", ""
+	case !wait:
+		v.State, v.StateReason, v.StateCode = faas.Active, reason, ""
 	case v.State != faas.Active || v.Runtime != before:
 		v.State, v.StateReason, v.StateCode = faas.Pending, reason, creating
 	}
