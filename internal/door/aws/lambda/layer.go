@@ -2,7 +2,6 @@ package lambda
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,10 +20,6 @@ type Layers interface {
 	DeleteLayer(ctx context.Context, id faas.LayerID) error
 	GrantLayer(ctx context.Context, id faas.LayerID, revision string, mutate func([]registry.Grant) ([]registry.Grant, error)) (*registry.Layer, error)
 }
-
-// runtimeFamily is what AWS's runtime identifiers have in common: their list grows, and a layer may serve ones that this
-// platform lacks.
-var runtimeFamily = regexp.MustCompile(`^(nodejs|java|python|dotnet|dotnetcore|go|ruby|provided)[a-z0-9.]{0,24}$`)
 
 // parseLayer reads what callers may write for a layer: a name or an ARN without a version. The model's pattern holds already.
 func parseLayer(scope faas.Scope, name string) (faas.LayerID, error) {
@@ -121,11 +116,6 @@ func (s *Service) PublishLayerVersion(ctx context.Context, in *api.PublishLayerV
 	id, err := s.ownLayer(ctx, "PublishLayerVersion", in.LayerName)
 	if err != nil {
 		return nil, err
-	}
-	for _, r := range in.CompatibleRuntimes {
-		if !runtimeFamily.MatchString(r) {
-			return nil, faas.Errorf(faas.Invalid, "CompatibleRuntimes: %q is no runtime identifier, such as python3.13, nodejs22.x, java21 or provided.al2023", r)
-		}
 	}
 	if err := checkZip("Content.ZipFile", value(in.Content).ZipFile); err != nil {
 		return nil, err

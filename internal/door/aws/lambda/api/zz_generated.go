@@ -2285,7 +2285,7 @@ var spec = wire.Spec{
 		{Kind: wire.String, HasMin: true, HasMax: true, Max: 1024, Pattern: "sg-[0-9a-zA-Z]*"},  // 72
 		{Kind: wire.List, HasMin: true, HasMax: true, Max: 16, Elem: 74},                        // 73
 		{Kind: wire.String, HasMin: true, HasMax: true, Max: 1024, Pattern: "subnet-[0-9a-z]*"}, // 74
-		{Members: []wire.Member{{Name: "AcceleratorConfig", Shape: 2}, {Name: "Architectures", Shape: 4}, {Name: "CapacityProviderConfig", Shape: 6}, {Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "ConfigSha256", Shape: 12}, {Name: "DeadLetterConfig", Shape: 20}, {Name: "Description", Shape: 22}, {Name: "DurableConfig", Shape: 23}, {Name: "Environment", Shape: 77}, {Name: "EphemeralStorage", Shape: 30}, {Name: "FileSystemConfigs", Shape: 32}, {Name: "FunctionArn", Shape: 80}, {Name: "FunctionName", Shape: 81}, {Name: "Handler", Shape: 39}, {Name: "ImageConfigResponse", Shape: 82}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 84}, {Name: "LastUpdateStatus", Shape: 85}, {Name: "LastUpdateStatusReason", Shape: 86}, {Name: "LastUpdateStatusReasonCode", Shape: 87}, {Name: "Layers", Shape: 88}, {Name: "LoggingConfig", Shape: 45}, {Name: "MasterArn", Shape: 91}, {Name: "MemorySize", Shape: 50}, {Name: "PackageType", Shape: 51}, {Name: "RevisionId", Shape: 12}, {Name: "Role", Shape: 54}, {Name: "Runtime", Shape: 55}, {Name: "RuntimeConfig", Shape: 56}, {Name: "RuntimeVersionConfig", Shape: 92}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}, {Name: "SnapStart", Shape: 95}, {Name: "State", Shape: 97}, {Name: "StateReason", Shape: 98}, {Name: "StateReasonCode", Shape: 99}, {Name: "TenancyConfig", Shape: 64}, {Name: "Timeout", Shape: 66}, {Name: "TracingConfig", Shape: 100}, {Name: "Version", Shape: 101}, {Name: "VpcConfig", Shape: 102}}}, // 75 FunctionConfiguration
+		{Members: []wire.Member{{Name: "AcceleratorConfig", Shape: 2}, {Name: "Architectures", Shape: 4}, {Name: "CapacityProviderConfig", Shape: 6}, {Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "ConfigSha256", Shape: 12}, {Name: "DeadLetterConfig", Shape: 20}, {Name: "Description", Shape: 22}, {Name: "DurableConfig", Shape: 23}, {Name: "Environment", Shape: 77}, {Name: "EphemeralStorage", Shape: 30}, {Name: "FileSystemConfigs", Shape: 32}, {Name: "FunctionArn", Shape: 80}, {Name: "FunctionName", Shape: 81}, {Name: "Handler", Shape: 39}, {Name: "ImageConfigResponse", Shape: 82}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 84}, {Name: "LastUpdateStatus", Shape: 85}, {Name: "LastUpdateStatusReason", Shape: 86}, {Name: "LastUpdateStatusReasonCode", Shape: 87}, {Name: "Layers", Shape: 88}, {Name: "LoggingConfig", Shape: 45}, {Name: "MasterArn", Shape: 91}, {Name: "MemorySize", Shape: 50}, {Name: "PackageType", Shape: 51}, {Name: "RevisionId", Shape: 12}, {Name: "Role", Shape: 54}, {Name: "Runtime", Shape: 92}, {Name: "RuntimeConfig", Shape: 56}, {Name: "RuntimeVersionConfig", Shape: 93}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}, {Name: "SnapStart", Shape: 96}, {Name: "State", Shape: 98}, {Name: "StateReason", Shape: 99}, {Name: "StateReasonCode", Shape: 100}, {Name: "TenancyConfig", Shape: 64}, {Name: "Timeout", Shape: 66}, {Name: "TracingConfig", Shape: 101}, {Name: "Version", Shape: 102}, {Name: "VpcConfig", Shape: 103}}}, // 75 FunctionConfiguration
 		{Kind: wire.Long}, // 76
 		{Members: []wire.Member{{Name: "Error", Shape: 78}, {Name: "Variables", Shape: 27}}},   // 77 EnvironmentResponse
 		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "Message", Shape: 79}}}, // 78 EnvironmentError
@@ -2299,396 +2299,397 @@ var spec = wire.Spec{
 		{Kind: wire.String}, // 86
 		{Kind: wire.String, Enum: []string{"EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError", "ServiceQuotaExceededException", "VcpuLimitExceeded", "CapacityProviderScalingLimitExceeded", "InsufficientCapacity", "EC2RequestLimitExceeded", "FunctionError.InitTimeout", "FunctionError.RuntimeInitError", "FunctionError.ExtensionInitError", "FunctionError.InvalidEntryPoint", "FunctionError.InvalidWorkingDirectory", "FunctionError.PermissionDenied", "FunctionError.TooManyExtensions", "FunctionError.InitResourceExhausted", "DisallowedByVpcEncryptionControl", "IncompatibleAcceleratorInstanceTypes", "DependencyError"}}, // 87
 		{Kind: wire.List, Elem: 89}, // 88
-		{Members: []wire.Member{{Name: "Arn", Shape: 44}, {Name: "CodeSize", Shape: 76}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                                                                                   // 89 Layer
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`},                                                                                                                                                // 90
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?`},                                                                                                                  // 91
-		{Members: []wire.Member{{Name: "Error", Shape: 93}, {Name: "RuntimeVersionArn", Shape: 94}}},                                                                                                                                                                                                                                           // 92 RuntimeVersionConfig
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "Message", Shape: 79}}},                                                                                                                                                                                                                                                 // 93 RuntimeVersionError
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 26, Max: 2048, Pattern: `((arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}::runtime:.+)|(arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:runtime/[A-Za-z0-9_.-]{1,128}/version/[A-Za-z0-9_.-]{1,128}))`}, // 94
-		{Members: []wire.Member{{Name: "ApplyOn", Shape: 60}, {Name: "OptimizationStatus", Shape: 96}}},                                                                                                                                                                                                                                        // 95 SnapStartResponse
-		{Kind: wire.String, Enum: []string{"On", "Off"}}, // 96
-		{Kind: wire.String, Enum: []string{"Pending", "Active", "Inactive", "Failed", "Deactivating", "Deactivated", "ActiveNonInvocable", "Deleting"}}, // 97
-		{Kind: wire.String}, // 98
-		{Kind: wire.String, Enum: []string{"Idle", "Creating", "Restoring", "EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError", "ServiceQuotaExceededException", "VcpuLimitExceeded", "CapacityProviderScalingLimitExceeded", "InsufficientCapacity", "EC2RequestLimitExceeded", "FunctionError.InitTimeout", "FunctionError.RuntimeInitError", "FunctionError.ExtensionInitError", "FunctionError.InvalidEntryPoint", "FunctionError.InvalidWorkingDirectory", "FunctionError.PermissionDenied", "FunctionError.TooManyExtensions", "FunctionError.InitResourceExhausted", "DisallowedByVpcEncryptionControl", "DrainingDurableExecutions", "IncompatibleAcceleratorInstanceTypes", "DependencyError"}}, // 99
-		{Members: []wire.Member{{Name: "Mode", Shape: 68}}},                                                                                                                        // 100 TracingConfigResponse
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST|[0-9]+)`},                                                                           // 101
-		{Members: []wire.Member{{Name: "Ipv6AllowedForDualStack", Shape: 70}, {Name: "SecurityGroupIds", Shape: 71}, {Name: "SubnetIds", Shape: 73}, {Name: "VpcId", Shape: 103}}}, // 102 VpcConfigResponse
-		{Kind: wire.String}, // 103
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                              // 104 GetFunctionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: `\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+`},                                                                                                                                                         // 105
-		{Members: []wire.Member{{Name: "Code", Shape: 107}, {Name: "Concurrency", Shape: 111}, {Name: "Configuration", Shape: 75}, {Name: "Tags", Shape: 61}, {Name: "TagsError", Shape: 113}}},                                                                                        // 106 GetFunctionOutput
-		{Members: []wire.Member{{Name: "Error", Shape: 108}, {Name: "ImageUri", Shape: 12}, {Name: "Location", Shape: 109}, {Name: "RepositoryType", Shape: 12}, {Name: "ResolvedImageUri", Shape: 12}, {Name: "ResolvedS3Object", Shape: 110}, {Name: "SourceKMSKeyArn", Shape: 17}}}, // 107 FunctionCodeLocation
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "Message", Shape: 79}}},                                                                                                                                                                                         // 108 FunctionCodeLocationError
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000},                                                                                       // 109
-		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectVersion", Shape: 16}}},                         // 110 ResolvedS3Object
-		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 112}}},                                                                      // 111 Concurrency
-		{Kind: wire.Integer, HasMin: true},                                                                                                                // 112
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 114, Required: true}, {Name: "Message", Shape: 115, Required: true}}},                          // 113 TagsError
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 21, Pattern: "[A-Za-z]+Exception"},                                                  // 114
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 84, Max: 1000, Pattern: ".*"},                                                                // 115
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 116 GetFunctionConfigurationInput
-		{Members: []wire.Member{{Name: "FunctionVersion", Shape: 118, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MasterRegion", Shape: 119, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}}, // 117 ListFunctionsInput
-		{Kind: wire.String, Enum: []string{"ALL"}}, // 118
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 50, Pattern: `ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}`}, // 119
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                   // 120
-		{Members: []wire.Member{{Name: "Functions", Shape: 122}, {Name: "NextMarker", Shape: 12}}},                                             // 121 ListFunctionsOutput
-		{Kind: wire.List, Elem: 75}, // 122
-		{Members: []wire.Member{{Name: "Architectures", Shape: 4}, {Name: "DryRun", Shape: 52}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ImageUri", Shape: 12}, {Name: "Publish", Shape: 52}, {Name: "PublishTo", Shape: 53}, {Name: "RevisionId", Shape: 12}, {Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "SourceKMSKeyArn", Shape: 17}, {Name: "ZipFile", Shape: 18}}},                                                                                                                                                                                                                                                                                                                                                                       // 123 UpdateFunctionCodeInput
-		{Members: []wire.Member{{Name: "AcceleratorConfig", Shape: 2}, {Name: "CapacityProviderConfig", Shape: 6}, {Name: "DeadLetterConfig", Shape: 20}, {Name: "Description", Shape: 22}, {Name: "DurableConfig", Shape: 23}, {Name: "Environment", Shape: 26}, {Name: "EphemeralStorage", Shape: 30}, {Name: "FileSystemConfigs", Shape: 32}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Handler", Shape: 39}, {Name: "ImageConfig", Shape: 40}, {Name: "KMSKeyArn", Shape: 17}, {Name: "Layers", Shape: 43}, {Name: "LoggingConfig", Shape: 45}, {Name: "MemorySize", Shape: 50}, {Name: "RevisionId", Shape: 12}, {Name: "Role", Shape: 54}, {Name: "Runtime", Shape: 55}, {Name: "RuntimeConfig", Shape: 56}, {Name: "SnapStart", Shape: 59}, {Name: "Timeout", Shape: 66}, {Name: "TracingConfig", Shape: 67}, {Name: "VpcConfig", Shape: 69}}}, // 124 UpdateFunctionConfigurationInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 125 DeleteFunctionInput
-		{Members: []wire.Member{{Name: "StatusCode", Shape: 127, Loc: wire.StatusCode}}},                                                                  // 126 DeleteFunctionOutput
-		{Kind: wire.Integer}, // 127
-		{Members: []wire.Member{{Name: "ClientContext", Wire: "X-Amz-Client-Context", Shape: 12, Loc: wire.Header}, {Name: "DurableExecutionName", Wire: "X-Amz-Durable-Execution-Name", Shape: 129, Loc: wire.Header}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "InvocationType", Wire: "X-Amz-Invocation-Type", Shape: 130, Loc: wire.Header}, {Name: "LogType", Wire: "X-Amz-Log-Type", Shape: 131, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "TenantId", Wire: "X-Amz-Tenant-Id", Shape: 132, Loc: wire.Header}}}, // 128 InvokeInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 64, Pattern: "[a-zA-Z0-9-_]+"},            // 129
-		{Kind: wire.String, Enum: []string{"Event", "RequestResponse", "DryRun"}},                              // 130
-		{Kind: wire.String, Enum: []string{"None", "Tail"}},                                                    // 131
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 256, Pattern: `[a-zA-Z0-9\._:\/=+\-@ ]+`}, // 132
-		{Members: []wire.Member{{Name: "DurableExecutionArn", Wire: "X-Amz-Durable-Execution-Arn", Shape: 134, Loc: wire.Header}, {Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 101, Loc: wire.Header}, {Name: "FunctionError", Wire: "X-Amz-Function-Error", Shape: 12, Loc: wire.Header}, {Name: "LogResult", Wire: "X-Amz-Log-Result", Shape: 12, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "StatusCode", Shape: 127, Loc: wire.StatusCode}}}, // 133 InvokeOutput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\d{12}):function:([a-zA-Z0-9_-]+):(\$LATEST(?:\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)`},                                                                                                                                                                                                                                           // 134
-		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "PublishTo", Shape: 53}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                                                                               // 135 PublishVersionInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                                                                                                                                                                                                          // 136 ListVersionsByFunctionInput
-		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "Versions", Shape: 122}}}, // 137 ListVersionsByFunctionOutput
-		{Members: []wire.Member{{Name: "ClientContext", Wire: "X-Amz-Client-Context", Shape: 12, Loc: wire.Header}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "InvocationType", Wire: "X-Amz-Invocation-Type", Shape: 139, Loc: wire.Header}, {Name: "LogType", Wire: "X-Amz-Log-Type", Shape: 131, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "TenantId", Wire: "X-Amz-Tenant-Id", Shape: 132, Loc: wire.Header}}}, // 138 InvokeWithResponseStreamInput
-		{Kind: wire.String, Enum: []string{"RequestResponse", "DryRun"}},                                                            // 139
-		{Members: []wire.Member{{Name: "InvokeComplete", Shape: 141}, {Name: "PayloadChunk", Shape: 142}}},                          // 140 InvokeWithResponseStreamResponseEvent
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "ErrorDetails", Shape: 12}, {Name: "LogResult", Shape: 12}}}, // 141 InvokeWithResponseStreamCompleteEvent
-		{Members: []wire.Member{{Name: "Payload", Shape: 18, Loc: wire.Payload}}},                                                   // 142 InvokeResponseStreamUpdate
-		{Members: []wire.Member{{Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 101, Loc: wire.Header}, {Name: "ResponseStreamContentType", Wire: "Content-Type", Shape: 12, Loc: wire.Header}, {Name: "StatusCode", Shape: 127, Loc: wire.StatusCode}}}, // 143 InvokeWithResponseStreamOutput
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},  // 144 CreateFunctionUrlConfigInput
-		{Kind: wire.String, Enum: []string{"NONE", "AWS_IAM"}}, // 145
-		{Members: []wire.Member{{Name: "AllowCredentials", Shape: 147}, {Name: "AllowHeaders", Shape: 148}, {Name: "AllowMethods", Shape: 150}, {Name: "AllowOrigins", Shape: 152}, {Name: "ExposeHeaders", Shape: 148}, {Name: "MaxAge", Shape: 154}}}, // 146 Cors
-		{Kind: wire.Boolean}, // 147
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 149},               // 148
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 1024, Pattern: ".*"},        // 149
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 6, Elem: 151},                 // 150
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 6, Pattern: ".*"},           // 151
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 153},               // 152
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 253, Pattern: ".*"}, // 153
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 86400},                     // 154
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140},                // 155
-		{Kind: wire.String, Enum: []string{"BUFFERED", "RESPONSE_STREAM"}},               // 156
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                // 157
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}}}, // 158 CreateFunctionUrlConfigOutput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 40, Max: 100},                                                                                 // 159
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}}, // 160 GetFunctionUrlConfigInput
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 161 GetFunctionUrlConfigOutput
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145}, {Name: "Cors", Shape: 146}, {Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},                                                                                                      // 162 UpdateFunctionUrlConfigInput
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 163 UpdateFunctionUrlConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 157, Loc: wire.QueryParam}}},                                                                                                                                                                                                    // 164 DeleteFunctionUrlConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 155, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 166, Loc: wire.QueryParam}}},                                                                                                                                                  // 165 ListFunctionUrlConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                   // 166
-		{Members: []wire.Member{{Name: "FunctionUrlConfigs", Shape: 168, Required: true}, {Name: "NextMarker", Shape: 12}}}, // 167 ListFunctionUrlConfigsOutput
-		{Kind: wire.List, Elem: 169}, // 168
-		{Members: []wire.Member{{Name: "AuthType", Shape: 145, Required: true}, {Name: "Cors", Shape: 146}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 159, Required: true}, {Name: "InvokeMode", Shape: 156}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 169 FunctionUrlConfig
-		{}, // 170 GetAccountSettingsInput
-		{Members: []wire.Member{{Name: "AccountLimit", Shape: 172}, {Name: "AccountUsage", Shape: 174}}},                                                                                                                                           // 171 GetAccountSettingsOutput
-		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 127}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 173}}}, // 172 AccountLimit
-		{Kind: wire.Integer, HasMin: true}, // 173
-		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 174 AccountUsage
-		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}}},          // 175 ListTagsInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 176
-		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 177 ListTagsOutput
-		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 178 TagResourceInput
-		{Members: []wire.Member{{Name: "Resource", Shape: 176, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 180, Loc: wire.QueryParam, Required: true}}}, // 179 UntagResourceInput
-		{Kind: wire.List, Elem: 62}, // 180
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 184, Required: true}, {Name: "Description", Shape: 22}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "LicenseInfo", Shape: 186}}}, // 181 PublishLayerVersionInput
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 2, Elem: 5},   // 182
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 15, Elem: 55}, // 183
-		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "ZipFile", Shape: 18}}},                         // 184 LayerVersionContentInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})`}, // 185
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 512, Pattern: ".*"}, // 186
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 188}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 189}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}}, // 187 PublishLayerVersionOutput
-		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "Location", Shape: 109}, {Name: "ResolvedS3Object", Shape: 110}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                          // 188 LayerVersionContentOutput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},                                                                                                                                                                 // 189
-		{Kind: wire.Long}, // 190
-		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                                                                                                 // 191 GetLayerVersionInput
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "Content", Shape: 188}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 189}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}}, // 192 GetLayerVersionResponse
-		{Members: []wire.Member{{Name: "Arn", Shape: 44, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                                          // 193 GetLayerVersionByArnInput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                      // 194 DeleteLayerVersionInput
-		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 196, Loc: wire.QueryParam}}}, // 195 ListLayersInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                                                                                                                                                                 // 196
-		{Members: []wire.Member{{Name: "Layers", Shape: 198}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                           // 197 ListLayersOutput
-		{Kind: wire.List, Elem: 199}, // 198
-		{Members: []wire.Member{{Name: "LatestMatchingVersion", Shape: 200}, {Name: "LayerArn", Shape: 189}, {Name: "LayerName", Shape: 201}}},                                                                                                                                                                                            // 199 LayersListItem
-		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 182}, {Name: "CompatibleRuntimes", Shape: 183}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 186}, {Name: "Version", Shape: 190}}},                                     // 200 LayerVersionsListItem
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},                                                                                                                      // 201
-		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 55, Loc: wire.QueryParam}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 196, Loc: wire.QueryParam}}}, // 202 ListLayerVersionsInput
-		{Members: []wire.Member{{Name: "LayerVersions", Shape: 204}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                                                    // 203 ListLayerVersionsOutput
-		{Kind: wire.List, Elem: 200}, // 204
-		{Members: []wire.Member{{Name: "Action", Shape: 206, Required: true}, {Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "OrganizationId", Shape: 207}, {Name: "Principal", Shape: 208, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 209, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}}, // 205 AddLayerVersionPermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 22, Pattern: "lambda:GetLayerVersion"},                            // 206
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 34, Pattern: "o-[a-z0-9]{10,32}"},                                 // 207
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`}, // 208
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_]+)"},                         // 209
-		{Members: []wire.Member{{Name: "RevisionId", Shape: 12}, {Name: "Statement", Shape: 12}}},                              // 210 AddLayerVersionPermissionOutput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 209, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}}, // 211 RemoveLayerVersionPermissionInput
-		{Members: []wire.Member{{Name: "LayerName", Shape: 185, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 190, Loc: wire.URI, Required: true}}},                                                                                                                          // 212 GetLayerVersionPolicyInput
-		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 213 GetLayerVersionPolicyOutput
-		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215, Required: true}, {Name: "Name", Shape: 216, Required: true}, {Name: "RoutingConfig", Shape: 217}}},                  // 214 CreateAliasInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},                                                                                                                                                                        // 215
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                                                                                                                                                                                                                     // 216
-		{Members: []wire.Member{{Name: "AdditionalVersionWeights", Shape: 218}}},                                                                                                                                                                                                              // 217 AliasRoutingConfiguration
-		{Kind: wire.Map, Key: 219, Elem: 220},                                                 // 218
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: "[0-9]+"}, // 219
-		{Kind: wire.Double, HasMin: true, HasMax: true, Max: 1},                               // 220
-		{Members: []wire.Member{{Name: "AliasArn", Shape: 91}, {Name: "Description", Shape: 22}, {Name: "FunctionVersion", Shape: 101}, {Name: "Name", Shape: 216}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 217}}},                                                                   // 221 AliasConfiguration
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}}},                                                                                                                                                // 222 GetAliasInput
-		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 217}}}, // 223 UpdateAliasInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 216, Loc: wire.URI, Required: true}}},                                                                                                                                                // 224 DeleteAliasInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 215, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                     // 225 ListAliasesInput
-		{Members: []wire.Member{{Name: "Aliases", Shape: 227}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                             // 226 ListAliasesOutput
-		{Kind: wire.List, Elem: 221}, // 227
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ReservedConcurrentExecutions", Shape: 112, Required: true}}}, // 228 PutFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 229 GetFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 112}}},                                                                                   // 230 GetFunctionConcurrencyOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 231 DeleteFunctionConcurrencyInput
-		{Members: []wire.Member{{Name: "Action", Shape: 233, Required: true}, {Name: "EventSourceToken", Shape: 234}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "FunctionUrlAuthType", Shape: 145}, {Name: "InvokedViaFunctionUrl", Shape: 235}, {Name: "Principal", Shape: 236, Required: true}, {Name: "PrincipalOrgID", Shape: 237}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12}, {Name: "SourceAccount", Shape: 238}, {Name: "SourceArn", Shape: 90}, {Name: "StatementId", Shape: 209, Required: true}}}, // 232 AddPermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: "(lambda:[*]|lambda:[a-zA-Z]+|[*])"}, // 233
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[a-zA-Z0-9._\-]+`},                    // 234
-		{Kind: wire.Boolean}, // 235
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2048, Pattern: `[^\s]+`},                   // 236
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 12, Max: 34, Pattern: "o-[a-z0-9]{10,32}"}, // 237
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 12, Pattern: `\d{12}`},                     // 238
-		{Members: []wire.Member{{Name: "Statement", Shape: 12}}},                                        // 239 AddPermissionOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 241, Loc: wire.URI, Required: true}}}, // 240 RemovePermissionInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_.]+)"},                                                   // 241
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 242 GetPolicyInput
-		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                            // 243 GetPolicyOutput
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 244 PutFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "OnFailure", Shape: 246}, {Name: "OnSuccess", Shape: 248}}}, // 245 DestinationConfig
-		{Members: []wire.Member{{Name: "Destination", Shape: 247}}},                                // 246 OnFailure
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 350, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`}, // 247
-		{Members: []wire.Member{{Name: "Destination", Shape: 247}}},           // 248 OnSuccess
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 60, Max: 21600}, // 249
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 2},              // 250
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 252}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}}}, // 251 FunctionEventInvokeConfig
-		{Kind: wire.Timestamp}, // 252
-		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 245}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 249}, {Name: "MaximumRetryAttempts", Shape: 250}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}}, // 253 UpdateFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 254 GetFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                                                                                                      // 255 DeleteFunctionEventInvokeConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 257, Loc: wire.QueryParam}}},                                                                                    // 256 ListFunctionEventInvokeConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                           // 257
-		{Members: []wire.Member{{Name: "FunctionEventInvokeConfigs", Shape: 259}, {Name: "NextMarker", Shape: 12}}}, // 258 ListFunctionEventInvokeConfigsOutput
-		{Kind: wire.List, Elem: 251}, // 259
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261, Required: true}}}, // 260 PutRuntimeManagementConfigInput
-		{Kind: wire.String, Enum: []string{"Auto", "Manual", "FunctionUpdate"}},                                                                                                                                      // 261
-		{Members: []wire.Member{{Name: "FunctionArn", Shape: 91, Required: true}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261, Required: true}}},                                    // 262 PutRuntimeManagementConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 105, Loc: wire.QueryParam}}},                                                            // 263 GetRuntimeManagementConfigInput
-		{Members: []wire.Member{{Name: "FunctionArn", Shape: 80}, {Name: "RuntimeVersionArn", Shape: 94}, {Name: "UpdateRuntimeOn", Shape: 261}}},                                                                    // 264 GetRuntimeManagementConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 266, Loc: wire.URI, Required: true}, {Name: "RecursiveLoop", Shape: 267, Required: true}}},                                                             // 265 PutFunctionRecursionConfigInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`}, // 266
-		{Kind: wire.String, Enum: []string{"Allow", "Terminate"}},                                                                                                                                                    // 267
-		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 267}}},                                                                                                                                                // 268 PutFunctionRecursionConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 266, Loc: wire.URI, Required: true}}},                                                                                                                  // 269 GetFunctionRecursionConfigInput
-		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 267}}},                                                                                                                                                // 270 GetFunctionRecursionConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 271 GetFunctionCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19}, {Name: "FunctionName", Shape: 38}}},                                                                                                       // 272 GetFunctionCodeSigningConfigOutput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 273 DeleteFunctionCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                            // 274 ListCodeSigningConfigsInput
-		{Members: []wire.Member{{Name: "CodeSigningConfigs", Shape: 276}, {Name: "NextMarker", Shape: 12}}},                                                                                                          // 275 ListCodeSigningConfigsOutput
-		{Kind: wire.List, Elem: 277}, // 276
-		{Members: []wire.Member{{Name: "AllowedPublishers", Shape: 278, Required: true}, {Name: "CodeSigningConfigArn", Shape: 19, Required: true}, {Name: "CodeSigningConfigId", Shape: 280, Required: true}, {Name: "CodeSigningPolicies", Shape: 281, Required: true}, {Name: "Description", Shape: 22}, {Name: "LastModified", Shape: 84, Required: true}}}, // 277 CodeSigningConfig
-		{Members: []wire.Member{{Name: "SigningProfileVersionArns", Shape: 279, Required: true}}},          // 278 AllowedPublishers
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 20, Elem: 90},                           // 279
-		{Kind: wire.String, Pattern: `csc-[a-zA-Z0-9-_\.]{17}`},                                            // 280
-		{Members: []wire.Member{{Name: "UntrustedArtifactOnDeployment", Shape: 282}}},                      // 281 CodeSigningPolicies
-		{Kind: wire.String, Enum: []string{"Warn", "Enforce"}},                                             // 282
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}}}, // 283 GetCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "CodeSigningConfig", Shape: 277, Required: true}}},                  // 284 GetCodeSigningConfigOutput
-		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}}, // 285 ListFunctionsByCodeSigningConfigInput
-		{Members: []wire.Member{{Name: "FunctionArns", Shape: 287}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 286 ListFunctionsByCodeSigningConfigOutput
-		{Kind: wire.List, Elem: 91}, // 287
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 289, Loc: wire.QueryParam, Required: true}}}, // 288 GetProvisionedConcurrencyConfigInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 289
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 291}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 291}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 292}, {Name: "Status", Shape: 293}, {Name: "StatusReason", Shape: 12}}}, // 290 GetProvisionedConcurrencyConfigOutput
-		{Kind: wire.Integer, HasMin: true},                                    // 291
-		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 292
-		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 293
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 289, Loc: wire.QueryParam, Required: true}}},                                   // 294 DeleteProvisionedConcurrencyConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 296, Loc: wire.QueryParam}}}, // 295 ListProvisionedConcurrencyConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 296
-		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 298}}}, // 297 ListProvisionedConcurrencyConfigsOutput
-		{Kind: wire.List, Elem: 299}, // 298
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 291}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 291}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 292}, {Name: "Status", Shape: 293}, {Name: "StatusReason", Shape: 12}}}, // 299 ProvisionedConcurrencyConfigListItem
-		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 120, Loc: wire.QueryParam}}},                                                                                                          // 300 ListEventSourceMappingsInput
-		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 302}, {Name: "NextMarker", Shape: 12}}}, // 301 ListEventSourceMappingsOutput
-		{Kind: wire.List, Elem: 303}, // 302
-		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 304}, {Name: "BatchSize", Shape: 315}, {Name: "BisectBatchOnFunctionError", Shape: 316}, {Name: "DestinationConfig", Shape: 245}, {Name: "DocumentDBEventSourceConfig", Shape: 317}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 321}, {Name: "FilterCriteria", Shape: 322}, {Name: "FilterCriteriaError", Shape: 326}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 329}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 252}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 331}, {Name: "MaximumBatchingWindowInSeconds", Shape: 333}, {Name: "MaximumRecordAgeInSeconds", Shape: 334}, {Name: "MaximumRetryAttempts", Shape: 335}, {Name: "MetricsConfig", Shape: 336}, {Name: "ParallelizationFactor", Shape: 339}, {Name: "ProvisionedPollerConfig", Shape: 340}, {Name: "Queues", Shape: 344}, {Name: "ScalingConfig", Shape: 346}, {Name: "SelfManagedEventSource", Shape: 348}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 353}, {Name: "SourceAccessConfigurations", Shape: 355}, {Name: "StartingPosition", Shape: 358}, {Name: "StartingPositionTimestamp", Shape: 252}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 359}, {Name: "TumblingWindowInSeconds", Shape: 361}, {Name: "UUID", Shape: 362}}}, // 303 EventSourceMappingConfiguration
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 305}, {Name: "SchemaRegistryConfig", Shape: 306}}},                                                                                    // 304 AmazonManagedKafkaEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 305
-		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 307}, {Name: "EventRecordFormat", Shape: 310}, {Name: "SchemaRegistryURI", Shape: 311}, {Name: "SchemaValidationConfigs", Shape: 312}}}, // 306 KafkaSchemaRegistryConfig
-		{Kind: wire.List, Elem: 308}, // 307
-		{Members: []wire.Member{{Name: "Type", Shape: 309}, {Name: "URI", Shape: 90}}},                                                     // 308 KafkaSchemaRegistryAccessConfig
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 309
-		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 310
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 311
-		{Kind: wire.List, Elem: 313},                                         // 312
-		{Members: []wire.Member{{Name: "Attribute", Shape: 314}}},            // 313 KafkaSchemaValidationConfig
-		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 314
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 315
-		{Kind: wire.Boolean},                                                 // 316
-		{Members: []wire.Member{{Name: "CollectionName", Shape: 318}, {Name: "DatabaseName", Shape: 319}, {Name: "FullDocument", Shape: 320}}}, // 317 DocumentDBEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 318
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 319
-		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 320
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 321
-		{Members: []wire.Member{{Name: "Filters", Shape: 323}}},                                                                                     // 322 FilterCriteria
-		{Kind: wire.List, Elem: 324},                                                                                                                // 323
-		{Members: []wire.Member{{Name: "Pattern", Shape: 325}}},                                                                                     // 324 Filter
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 325
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 327}, {Name: "Message", Shape: 328}}},                                                    // 326 FilterCriteriaError
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 327
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 328
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 330},                                                                            // 329
-		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 330
-		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 332}}},                                                                              // 331 EventSourceMappingLoggingConfig
-		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 332
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 333
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 334
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 335
-		{Members: []wire.Member{{Name: "Metrics", Shape: 337}}},                                                                                     // 336 EventSourceMappingMetricsConfig
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 338},                                                                            // 337
-		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 338
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 339
-		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 341}, {Name: "MinimumPollers", Shape: 342}, {Name: "PollerGroupName", Shape: 343}}}, // 340 ProvisionedPollerConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 341
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 342
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 343
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 345},                                                                    // 344
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 345
-		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 347}}},                                                                          // 346 ScalingConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 347
-		{Members: []wire.Member{{Name: "Endpoints", Shape: 349}}},                                                                                   // 348 SelfManagedEventSource
-		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 350, Elem: 351},                                                           // 349
-		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 350
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 352},                                                                   // 351
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 352
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 305}, {Name: "ConsumptionMode", Shape: 354}, {Name: "SchemaRegistryConfig", Shape: 306}}},                                                 // 353 SelfManagedKafkaEventSourceConfig
-		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 354
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 356},               // 355
-		{Members: []wire.Member{{Name: "Type", Shape: 357}, {Name: "URI", Shape: 305}}}, // 356 SourceAccessConfiguration
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 357
-		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 358
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 360},                                                                                                                       // 359
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 360
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 361
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 362
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 363 AliasLimitExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 364 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 365 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 366 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 367 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 368 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 369 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 370 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 371 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 373 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 374 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 375 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 377 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 378 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 379 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 380 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 381 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 382 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 384 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 391 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 392 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 393 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 394 PolicyLengthExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 395 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 396 ProvisionedConcurrencyConfigNotFoundException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 397 PublicPolicyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 398 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 399 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 400 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 401 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 402 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 403 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 404 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 405 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 406 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 407 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 408 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 409 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 410 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 411 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 412 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 413 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 414 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 415 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 417}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 416 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 417
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 418 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "Arn", Shape: 44}, {Name: "CodeSize", Shape: 76}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                  // 89 Layer
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`},                               // 90
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?`}, // 91
+		{Kind: wire.String, Enum: []string{"nodejs", "nodejs4.3", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "nodejs16.x", "nodejs18.x", "nodejs20.x", "nodejs22.x", "nodejs24.x", "java8", "java8.al2", "java11", "java17", "java21", "java25", "python2.7", "python3.6", "python3.7", "python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "dotnet6", "dotnet8", "dotnet10", "nodejs4.3-edge", "go1.x", "ruby2.5", "ruby2.7", "ruby3.2", "ruby3.3", "ruby3.4", "ruby4.0", "provided", "provided.al2", "provided.al2023", "nodejs26.x", "python3.15", "java8.al2023", "java11.al2023", "java17.al2023", "custom"}}, // 92
+		{Members: []wire.Member{{Name: "Error", Shape: 94}, {Name: "RuntimeVersionArn", Shape: 95}}}, // 93 RuntimeVersionConfig
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "Message", Shape: 79}}},       // 94 RuntimeVersionError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 26, Max: 2048, Pattern: `((arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}::runtime:.+)|(arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:runtime/[A-Za-z0-9_.-]{1,128}/version/[A-Za-z0-9_.-]{1,128}))`}, // 95
+		{Members: []wire.Member{{Name: "ApplyOn", Shape: 60}, {Name: "OptimizationStatus", Shape: 97}}},                                                 // 96 SnapStartResponse
+		{Kind: wire.String, Enum: []string{"On", "Off"}},                                                                                                // 97
+		{Kind: wire.String, Enum: []string{"Pending", "Active", "Inactive", "Failed", "Deactivating", "Deactivated", "ActiveNonInvocable", "Deleting"}}, // 98
+		{Kind: wire.String}, // 99
+		{Kind: wire.String, Enum: []string{"Idle", "Creating", "Restoring", "EniLimitExceeded", "InsufficientRolePermissions", "InvalidConfiguration", "InternalError", "SubnetOutOfIPAddresses", "InvalidSubnet", "InvalidSecurityGroup", "ImageDeleted", "ImageAccessDenied", "InvalidImage", "KMSKeyAccessDenied", "KMSKeyNotFound", "InvalidStateKMSKey", "DisabledKMSKey", "EFSIOError", "EFSMountConnectivityError", "EFSMountFailure", "EFSMountTimeout", "InvalidRuntime", "InvalidZipFileException", "FunctionError", "ServiceQuotaExceededException", "VcpuLimitExceeded", "CapacityProviderScalingLimitExceeded", "InsufficientCapacity", "EC2RequestLimitExceeded", "FunctionError.InitTimeout", "FunctionError.RuntimeInitError", "FunctionError.ExtensionInitError", "FunctionError.InvalidEntryPoint", "FunctionError.InvalidWorkingDirectory", "FunctionError.PermissionDenied", "FunctionError.TooManyExtensions", "FunctionError.InitResourceExhausted", "DisallowedByVpcEncryptionControl", "DrainingDurableExecutions", "IncompatibleAcceleratorInstanceTypes", "DependencyError"}}, // 100
+		{Members: []wire.Member{{Name: "Mode", Shape: 68}}},                                                                                                                        // 101 TracingConfigResponse
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST|[0-9]+)`},                                                                           // 102
+		{Members: []wire.Member{{Name: "Ipv6AllowedForDualStack", Shape: 70}, {Name: "SecurityGroupIds", Shape: 71}, {Name: "SubnetIds", Shape: 73}, {Name: "VpcId", Shape: 104}}}, // 103 VpcConfigResponse
+		{Kind: wire.String}, // 104
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}},                                                                                                                              // 105 GetFunctionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: `\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+`},                                                                                                                                                         // 106
+		{Members: []wire.Member{{Name: "Code", Shape: 108}, {Name: "Concurrency", Shape: 112}, {Name: "Configuration", Shape: 75}, {Name: "Tags", Shape: 61}, {Name: "TagsError", Shape: 114}}},                                                                                        // 107 GetFunctionOutput
+		{Members: []wire.Member{{Name: "Error", Shape: 109}, {Name: "ImageUri", Shape: 12}, {Name: "Location", Shape: 110}, {Name: "RepositoryType", Shape: 12}, {Name: "ResolvedImageUri", Shape: 12}, {Name: "ResolvedS3Object", Shape: 111}, {Name: "SourceKMSKeyArn", Shape: 17}}}, // 108 FunctionCodeLocation
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "Message", Shape: 79}}},                                                                                                                                                                                         // 109 FunctionCodeLocationError
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000},                                                                                       // 110
+		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectVersion", Shape: 16}}},                         // 111 ResolvedS3Object
+		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 113}}},                                                                      // 112 Concurrency
+		{Kind: wire.Integer, HasMin: true},                                                                                                                // 113
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 115, Required: true}, {Name: "Message", Shape: 116, Required: true}}},                          // 114 TagsError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 21, Pattern: "[A-Za-z]+Exception"},                                                  // 115
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 84, Max: 1000, Pattern: ".*"},                                                                // 116
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}}, // 117 GetFunctionConfigurationInput
+		{Members: []wire.Member{{Name: "FunctionVersion", Shape: 119, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MasterRegion", Shape: 120, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}}, // 118 ListFunctionsInput
+		{Kind: wire.String, Enum: []string{"ALL"}}, // 119
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 50, Pattern: `ALL|(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}`}, // 120
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                   // 121
+		{Members: []wire.Member{{Name: "Functions", Shape: 123}, {Name: "NextMarker", Shape: 12}}},                                             // 122 ListFunctionsOutput
+		{Kind: wire.List, Elem: 75}, // 123
+		{Members: []wire.Member{{Name: "Architectures", Shape: 4}, {Name: "DryRun", Shape: 52}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ImageUri", Shape: 12}, {Name: "Publish", Shape: 52}, {Name: "PublishTo", Shape: 53}, {Name: "RevisionId", Shape: 12}, {Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "SourceKMSKeyArn", Shape: 17}, {Name: "ZipFile", Shape: 18}}},                                                                                                                                                                                                                                                                                                                                                                       // 124 UpdateFunctionCodeInput
+		{Members: []wire.Member{{Name: "AcceleratorConfig", Shape: 2}, {Name: "CapacityProviderConfig", Shape: 6}, {Name: "DeadLetterConfig", Shape: 20}, {Name: "Description", Shape: 22}, {Name: "DurableConfig", Shape: 23}, {Name: "Environment", Shape: 26}, {Name: "EphemeralStorage", Shape: 30}, {Name: "FileSystemConfigs", Shape: 32}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Handler", Shape: 39}, {Name: "ImageConfig", Shape: 40}, {Name: "KMSKeyArn", Shape: 17}, {Name: "Layers", Shape: 43}, {Name: "LoggingConfig", Shape: 45}, {Name: "MemorySize", Shape: 50}, {Name: "RevisionId", Shape: 12}, {Name: "Role", Shape: 54}, {Name: "Runtime", Shape: 55}, {Name: "RuntimeConfig", Shape: 56}, {Name: "SnapStart", Shape: 59}, {Name: "Timeout", Shape: 66}, {Name: "TracingConfig", Shape: 67}, {Name: "VpcConfig", Shape: 69}}}, // 125 UpdateFunctionConfigurationInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}}, // 126 DeleteFunctionInput
+		{Members: []wire.Member{{Name: "StatusCode", Shape: 128, Loc: wire.StatusCode}}},                                                                  // 127 DeleteFunctionOutput
+		{Kind: wire.Integer}, // 128
+		{Members: []wire.Member{{Name: "ClientContext", Wire: "X-Amz-Client-Context", Shape: 12, Loc: wire.Header}, {Name: "DurableExecutionName", Wire: "X-Amz-Durable-Execution-Name", Shape: 130, Loc: wire.Header}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "InvocationType", Wire: "X-Amz-Invocation-Type", Shape: 131, Loc: wire.Header}, {Name: "LogType", Wire: "X-Amz-Log-Type", Shape: 132, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}, {Name: "TenantId", Wire: "X-Amz-Tenant-Id", Shape: 133, Loc: wire.Header}}}, // 129 InvokeInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 64, Pattern: "[a-zA-Z0-9-_]+"},            // 130
+		{Kind: wire.String, Enum: []string{"Event", "RequestResponse", "DryRun"}},                              // 131
+		{Kind: wire.String, Enum: []string{"None", "Tail"}},                                                    // 132
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 256, Pattern: `[a-zA-Z0-9\._:\/=+\-@ ]+`}, // 133
+		{Members: []wire.Member{{Name: "DurableExecutionArn", Wire: "X-Amz-Durable-Execution-Arn", Shape: 135, Loc: wire.Header}, {Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 102, Loc: wire.Header}, {Name: "FunctionError", Wire: "X-Amz-Function-Error", Shape: 12, Loc: wire.Header}, {Name: "LogResult", Wire: "X-Amz-Log-Result", Shape: 12, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "StatusCode", Shape: 128, Loc: wire.StatusCode}}}, // 134 InvokeOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `arn:([a-zA-Z0-9-]+):lambda:([a-zA-Z0-9-]+):(\d{12}):function:([a-zA-Z0-9_-]+):(\$LATEST(?:\.PUBLISHED)?|[0-9]+)/durable-execution/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)`},                                                                                                                                                                                                                                           // 135
+		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "PublishTo", Shape: 53}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                                                                               // 136 PublishVersionInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                                                                                                                                                                                                                                                                          // 137 ListVersionsByFunctionInput
+		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "Versions", Shape: 123}}}, // 138 ListVersionsByFunctionOutput
+		{Members: []wire.Member{{Name: "ClientContext", Wire: "X-Amz-Client-Context", Shape: 12, Loc: wire.Header}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "InvocationType", Wire: "X-Amz-Invocation-Type", Shape: 140, Loc: wire.Header}, {Name: "LogType", Wire: "X-Amz-Log-Type", Shape: 132, Loc: wire.Header}, {Name: "Payload", Shape: 18, Loc: wire.Payload}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}, {Name: "TenantId", Wire: "X-Amz-Tenant-Id", Shape: 133, Loc: wire.Header}}}, // 139 InvokeWithResponseStreamInput
+		{Kind: wire.String, Enum: []string{"RequestResponse", "DryRun"}},                                                            // 140
+		{Members: []wire.Member{{Name: "InvokeComplete", Shape: 142}, {Name: "PayloadChunk", Shape: 143}}},                          // 141 InvokeWithResponseStreamResponseEvent
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 12}, {Name: "ErrorDetails", Shape: 12}, {Name: "LogResult", Shape: 12}}}, // 142 InvokeWithResponseStreamCompleteEvent
+		{Members: []wire.Member{{Name: "Payload", Shape: 18, Loc: wire.Payload}}},                                                   // 143 InvokeResponseStreamUpdate
+		{Members: []wire.Member{{Name: "ExecutedVersion", Wire: "X-Amz-Executed-Version", Shape: 102, Loc: wire.Header}, {Name: "ResponseStreamContentType", Wire: "Content-Type", Shape: 12, Loc: wire.Header}, {Name: "StatusCode", Shape: 128, Loc: wire.StatusCode}}}, // 144 InvokeWithResponseStreamOutput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146, Required: true}, {Name: "Cors", Shape: 147}, {Name: "FunctionName", Shape: 156, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 157}, {Name: "Qualifier", Shape: 158, Loc: wire.QueryParam}}},  // 145 CreateFunctionUrlConfigInput
+		{Kind: wire.String, Enum: []string{"NONE", "AWS_IAM"}}, // 146
+		{Members: []wire.Member{{Name: "AllowCredentials", Shape: 148}, {Name: "AllowHeaders", Shape: 149}, {Name: "AllowMethods", Shape: 151}, {Name: "AllowOrigins", Shape: 153}, {Name: "ExposeHeaders", Shape: 149}, {Name: "MaxAge", Shape: 155}}}, // 147 Cors
+		{Kind: wire.Boolean}, // 148
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 150},               // 149
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 1024, Pattern: ".*"},        // 150
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 6, Elem: 152},                 // 151
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 6, Pattern: ".*"},           // 152
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 100, Elem: 154},               // 153
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 253, Pattern: ".*"}, // 154
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 86400},                     // 155
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140},                // 156
+		{Kind: wire.String, Enum: []string{"BUFFERED", "RESPONSE_STREAM"}},               // 157
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                // 158
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146, Required: true}, {Name: "Cors", Shape: 147}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 160, Required: true}, {Name: "InvokeMode", Shape: 157}}}, // 159 CreateFunctionUrlConfigOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 40, Max: 100},                                                                                 // 160
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 156, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 158, Loc: wire.QueryParam}}}, // 161 GetFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146, Required: true}, {Name: "Cors", Shape: 147}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 160, Required: true}, {Name: "InvokeMode", Shape: 157}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 162 GetFunctionUrlConfigOutput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146}, {Name: "Cors", Shape: 147}, {Name: "FunctionName", Shape: 156, Loc: wire.URI, Required: true}, {Name: "InvokeMode", Shape: 157}, {Name: "Qualifier", Shape: 158, Loc: wire.QueryParam}}},                                                                                                      // 163 UpdateFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146, Required: true}, {Name: "Cors", Shape: 147}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 160, Required: true}, {Name: "InvokeMode", Shape: 157}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 164 UpdateFunctionUrlConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 156, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 158, Loc: wire.QueryParam}}},                                                                                                                                                                                                    // 165 DeleteFunctionUrlConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 156, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 167, Loc: wire.QueryParam}}},                                                                                                                                                  // 166 ListFunctionUrlConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                   // 167
+		{Members: []wire.Member{{Name: "FunctionUrlConfigs", Shape: 169, Required: true}, {Name: "NextMarker", Shape: 12}}}, // 168 ListFunctionUrlConfigsOutput
+		{Kind: wire.List, Elem: 170}, // 169
+		{Members: []wire.Member{{Name: "AuthType", Shape: 146, Required: true}, {Name: "Cors", Shape: 147}, {Name: "CreationTime", Shape: 84, Required: true}, {Name: "FunctionArn", Shape: 91, Required: true}, {Name: "FunctionUrl", Shape: 160, Required: true}, {Name: "InvokeMode", Shape: 157}, {Name: "LastModifiedTime", Shape: 84, Required: true}}}, // 170 FunctionUrlConfig
+		{}, // 171 GetAccountSettingsInput
+		{Members: []wire.Member{{Name: "AccountLimit", Shape: 173}, {Name: "AccountUsage", Shape: 175}}},                                                                                                                                           // 172 GetAccountSettingsOutput
+		{Members: []wire.Member{{Name: "CodeSizeUnzipped", Shape: 76}, {Name: "CodeSizeZipped", Shape: 76}, {Name: "ConcurrentExecutions", Shape: 128}, {Name: "TotalCodeSize", Shape: 76}, {Name: "UnreservedConcurrentExecutions", Shape: 174}}}, // 173 AccountLimit
+		{Kind: wire.Integer, HasMin: true}, // 174
+		{Members: []wire.Member{{Name: "FunctionCount", Shape: 76}, {Name: "TotalCodeSize", Shape: 76}}}, // 175 AccountUsage
+		{Members: []wire.Member{{Name: "Resource", Shape: 177, Loc: wire.URI, Required: true}}},          // 176 ListTagsInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:(function:[a-zA-Z0-9-_]+(:(\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})`}, // 177
+		{Members: []wire.Member{{Name: "Tags", Shape: 61}}}, // 178 ListTagsOutput
+		{Members: []wire.Member{{Name: "Resource", Shape: 177, Loc: wire.URI, Required: true}, {Name: "Tags", Shape: 61, Required: true}}},                                            // 179 TagResourceInput
+		{Members: []wire.Member{{Name: "Resource", Shape: 177, Loc: wire.URI, Required: true}, {Name: "TagKeys", Wire: "tagKeys", Shape: 181, Loc: wire.QueryParam, Required: true}}}, // 180 UntagResourceInput
+		{Kind: wire.List, Elem: 62}, // 181
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 183}, {Name: "CompatibleRuntimes", Shape: 184}, {Name: "Content", Shape: 185, Required: true}, {Name: "Description", Shape: 22}, {Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "LicenseInfo", Shape: 187}}}, // 182 PublishLayerVersionInput
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 2, Elem: 5},   // 183
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 15, Elem: 92}, // 184
+		{Members: []wire.Member{{Name: "S3Bucket", Shape: 13}, {Name: "S3Key", Shape: 14}, {Name: "S3ObjectStorageMode", Shape: 15}, {Name: "S3ObjectVersion", Shape: 16}, {Name: "ZipFile", Shape: 18}}},                         // 185 LayerVersionContentInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]{1,140}|[a-zA-Z0-9-_]{1,140})`}, // 186
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 512, Pattern: ".*"}, // 187
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 183}, {Name: "CompatibleRuntimes", Shape: 184}, {Name: "Content", Shape: 189}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 190}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 187}, {Name: "Version", Shape: 191}}}, // 188 PublishLayerVersionOutput
+		{Members: []wire.Member{{Name: "CodeSha256", Shape: 12}, {Name: "CodeSize", Shape: 76}, {Name: "Location", Shape: 110}, {Name: "ResolvedS3Object", Shape: 111}, {Name: "SigningJobArn", Shape: 90}, {Name: "SigningProfileVersionArn", Shape: 90}}},                                                                                                          // 189 LayerVersionContentOutput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 2048, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+`},                                                                                                                                                                 // 190
+		{Kind: wire.Long}, // 191
+		{Members: []wire.Member{{Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 191, Loc: wire.URI, Required: true}}},                                                                                                                                                                                                 // 192 GetLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 183}, {Name: "CompatibleRuntimes", Shape: 184}, {Name: "Content", Shape: 189}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerArn", Shape: 190}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 187}, {Name: "Version", Shape: 191}}}, // 193 GetLayerVersionResponse
+		{Members: []wire.Member{{Name: "Arn", Shape: 44, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                                          // 194 GetLayerVersionByArnInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 191, Loc: wire.URI, Required: true}}},                                                                                                      // 195 DeleteLayerVersionInput
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 92, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 197, Loc: wire.QueryParam}}}, // 196 ListLayersInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                                                                                                                                                                                 // 197
+		{Members: []wire.Member{{Name: "Layers", Shape: 199}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                           // 198 ListLayersOutput
+		{Kind: wire.List, Elem: 200}, // 199
+		{Members: []wire.Member{{Name: "LatestMatchingVersion", Shape: 201}, {Name: "LayerArn", Shape: 190}, {Name: "LayerName", Shape: 202}}},                                                                                                                                                                                            // 200 LayersListItem
+		{Members: []wire.Member{{Name: "CompatibleArchitectures", Shape: 183}, {Name: "CompatibleRuntimes", Shape: 184}, {Name: "CreatedDate", Shape: 84}, {Name: "Description", Shape: 22}, {Name: "LayerVersionArn", Shape: 44}, {Name: "LicenseInfo", Shape: 187}, {Name: "Version", Shape: 191}}},                                     // 201 LayerVersionsListItem
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`},                                                                                                                      // 202
+		{Members: []wire.Member{{Name: "CompatibleArchitecture", Shape: 5, Loc: wire.QueryParam}, {Name: "CompatibleRuntime", Shape: 92, Loc: wire.QueryParam}, {Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 197, Loc: wire.QueryParam}}}, // 203 ListLayerVersionsInput
+		{Members: []wire.Member{{Name: "LayerVersions", Shape: 205}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                                                    // 204 ListLayerVersionsOutput
+		{Kind: wire.List, Elem: 201}, // 205
+		{Members: []wire.Member{{Name: "Action", Shape: 207, Required: true}, {Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "OrganizationId", Shape: 208}, {Name: "Principal", Shape: 209, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 210, Required: true}, {Name: "VersionNumber", Shape: 191, Loc: wire.URI, Required: true}}}, // 206 AddLayerVersionPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 22, Pattern: "lambda:GetLayerVersion"},                            // 207
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 34, Pattern: "o-[a-z0-9]{10,32}"},                                 // 208
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: `\d{12}|\*|arn:(aws[a-zA-Z-]*):iam::\d{12}:root`}, // 209
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_]+)"},                         // 210
+		{Members: []wire.Member{{Name: "RevisionId", Shape: 12}, {Name: "Statement", Shape: 12}}},                              // 211 AddLayerVersionPermissionOutput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 210, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 191, Loc: wire.URI, Required: true}}}, // 212 RemoveLayerVersionPermissionInput
+		{Members: []wire.Member{{Name: "LayerName", Shape: 186, Loc: wire.URI, Required: true}, {Name: "VersionNumber", Shape: 191, Loc: wire.URI, Required: true}}},                                                                                                                          // 213 GetLayerVersionPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                                                                                                                                                                // 214 GetLayerVersionPolicyOutput
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 216, Required: true}, {Name: "Name", Shape: 217, Required: true}, {Name: "RoutingConfig", Shape: 218}}},                  // 215 CreateAliasInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: `(\$LATEST(\.PUBLISHED)?|[0-9]+)`},                                                                                                                                                                        // 216
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128},                                                                                                                                                                                                                     // 217
+		{Members: []wire.Member{{Name: "AdditionalVersionWeights", Shape: 219}}},                                                                                                                                                                                                              // 218 AliasRoutingConfiguration
+		{Kind: wire.Map, Key: 220, Elem: 221},                                                 // 219
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1024, Pattern: "[0-9]+"}, // 220
+		{Kind: wire.Double, HasMin: true, HasMax: true, Max: 1},                               // 221
+		{Members: []wire.Member{{Name: "AliasArn", Shape: 91}, {Name: "Description", Shape: 22}, {Name: "FunctionVersion", Shape: 102}, {Name: "Name", Shape: 217}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 218}}},                                                                   // 222 AliasConfiguration
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 217, Loc: wire.URI, Required: true}}},                                                                                                                                                // 223 GetAliasInput
+		{Members: []wire.Member{{Name: "Description", Shape: 22}, {Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 216}, {Name: "Name", Shape: 217, Loc: wire.URI, Required: true}, {Name: "RevisionId", Shape: 12}, {Name: "RoutingConfig", Shape: 218}}}, // 224 UpdateAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Name", Shape: 217, Loc: wire.URI, Required: true}}},                                                                                                                                                // 225 DeleteAliasInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "FunctionVersion", Shape: 216, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                     // 226 ListAliasesInput
+		{Members: []wire.Member{{Name: "Aliases", Shape: 228}, {Name: "NextMarker", Shape: 12}}},                                                                                                                                                                                                             // 227 ListAliasesOutput
+		{Kind: wire.List, Elem: 222}, // 228
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ReservedConcurrentExecutions", Shape: 113, Required: true}}}, // 229 PutFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 230 GetFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "ReservedConcurrentExecutions", Shape: 113}}},                                                                                   // 231 GetFunctionConcurrencyOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}}},                                                                     // 232 DeleteFunctionConcurrencyInput
+		{Members: []wire.Member{{Name: "Action", Shape: 234, Required: true}, {Name: "EventSourceToken", Shape: 235}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "FunctionUrlAuthType", Shape: 146}, {Name: "InvokedViaFunctionUrl", Shape: 236}, {Name: "Principal", Shape: 237, Required: true}, {Name: "PrincipalOrgID", Shape: 238}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12}, {Name: "SourceAccount", Shape: 239}, {Name: "SourceArn", Shape: 90}, {Name: "StatementId", Shape: 210, Required: true}}}, // 233 AddPermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 10000, Pattern: "(lambda:[*]|lambda:[a-zA-Z]+|[*])"}, // 234
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 256, Pattern: `[a-zA-Z0-9._\-]+`},                    // 235
+		{Kind: wire.Boolean}, // 236
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 2048, Pattern: `[^\s]+`},                   // 237
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 12, Max: 34, Pattern: "o-[a-z0-9]{10,32}"}, // 238
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 12, Pattern: `\d{12}`},                     // 239
+		{Members: []wire.Member{{Name: "Statement", Shape: 12}}},                                        // 240 AddPermissionOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}, {Name: "RevisionId", Shape: 12, Loc: wire.QueryParam}, {Name: "StatementId", Shape: 242, Loc: wire.URI, Required: true}}}, // 241 RemovePermissionInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 100, Pattern: "([a-zA-Z0-9-_.]+)"},                                                   // 242
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}}, // 243 GetPolicyInput
+		{Members: []wire.Member{{Name: "Policy", Shape: 12}, {Name: "RevisionId", Shape: 12}}},                                                            // 244 GetPolicyOutput
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 246}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 250}, {Name: "MaximumRetryAttempts", Shape: 251}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}}, // 245 PutFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "OnFailure", Shape: 247}, {Name: "OnSuccess", Shape: 249}}}, // 246 DestinationConfig
+		{Members: []wire.Member{{Name: "Destination", Shape: 248}}},                                // 247 OnFailure
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 350, Pattern: `$|kafka://([^.]([a-zA-Z0-9\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1})?:(\d{12})?:(.*)`}, // 248
+		{Members: []wire.Member{{Name: "Destination", Shape: 248}}},           // 249 OnSuccess
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 60, Max: 21600}, // 250
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 2},              // 251
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 246}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 253}, {Name: "MaximumEventAgeInSeconds", Shape: 250}, {Name: "MaximumRetryAttempts", Shape: 251}}}, // 252 FunctionEventInvokeConfig
+		{Kind: wire.Timestamp}, // 253
+		{Members: []wire.Member{{Name: "DestinationConfig", Shape: 246}, {Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "MaximumEventAgeInSeconds", Shape: 250}, {Name: "MaximumRetryAttempts", Shape: 251}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}}, // 254 UpdateFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}},                                                                                                                                      // 255 GetFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}},                                                                                                                                      // 256 DeleteFunctionEventInvokeConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 258, Loc: wire.QueryParam}}},                                                                                    // 257 ListFunctionEventInvokeConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                           // 258
+		{Members: []wire.Member{{Name: "FunctionEventInvokeConfigs", Shape: 260}, {Name: "NextMarker", Shape: 12}}}, // 259 ListFunctionEventInvokeConfigsOutput
+		{Kind: wire.List, Elem: 252}, // 260
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}, {Name: "RuntimeVersionArn", Shape: 95}, {Name: "UpdateRuntimeOn", Shape: 262, Required: true}}}, // 261 PutRuntimeManagementConfigInput
+		{Kind: wire.String, Enum: []string{"Auto", "Manual", "FunctionUpdate"}},                                                                                                                                      // 262
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 91, Required: true}, {Name: "RuntimeVersionArn", Shape: 95}, {Name: "UpdateRuntimeOn", Shape: 262, Required: true}}},                                    // 263 PutRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 106, Loc: wire.QueryParam}}},                                                            // 264 GetRuntimeManagementConfigInput
+		{Members: []wire.Member{{Name: "FunctionArn", Shape: 80}, {Name: "RuntimeVersionArn", Shape: 95}, {Name: "UpdateRuntimeOn", Shape: 262}}},                                                                    // 265 GetRuntimeManagementConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 267, Loc: wire.URI, Required: true}, {Name: "RecursiveLoop", Shape: 268, Required: true}}},                                                             // 266 PutFunctionRecursionConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 140, Pattern: `(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`}, // 267
+		{Kind: wire.String, Enum: []string{"Allow", "Terminate"}},                                                                                                                                                    // 268
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 268}}},                                                                                                                                                // 269 PutFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 267, Loc: wire.URI, Required: true}}},                                                                                                                  // 270 GetFunctionRecursionConfigInput
+		{Members: []wire.Member{{Name: "RecursiveLoop", Shape: 268}}},                                                                                                                                                // 271 GetFunctionRecursionConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 272 GetFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19}, {Name: "FunctionName", Shape: 38}}},                                                                                                       // 273 GetFunctionCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 81, Loc: wire.URI, Required: true}}},                                                                                                                   // 274 DeleteFunctionCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                                                            // 275 ListCodeSigningConfigsInput
+		{Members: []wire.Member{{Name: "CodeSigningConfigs", Shape: 277}, {Name: "NextMarker", Shape: 12}}},                                                                                                          // 276 ListCodeSigningConfigsOutput
+		{Kind: wire.List, Elem: 278}, // 277
+		{Members: []wire.Member{{Name: "AllowedPublishers", Shape: 279, Required: true}, {Name: "CodeSigningConfigArn", Shape: 19, Required: true}, {Name: "CodeSigningConfigId", Shape: 281, Required: true}, {Name: "CodeSigningPolicies", Shape: 282, Required: true}, {Name: "Description", Shape: 22}, {Name: "LastModified", Shape: 84, Required: true}}}, // 278 CodeSigningConfig
+		{Members: []wire.Member{{Name: "SigningProfileVersionArns", Shape: 280, Required: true}}},          // 279 AllowedPublishers
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 20, Elem: 90},                           // 280
+		{Kind: wire.String, Pattern: `csc-[a-zA-Z0-9-_\.]{17}`},                                            // 281
+		{Members: []wire.Member{{Name: "UntrustedArtifactOnDeployment", Shape: 283}}},                      // 282 CodeSigningPolicies
+		{Kind: wire.String, Enum: []string{"Warn", "Enforce"}},                                             // 283
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}}}, // 284 GetCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "CodeSigningConfig", Shape: 278, Required: true}}},                  // 285 GetCodeSigningConfigOutput
+		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}}, // 286 ListFunctionsByCodeSigningConfigInput
+		{Members: []wire.Member{{Name: "FunctionArns", Shape: 288}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 287 ListFunctionsByCodeSigningConfigOutput
+		{Kind: wire.List, Elem: 91}, // 288
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 290, Loc: wire.QueryParam, Required: true}}}, // 289 GetProvisionedConcurrencyConfigInput
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 290
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 292}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 292}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 293}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 291 GetProvisionedConcurrencyConfigOutput
+		{Kind: wire.Integer, HasMin: true},                                    // 292
+		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 293
+		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 294
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 290, Loc: wire.QueryParam, Required: true}}},                                   // 295 DeleteProvisionedConcurrencyConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 297, Loc: wire.QueryParam}}}, // 296 ListProvisionedConcurrencyConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 297
+		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 299}}}, // 298 ListProvisionedConcurrencyConfigsOutput
+		{Kind: wire.List, Elem: 300}, // 299
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 292}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 292}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 293}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 300 ProvisionedConcurrencyConfigListItem
+		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                                                                                          // 301 ListEventSourceMappingsInput
+		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 303}, {Name: "NextMarker", Shape: 12}}}, // 302 ListEventSourceMappingsOutput
+		{Kind: wire.List, Elem: 304}, // 303
+		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 305}, {Name: "BatchSize", Shape: 316}, {Name: "BisectBatchOnFunctionError", Shape: 317}, {Name: "DestinationConfig", Shape: 246}, {Name: "DocumentDBEventSourceConfig", Shape: 318}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 322}, {Name: "FilterCriteria", Shape: 323}, {Name: "FilterCriteriaError", Shape: 327}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 330}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 253}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 332}, {Name: "MaximumBatchingWindowInSeconds", Shape: 334}, {Name: "MaximumRecordAgeInSeconds", Shape: 335}, {Name: "MaximumRetryAttempts", Shape: 336}, {Name: "MetricsConfig", Shape: 337}, {Name: "ParallelizationFactor", Shape: 340}, {Name: "ProvisionedPollerConfig", Shape: 341}, {Name: "Queues", Shape: 345}, {Name: "ScalingConfig", Shape: 347}, {Name: "SelfManagedEventSource", Shape: 349}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 354}, {Name: "SourceAccessConfigurations", Shape: 356}, {Name: "StartingPosition", Shape: 359}, {Name: "StartingPositionTimestamp", Shape: 253}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 360}, {Name: "TumblingWindowInSeconds", Shape: 362}, {Name: "UUID", Shape: 363}}}, // 304 EventSourceMappingConfiguration
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 306}, {Name: "SchemaRegistryConfig", Shape: 307}}},                                                                                    // 305 AmazonManagedKafkaEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 306
+		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 308}, {Name: "EventRecordFormat", Shape: 311}, {Name: "SchemaRegistryURI", Shape: 312}, {Name: "SchemaValidationConfigs", Shape: 313}}}, // 307 KafkaSchemaRegistryConfig
+		{Kind: wire.List, Elem: 309}, // 308
+		{Members: []wire.Member{{Name: "Type", Shape: 310}, {Name: "URI", Shape: 90}}},                                                     // 309 KafkaSchemaRegistryAccessConfig
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 310
+		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 311
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 312
+		{Kind: wire.List, Elem: 314},                                         // 313
+		{Members: []wire.Member{{Name: "Attribute", Shape: 315}}},            // 314 KafkaSchemaValidationConfig
+		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 315
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 316
+		{Kind: wire.Boolean},                                                 // 317
+		{Members: []wire.Member{{Name: "CollectionName", Shape: 319}, {Name: "DatabaseName", Shape: 320}, {Name: "FullDocument", Shape: 321}}}, // 318 DocumentDBEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 319
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 320
+		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 321
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 322
+		{Members: []wire.Member{{Name: "Filters", Shape: 324}}},                                                                                     // 323 FilterCriteria
+		{Kind: wire.List, Elem: 325},                                                                                                                // 324
+		{Members: []wire.Member{{Name: "Pattern", Shape: 326}}},                                                                                     // 325 Filter
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 326
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 328}, {Name: "Message", Shape: 329}}},                                                    // 327 FilterCriteriaError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 328
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 329
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 331},                                                                            // 330
+		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 331
+		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 333}}},                                                                              // 332 EventSourceMappingLoggingConfig
+		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 333
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 334
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 335
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 336
+		{Members: []wire.Member{{Name: "Metrics", Shape: 338}}},                                                                                     // 337 EventSourceMappingMetricsConfig
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 339},                                                                            // 338
+		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 339
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 340
+		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 342}, {Name: "MinimumPollers", Shape: 343}, {Name: "PollerGroupName", Shape: 344}}}, // 341 ProvisionedPollerConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 342
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 343
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 344
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 346},                                                                    // 345
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 346
+		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 348}}},                                                                          // 347 ScalingConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 348
+		{Members: []wire.Member{{Name: "Endpoints", Shape: 350}}},                                                                                   // 349 SelfManagedEventSource
+		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 351, Elem: 352},                                                           // 350
+		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 351
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 353},                                                                   // 352
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 353
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 306}, {Name: "ConsumptionMode", Shape: 355}, {Name: "SchemaRegistryConfig", Shape: 307}}},                                                 // 354 SelfManagedKafkaEventSourceConfig
+		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 355
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 357},               // 356
+		{Members: []wire.Member{{Name: "Type", Shape: 358}, {Name: "URI", Shape: 306}}}, // 357 SourceAccessConfiguration
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 358
+		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 359
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 361},                                                                                                                       // 360
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 361
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 362
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 363
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 364 AliasLimitExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 365 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 366 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 367 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 368 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 369 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 370 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 371 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 373 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 374 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 375 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 377 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 378 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 379 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 380 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 381 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 382 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 384 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 391 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 392 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 393 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 394 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 395 PolicyLengthExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 396 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 397 ProvisionedConcurrencyConfigNotFoundException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 398 PublicPolicyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 399 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 400 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 401 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 402 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 403 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 404 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 405 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 406 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 407 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 408 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 409 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 410 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 411 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 412 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 413 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 414 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 415 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 416 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 418}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 417 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 418
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 419 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
-		{Name: "GetFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 104, Output: 106},
-		{Name: "GetFunctionConfiguration", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 116, Output: 75},
-		{Name: "ListFunctions", Method: "GET", URI: "/2015-03-31/functions", Status: 200, Input: 117, Output: 121, Refused: []wire.Refusal{{Path: "MasterRegion", Index: []int{2}}}},
-		{Name: "UpdateFunctionCode", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/code", Status: 200, Limit: 70167211, Input: 123, Output: 75, Refused: []wire.Refusal{{Path: "ImageUri", Index: []int{3}}, {Path: "S3Bucket", Index: []int{7}}, {Path: "S3Key", Index: []int{8}}, {Path: "S3ObjectStorageMode", Index: []int{9}}, {Path: "S3ObjectVersion", Index: []int{10}}, {Path: "SourceKMSKeyArn", Index: []int{11}}, {Path: "PublishTo", Index: []int{5}}}},
-		{Name: "UpdateFunctionConfiguration", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 124, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{1}}, {Path: "DurableConfig", Index: []int{4}}, {Path: "FileSystemConfigs", Index: []int{7}}, {Path: "ImageConfig", Index: []int{10}}, {Path: "KMSKeyArn", Index: []int{11}}, {Path: "RuntimeConfig", Index: []int{18}}, {Path: "VpcConfig", Index: []int{22}}}},
-		{Name: "DeleteFunction", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 125, Output: 126},
-		{Name: "Invoke", Action: "InvokeFunction", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/invocations", Status: 200, Limit: 6291456, Content: "application/json", Input: 128, Output: 133, Refused: []wire.Refusal{{Path: "DurableExecutionName", Index: []int{1}}}},
-		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 135, Output: 75, Refused: []wire.Refusal{{Path: "PublishTo", Index: []int{3}}}},
-		{Name: "ListVersionsByFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 200, Input: 136, Output: 137},
-		{Name: "InvokeWithResponseStream", Action: "InvokeFunction", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 200, Limit: 6291456, Input: 138, Output: 143, Events: 140},
-		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 201, Input: 144, Output: 158},
-		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 160, Output: 161},
-		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 162, Output: 163},
-		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 204, Input: 164},
-		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls", Status: 200, Input: 165, Output: 167},
-		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 170, Output: 171},
-		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 175, Output: 177},
-		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 178},
-		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 179},
-		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Limit: 70167211, Input: 181, Output: 187, Refused: []wire.Refusal{{Path: "Content.S3Bucket", Index: []int{2, 0}}, {Path: "Content.S3Key", Index: []int{2, 1}}, {Path: "Content.S3ObjectStorageMode", Index: []int{2, 2}}, {Path: "Content.S3ObjectVersion", Index: []int{2, 3}}}},
-		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 200, Input: 191, Output: 192},
-		{Name: "GetLayerVersionByArn", Action: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion", Status: 200, Input: 193, Output: 192},
-		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 194},
-		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers", Status: 200, Input: 195, Output: 197},
-		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 200, Input: 202, Output: 203},
-		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 205, Output: 210},
-		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 211},
-		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 212, Output: 213},
-		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 214, Output: 221},
-		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 222, Output: 221},
-		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 223, Output: 221},
-		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 224},
-		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 200, Input: 225, Output: 226},
-		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 200, Input: 228, Output: 111},
-		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 200, Input: 229, Output: 230},
-		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 231},
-		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 232, Output: 239},
-		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 240},
-		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 200, Input: 242, Output: 243},
-		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 244, Output: 251},
-		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 253, Output: 251},
-		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 254, Output: 251},
-		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 255},
-		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 200, Input: 256, Output: 258},
-		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 260, Output: 262},
-		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 263, Output: 264},
-		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 265, Output: 268},
-		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 269, Output: 270},
-		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 200, Input: 271, Output: 272},
-		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 273},
-		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 274, Output: 275},
-		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 283, Output: 284},
-		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 285, Output: 286},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 288, Output: 290},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 294},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 295, Output: 297},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 300, Output: 301},
+		{Name: "GetFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 105, Output: 107},
+		{Name: "GetFunctionConfiguration", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 117, Output: 75},
+		{Name: "ListFunctions", Method: "GET", URI: "/2015-03-31/functions", Status: 200, Input: 118, Output: 122, Refused: []wire.Refusal{{Path: "MasterRegion", Index: []int{2}}}},
+		{Name: "UpdateFunctionCode", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/code", Status: 200, Limit: 70167211, Input: 124, Output: 75, Refused: []wire.Refusal{{Path: "ImageUri", Index: []int{3}}, {Path: "S3Bucket", Index: []int{7}}, {Path: "S3Key", Index: []int{8}}, {Path: "S3ObjectStorageMode", Index: []int{9}}, {Path: "S3ObjectVersion", Index: []int{10}}, {Path: "SourceKMSKeyArn", Index: []int{11}}, {Path: "PublishTo", Index: []int{5}}}},
+		{Name: "UpdateFunctionConfiguration", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/configuration", Status: 200, Input: 125, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{1}}, {Path: "DurableConfig", Index: []int{4}}, {Path: "FileSystemConfigs", Index: []int{7}}, {Path: "ImageConfig", Index: []int{10}}, {Path: "KMSKeyArn", Index: []int{11}}, {Path: "RuntimeConfig", Index: []int{18}}, {Path: "VpcConfig", Index: []int{22}}}},
+		{Name: "DeleteFunction", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}", Status: 200, Input: 126, Output: 127},
+		{Name: "Invoke", Action: "InvokeFunction", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/invocations", Status: 200, Limit: 6291456, Content: "application/json", Input: 129, Output: 134, Refused: []wire.Refusal{{Path: "DurableExecutionName", Index: []int{1}}}},
+		{Name: "PublishVersion", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 201, Input: 136, Output: 75, Refused: []wire.Refusal{{Path: "PublishTo", Index: []int{3}}}},
+		{Name: "ListVersionsByFunction", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/versions", Status: 200, Input: 137, Output: 138},
+		{Name: "InvokeWithResponseStream", Action: "InvokeFunction", Method: "POST", URI: "/2021-11-15/functions/{FunctionName}/response-streaming-invocations", Status: 200, Limit: 6291456, Input: 139, Output: 144, Events: 141},
+		{Name: "CreateFunctionUrlConfig", Method: "POST", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 201, Input: 145, Output: 159},
+		{Name: "GetFunctionUrlConfig", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 161, Output: 162},
+		{Name: "UpdateFunctionUrlConfig", Method: "PUT", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 200, Input: 163, Output: 164},
+		{Name: "DeleteFunctionUrlConfig", Method: "DELETE", URI: "/2021-10-31/functions/{FunctionName}/url", Status: 204, Input: 165},
+		{Name: "ListFunctionUrlConfigs", Method: "GET", URI: "/2021-10-31/functions/{FunctionName}/urls", Status: 200, Input: 166, Output: 168},
+		{Name: "GetAccountSettings", Method: "GET", URI: "/2016-08-19/account-settings", Status: 200, Input: 171, Output: 172},
+		{Name: "ListTags", Method: "GET", URI: "/2017-03-31/tags/{Resource}", Status: 200, Input: 176, Output: 178},
+		{Name: "TagResource", Method: "POST", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 179},
+		{Name: "UntagResource", Method: "DELETE", URI: "/2017-03-31/tags/{Resource}", Status: 204, Input: 180},
+		{Name: "PublishLayerVersion", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 201, Limit: 70167211, Input: 182, Output: 188, Refused: []wire.Refusal{{Path: "Content.S3Bucket", Index: []int{2, 0}}, {Path: "Content.S3Key", Index: []int{2, 1}}, {Path: "Content.S3ObjectStorageMode", Index: []int{2, 2}}, {Path: "Content.S3ObjectVersion", Index: []int{2, 3}}}},
+		{Name: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 200, Input: 192, Output: 193},
+		{Name: "GetLayerVersionByArn", Action: "GetLayerVersion", Method: "GET", URI: "/2018-10-31/layers?find=LayerVersion", Status: 200, Input: 194, Output: 193},
+		{Name: "DeleteLayerVersion", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}", Status: 204, Input: 195},
+		{Name: "ListLayers", Method: "GET", URI: "/2018-10-31/layers", Status: 200, Input: 196, Output: 198},
+		{Name: "ListLayerVersions", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions", Status: 200, Input: 203, Output: 204},
+		{Name: "AddLayerVersionPermission", Method: "POST", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 201, Input: 206, Output: 211},
+		{Name: "RemoveLayerVersionPermission", Method: "DELETE", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}", Status: 204, Input: 212},
+		{Name: "GetLayerVersionPolicy", Method: "GET", URI: "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy", Status: 200, Input: 213, Output: 214},
+		{Name: "CreateAlias", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 201, Input: 215, Output: 222},
+		{Name: "GetAlias", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 223, Output: 222},
+		{Name: "UpdateAlias", Method: "PUT", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 200, Input: 224, Output: 222},
+		{Name: "DeleteAlias", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/aliases/{Name}", Status: 204, Input: 225},
+		{Name: "ListAliases", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/aliases", Status: 200, Input: 226, Output: 227},
+		{Name: "PutFunctionConcurrency", Method: "PUT", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 200, Input: 229, Output: 112},
+		{Name: "GetFunctionConcurrency", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/concurrency", Status: 200, Input: 230, Output: 231},
+		{Name: "DeleteFunctionConcurrency", Method: "DELETE", URI: "/2017-10-31/functions/{FunctionName}/concurrency", Status: 204, Input: 232},
+		{Name: "AddPermission", Method: "POST", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 201, Input: 233, Output: 240},
+		{Name: "RemovePermission", Method: "DELETE", URI: "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", Status: 204, Input: 241},
+		{Name: "GetPolicy", Method: "GET", URI: "/2015-03-31/functions/{FunctionName}/policy", Status: 200, Input: 243, Output: 244},
+		{Name: "PutFunctionEventInvokeConfig", Method: "PUT", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 245, Output: 252},
+		{Name: "UpdateFunctionEventInvokeConfig", Method: "POST", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 254, Output: 252},
+		{Name: "GetFunctionEventInvokeConfig", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 200, Input: 255, Output: 252},
+		{Name: "DeleteFunctionEventInvokeConfig", Method: "DELETE", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config", Status: 204, Input: 256},
+		{Name: "ListFunctionEventInvokeConfigs", Method: "GET", URI: "/2019-09-25/functions/{FunctionName}/event-invoke-config/list", Status: 200, Input: 257, Output: 259},
+		{Name: "PutRuntimeManagementConfig", Method: "PUT", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 261, Output: 263},
+		{Name: "GetRuntimeManagementConfig", Method: "GET", URI: "/2021-07-20/functions/{FunctionName}/runtime-management-config", Status: 200, Input: 264, Output: 265},
+		{Name: "PutFunctionRecursionConfig", Method: "PUT", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 266, Output: 269},
+		{Name: "GetFunctionRecursionConfig", Method: "GET", URI: "/2024-08-31/functions/{FunctionName}/recursion-config", Status: 200, Input: 270, Output: 271},
+		{Name: "GetFunctionCodeSigningConfig", Method: "GET", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 200, Input: 272, Output: 273},
+		{Name: "DeleteFunctionCodeSigningConfig", Method: "DELETE", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config", Status: 204, Input: 274},
+		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 275, Output: 276},
+		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 284, Output: 285},
+		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 286, Output: 287},
+		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 289, Output: 291},
+		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 295},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 296, Output: 298},
+		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 301, Output: 302},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
@@ -2726,60 +2727,60 @@ var spec = wire.Spec{
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "AliasLimitExceededException", Status: 400, Shape: 363},
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 364},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 365},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 366},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 367},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 368},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 369},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 370},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 371, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 372, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 373, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 374},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 375},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 376},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 377},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 378, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 379, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 380},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 381},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 382},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 383},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 384, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 385, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 386, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 387, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 388, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 389, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 390, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 391, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 392},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 393},
-		{Code: "PolicyLengthExceededException", Status: 400, Shape: 394},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 395},
-		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 396},
-		{Code: "PublicPolicyException", Status: 400, Shape: 397},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 398},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 399},
-		{Code: "ResourceConflictException", Status: 409, Shape: 400},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 401},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 402, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 403},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 404},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 405},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 406},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 407},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 408},
-		{Code: "ServiceException", Status: 500, Shape: 409, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 410},
-		{Code: "SnapStartException", Status: 400, Shape: 411},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 412},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 413},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 414},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 415, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 416},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 418},
+		{Code: "AliasLimitExceededException", Status: 400, Shape: 364},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 365},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 366},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 367},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 368},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 369},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 370},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 371},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 372, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 373, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 374, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 375},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 376},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 377},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 378},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 379, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 380, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 381},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 382},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 383},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 384},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 385, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 386, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 387, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 388, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 389, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 390, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 391, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 392, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 393},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 394},
+		{Code: "PolicyLengthExceededException", Status: 400, Shape: 395},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 396},
+		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 397},
+		{Code: "PublicPolicyException", Status: 400, Shape: 398},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 399},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 400},
+		{Code: "ResourceConflictException", Status: 409, Shape: 401},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 402},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 403, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 404},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 405},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 406},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 407},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 408},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 409},
+		{Code: "ServiceException", Status: 500, Shape: 410, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 411},
+		{Code: "SnapStartException", Status: 400, Shape: 412},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 413},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 414},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 415},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 416, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 417},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 419},
 	},
 }

@@ -46,7 +46,8 @@ func TestTableMistakesAreFound(t *testing.T) {
 		"refused member Code.Zip of CreateFunction":          func(s *model.Service) { s.Refused = map[string][]string{"CreateFunction": {"Code.Zip"}} },
 		"refused members of InvokeAsync, which is not built": func(s *model.Service) { s.Refused = map[string][]string{"InvokeAsync": {"FunctionName"}} },
 		"error NoSuchException is not in the model":          func(s *model.Service) { s.Errors = []string{"NoSuchException"} },
-		"constraint of shape NoSuch, which is not in use":    func(s *model.Service) { s.Lenient = []string{"NoSuch"} },
+		"constraint of member Runtime.NoSuch, which is not":  func(s *model.Service) { s.Lenient = []string{"Runtime.NoSuch"} },
+		"constraint of shape NoSuch, which is not in use":    func(s *model.Service) { s.Most = map[string]float64{"NoSuch": 1} },
 		"has no code":                            func(s *model.Service) { s.Statuses = nil },
 		"settings of NoSuch, which is not built": func(s *model.Service) { s.Limits = map[string]int64{"NoSuch": 1} },
 	} {

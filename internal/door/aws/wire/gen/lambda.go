@@ -34,8 +34,8 @@ func lambda() model.Service {
 			"ListProvisionedConcurrencyConfigs", "ListEventSourceMappings",
 		},
 		Actions: map[string]string{"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction", "GetLayerVersionByArn": "GetLayerVersion"},
-		// A runtime's name is checked by the implementation: its answer names what is installed here.
-		Lenient: []string{"Runtime"},
+		// A function's runtime is checked by the implementation: its answer names what is installed here.
+		Lenient: []string{"CreateFunctionRequest.Runtime", "UpdateFunctionConfigurationRequest.Runtime"},
 		// The model has the sizes of what AWS offers on request; its user guide has these. A timeout's bound is configured.
 		Most: map[string]float64{"MemorySize": faas.MaxMemoryMB, "Timeout": math.MaxInt32, "EphemeralStorageSize": faas.MaxTmpMB},
 		Limits: map[string]int64{"CreateFunction": zip, "UpdateFunctionCode": zip, "PublishLayerVersion": zip,

@@ -22,7 +22,7 @@ type Service struct {
 	Limits   map[string]int64    // operation to the longest request body in bytes
 	Content  map[string]string   // operation to the Content-Type of its payload
 	Errors   []string            // error shapes that are needed beside those of the built operations
-	Lenient  []string            // shapes whose constraints the implementation checks itself
+	Lenient  []string            // members (Shape.Member) whose constraints the implementation checks itself
 	Most     map[string]float64  // shape to the largest value here, where the model allows more
 	Optional []string            // members (Shape.Member) that the model requires and answers leave out
 	Codes    wire.Codes
@@ -78,9 +78,15 @@ func (b *builder) settings() {
 		name, _, _ := strings.Cut(key, "|")
 		inUse[name] = true
 	}
-	for _, name := range append(slices.Collect(maps.Keys(b.s.Most)), b.s.Lenient...) {
+	for name := range b.s.Most {
 		if !inUse[name] {
 			b.fail("constraint of shape %s, which is not in use", name)
+		}
+	}
+	for _, dotted := range b.s.Lenient {
+		name, member, _ := strings.Cut(dotted, ".")
+		if _, ok := b.m.Shapes[name].Members[member]; !ok || !inUse[name] {
+			b.fail("constraint of member %s, which is not in use", dotted)
 		}
 	}
 }

@@ -50,6 +50,8 @@ type Ref struct {
 	JSONValue     bool   `json:"jsonvalue"`
 	EventPayload  bool   `json:"eventpayload"`
 	EventHeader   bool   `json:"eventheader"`
+
+	Lenient bool `json:"-"` // without the constraints of the shape; Service.Lenient says so
 }
 
 // Shape is one type.

@@ -17,7 +17,7 @@ var kinds = map[string]wire.Kind{"structure": wire.Structure, "list": wire.List,
 var formats = map[string]wire.TimeFormat{"": wire.Natural, "unixTimestamp": wire.UnixTime, "iso8601": wire.ISO8601, "rfc822": wire.HTTPDate}
 
 // shape returns the index of the shape that ref means, adding it and what it refers to. References that change a shape's form
-// (the format of a timestamp, flattening) make shapes of their own.
+// (the format of a timestamp, flattening) or lift its constraints make shapes of their own.
 func (b *builder) shape(ref Ref) int {
 	ms, ok := b.m.Shapes[ref.Shape]
 	if !ok {
@@ -33,13 +33,16 @@ func (b *builder) shape(ref Ref) int {
 		ms.Flattened = true
 		key += "|flattened"
 	}
+	if ref.Lenient {
+		key += "|lenient"
+	}
 	if i, ok := b.index[key]; ok {
 		return i
 	}
 	i := len(b.out.Spec.Shapes)
 	b.index[key] = i
 	b.out.Spec.Shapes = append(b.out.Spec.Shapes, wire.Shape{}) // taken before recursion comes back to it
-	sh := b.basic(ref.Shape, ms, format)
+	sh := b.basic(ref, ms, format)
 	switch sh.Kind {
 	case wire.Structure:
 		b.out.Names[i] = ref.Shape
@@ -58,7 +61,8 @@ func (b *builder) shape(ref Ref) int {
 }
 
 // basic fills in what does not refer to other shapes.
-func (b *builder) basic(name string, ms Shape, format string) wire.Shape {
+func (b *builder) basic(ref Ref, ms Shape, format string) wire.Shape {
+	name := ref.Shape
 	kind, ok := kinds[ms.Type]
 	if !ok {
 		b.fail("type %q of %s is not supported", ms.Type, name)
@@ -76,7 +80,7 @@ func (b *builder) basic(name string, ms Shape, format string) wire.Shape {
 			b.fail("timestamp format %q of %s is not supported", format, name)
 		}
 	}
-	if ms.Exception || slices.Contains(b.s.Lenient, name) {
+	if ms.Exception || ref.Lenient {
 		return sh
 	}
 	if ms.Min != nil {
@@ -103,6 +107,7 @@ func (b *builder) members(name string, ms Shape) []wire.Member {
 	var out []wire.Member
 	for _, n := range slices.Sorted(maps.Keys(ms.Members)) {
 		ref := ms.Members[n]
+		ref.Lenient = slices.Contains(b.s.Lenient, name+"."+n)
 		if b.streams[ref.Shape] {
 			continue // its events are what Op.Events is about
 		}
