@@ -176,6 +176,7 @@ func TestBadAliases(t *testing.T) {
 		request("settings of no version", "PUT", "/2019-09-25/functions/there/event-invoke-config?Qualifier=9", `{"MaximumRetryAttempts":1}`, 404, missing, "there:9"),
 		request("a runtime of its own", "PUT", "/2021-07-20/functions/there/runtime-management-config", `{"UpdateRuntimeOn":"FunctionUpdate"}`, 400, invalid, "UpdateRuntimeOn"),
 		request("tags of an alias", "POST", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Athere%3Alive", `{"Tags":{"a":"b"}}`, 400, invalid, "aliases and versions"),
+		request("an own tag that is not known", "POST", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Athere", `{"Tags":{"Artesian:inet":"off"}}`, 400, invalid, "Artesian:inet", "artesian:internet"),
 		request("tags of a mapping", "GET", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Aevent-source-mapping%3A11111111-2222-3333-4444-555555555555", ``, 404, missing, "event-source-mapping"),
 	})
 

@@ -2,7 +2,10 @@ package faas
 
 // InternetTag is the tag of a function that says whether it reaches the internet, for tools that know AWS's settings only.
 // Its value, On or Off, is part of the function's version.
-const InternetTag = "artesian:internet"
+const InternetTag = OwnTags + "internet"
+
+// OwnTags begins the keys of tags that are settings of the platform. Others that begin so are refused: they are misspelt.
+const OwnTags = "artesian:"
 
 // The values of InternetTag.
 const (

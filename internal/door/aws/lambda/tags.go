@@ -82,6 +82,9 @@ func (s *Service) checkTags(tags map[string]string) error {
 		if len(k) >= 4 && strings.EqualFold(k[:4], "aws:") {
 			return faas.Errorf(faas.Invalid, "Tags: %q begins with aws:, which is reserved for AWS's own tags", k)
 		}
+		if len(k) >= len(faas.OwnTags) && strings.EqualFold(k[:len(faas.OwnTags)], faas.OwnTags) && k != faas.InternetTag {
+			return faas.Errorf(faas.Invalid, "Tags: %q is not known; of those that begin with %s there is only %s", k, faas.OwnTags, faas.InternetTag)
+		}
 	}
 	return s.checkInternet(tags)
 }
