@@ -1,10 +1,12 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -255,7 +257,8 @@ func TestHangingInterpreter(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	c := New(Config{Dir: dir, Path: bin})
+	var logged bytes.Buffer
+	c := New(Config{Dir: dir, Path: bin, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	ctx, cancel := context.WithCancel(t.Context())
 	discovered := make(chan error, 1)
 	go func() { discovered <- c.Discover(ctx) }()
@@ -305,6 +308,9 @@ func TestHangingInterpreter(t *testing.T) {
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, "interpreters.json")); err == nil && strings.Contains(string(text), "python3.99") {
 		t.Error("that it hung is remembered")
+	}
+	if logged.Len() > 0 {
+		t.Error("who was broken off is blamed:", logged.String())
 	}
 }
 

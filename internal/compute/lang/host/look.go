@@ -101,7 +101,13 @@ func (c *Catalog) run(ctx context.Context, l *look) {
 	defer time.AfterFunc(patience, settle).Stop()
 	var all sync.WaitGroup
 	for _, k := range asked {
-		all.Go(func() { c.answer(l, k, known.recall(ctx, k.language, k.path)) })
+		all.Go(func() {
+			m := known.recall(ctx, k.language, k.path)
+			if m.late && ctx.Err() != nil {
+				m.Reason = "" // it was not given its time: nothing is known of it
+			}
+			c.answer(l, k, m)
+		})
 	}
 	all.Wait()
 	if ctx.Err() == nil {
@@ -141,7 +147,7 @@ func (c *Catalog) begin(ctx context.Context, l *look) (err error) {
 
 // answer takes in what k said, and logs why it can't serve if so.
 func (c *Catalog) answer(l *look, k *candidate, m memory) {
-	if m.Facts == nil {
+	if m.Facts == nil && m.Reason != "" {
 		level := slog.LevelDebug
 		if k.source == "added" || m.late {
 			level = slog.LevelWarn
