@@ -89,6 +89,24 @@ exports.handler = async () => require('child_process').execFileSync('sh', ['-c',
 	}
 }
 
+// TestQuietSDK: the AWS SDK warns of old versions of Node.js unless it is told not to.
+func TestQuietSDK(t *testing.T) {
+	code := files{"index.js": "exports.handler = async () => process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"}
+	for own, want := range map[string]string{"": `"true"`, "false": `"false"`} {
+		f := start(t, "nodejs20.x", "index.handler", code, func(v *faas.Version) {
+			if own != "" {
+				v.Env = map[string]string{"AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": own}
+			}
+		})
+		if err := f.init(); err != nil {
+			t.Fatal(err)
+		}
+		if a := f.call("1"); a.Out != want {
+			t.Errorf("%q: %s", own, a.Out)
+		}
+	}
+}
+
 // TestFlags: what Lambda switches off is off, unless the function wants it.
 func TestFlags(t *testing.T) {
 	code := files{"index.js": "exports.handler = async () => [process.execArgv, process.env.AWS_EXECUTION_ENV]"}

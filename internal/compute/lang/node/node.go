@@ -65,6 +65,11 @@ func (r *Runtime) Served() string {
 	return s
 }
 
+// quietSDK keeps the AWS SDK from warning, at each cold start, of versions of Node.js that its next releases will not have. A
+// function that sets the variable itself wins.
+// https://github.com/aws/aws-sdk-js-v3/blob/main/packages/core/src/submodules/client/emitWarningIfUnsupportedVersion.ts
+const quietSDK = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true"
+
 // Prepare implements lang.Runtime.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
 	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
@@ -78,7 +83,7 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	spec.Argv = append(spec.Argv, lambda.RuntimeDir+"/index.cjs")
 	layers := lambda.LayerDir + "/nodejs"
 	modules := fmt.Sprintf("%[1]s/node%[2]d/node_modules:%[1]s/node_modules:%[3]s/node_modules:%[3]s:%[4]s", layers, r.major, lambda.RuntimeDir, lambda.TaskRoot)
-	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "NODE_PATH="+modules)
+	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "NODE_PATH="+modules, quietSDK)
 	spec.Dir = lambda.TaskRoot
 	spec.Channel = true
 }
