@@ -124,7 +124,10 @@ func TestLayerWrapperMissing(t *testing.T) {
 	p.create("f", map[string]string{"app.py": "def handler(e, c): return 1\n"}, env("AWS_LAMBDA_EXEC_WRAPPER", "/opt/nothing"))
 	a := p.invoke("f", "{}")
 	mustContain(t, "answer", a.body, "Runtime.ExitError", "exit status 127")
-	mustContain(t, "log", a.log, "/opt/nothing")
+	mustContain(t, "log", a.log, "/opt/nothing", "INIT_REPORT Init Duration: ")
+	if strings.Contains(a.log, "Init Duration: 0.00 ms") {
+		t.Error("it took no time:", a.log)
+	}
 }
 
 // TestLayerAsRuntime: a bootstrap in a layer serves a function that has none.

@@ -57,10 +57,10 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	if s.hello.IsZero() {
 		p, err := s.frame(ctx, frameHello)
 		if err != nil {
-			return lang.InitPhases{}, err
+			return lang.InitPhases{Runtime: time.Since(s.begun)}, err
 		}
 		if len(p) != 1 || p[0] != Version {
-			return lang.InitPhases{}, s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
+			return lang.InitPhases{Runtime: time.Since(s.begun)}, s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
 		}
 		s.hello = time.Now()
 	}
