@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -234,4 +235,18 @@ func asJSON(b []byte) (json.RawMessage, error) {
 		return b, nil
 	}
 	return json.Marshal(string(b))
+}
+
+// states fills in where functions stand, which a listing of Lambda's does not say. Who may not see it, or whose function is gone
+// meanwhile, does without.
+func (c *client) states(ctx context.Context, all []functionConfig) error {
+	for i := range all {
+		var got functionConfig
+		err := c.lambda(ctx, http.MethodGet, functionPath(all[i].FunctionName, "/configuration"), nil, nil, &got)
+		if refused := (*apiError)(nil); err != nil && !errors.As(err, &refused) {
+			return err
+		}
+		all[i].State, all[i].StateReason = got.State, got.StateReason
+	}
+	return nil
 }

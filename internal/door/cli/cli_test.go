@@ -326,8 +326,10 @@ func TestFunctionsJSON(t *testing.T) {
 	if got := f.run(t, "", "functions", "--json").out; got != "{\n  \"functions\": []\n}\n" {
 		t.Errorf("none: %s", got)
 	}
-	f.functions["a"] = &functionConfig{FunctionName: "a", MemorySize: 128, Timeout: 3}
-	contains(t, f.run(t, "", "functions", "--json").out, `"function": "a"`, `"memory_mb": 128`, `"timeout_s": 3`)
+	f.functions["a"] = &functionConfig{FunctionName: "a", MemorySize: 128, Timeout: 3, State: "Failed", StateReason: "why"}
+	f.own[admin.URLsPath] = admin.URLs{URLs: []admin.URL{{Function: "a", Qualifier: "live", URL: "http://other/", Auth: "NONE"}}}
+	got := f.run(t, "", "functions", "--json").out
+	contains(t, got, `"function": "a"`, `"memory_mb": 128`, `"timeout_s": 3`, `"state": "Failed"`, `"state_reason": "why"`, `"alias": "live"`, `"url": "http://other/"`)
 }
 
 func TestDeleteGoesOnBehindAMissingOne(t *testing.T) {

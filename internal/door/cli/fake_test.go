@@ -176,7 +176,9 @@ func (f *fake) list(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, n := range names { // pages of one
 		if n > r.URL.Query().Get("Marker") {
-			page.Functions = append(page.Functions, f.functions[n])
+			listed := *f.functions[n]
+			listed.State, listed.StateReason = "", "" // a listing does not say
+			page.Functions = append(page.Functions, &listed)
 			if n != names[len(names)-1] {
 				page.NextMarker = n
 			}

@@ -97,12 +97,15 @@ func (c *functionsCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	urls, err := cl.urls(s.ctx)
+	urls, aliases, err := cl.urls(s.ctx)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return s.json(map[string]any{"functions": listing(all, urls)})
+		if err := cl.states(s.ctx, all); err != nil {
+			return err
+		}
+		return s.json(map[string]any{"functions": listing(all, urls, aliases)})
 	}
 	if len(all) == 0 {
 		return s.printf("no functions in %s%s; deploy one with: artesian deploy DIR\n", c.Region, account(" of account ", cl.creds.Account))
@@ -117,28 +120,37 @@ func (c *functionsCmd) Run(s *session) error {
 
 // listed is a function as --json prints it.
 type listed struct {
-	Function string `json:"function"`
-	ARN      string `json:"arn"`
-	Runtime  string `json:"runtime"`
-	Handler  string `json:"handler"`
-	Role     string `json:"role"`
-	MemoryMB int    `json:"memory_mb"`
-	TimeoutS int    `json:"timeout_s"`
-	CodeSize int64  `json:"code_size"`
-	CodeHash string `json:"code_sha256"`
-	Modified string `json:"modified"`
-	LogGroup string `json:"log_group"`
-	State    string `json:"state,omitempty"`
-	URL      string `json:"url,omitempty"`
-	URLAuth  string `json:"url_auth,omitempty"` // NONE or AWS_IAM
+	Function string     `json:"function"`
+	ARN      string     `json:"arn"`
+	Runtime  string     `json:"runtime"`
+	Handler  string     `json:"handler"`
+	Role     string     `json:"role"`
+	MemoryMB int        `json:"memory_mb"`
+	TimeoutS int        `json:"timeout_s"`
+	CodeSize int64      `json:"code_size"`
+	CodeHash string     `json:"code_sha256"`
+	Modified string     `json:"modified"`
+	LogGroup string     `json:"log_group"`
+	State    string     `json:"state,omitempty"`
+	Reason   string     `json:"state_reason,omitempty"`
+	URL      string     `json:"url,omitempty"`
+	URLAuth  string     `json:"url_auth,omitempty"` // NONE or AWS_IAM
+	Aliases  []aliasURL `json:"alias_urls,omitempty"`
 }
 
-func listing(all []functionConfig, urls map[string]admin.URL) []listed {
+// aliasURL is the URL of an alias.
+type aliasURL struct {
+	Alias string `json:"alias"`
+	URL   string `json:"url"`
+	Auth  string `json:"url_auth"`
+}
+
+func listing(all []functionConfig, urls map[string]admin.URL, aliases map[string][]aliasURL) []listed {
 	out := make([]listed, len(all))
 	for i, f := range all {
 		out[i] = listed{Function: f.FunctionName, ARN: f.FunctionArn, Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: f.MemorySize,
-			TimeoutS: f.Timeout, CodeSize: f.CodeSize, CodeHash: f.CodeSha256, Modified: f.LastModified, LogGroup: f.LoggingConfig.LogGroup, State: f.State,
-			URL: urls[f.FunctionName].URL, URLAuth: urls[f.FunctionName].Auth}
+			TimeoutS: f.Timeout, CodeSize: f.CodeSize, CodeHash: f.CodeSha256, Modified: f.LastModified, LogGroup: f.LoggingConfig.LogGroup, State: f.State, Reason: f.StateReason,
+			URL: urls[f.FunctionName].URL, URLAuth: urls[f.FunctionName].Auth, Aliases: aliases[f.FunctionName]}
 	}
 	return out
 }

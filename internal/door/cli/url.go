@@ -11,25 +11,27 @@ import (
 // authTypes are what --url says, in Lambda's words.
 var authTypes = map[string]string{"none": "NONE", "iam": "AWS_IAM"}
 
-// urls returns the URLs of all functions, those of aliases left out.
-func (c *client) urls(ctx context.Context) (map[string]admin.URL, error) {
+// urls returns the URLs of all functions, and those of their aliases.
+func (c *client) urls(ctx context.Context) (byName map[string]admin.URL, aliases map[string][]aliasURL, err error) {
 	var list admin.URLs
-	err := c.own(ctx, http.MethodGet, admin.URLsPath, nil, nil, &list)
+	err = c.own(ctx, http.MethodGet, admin.URLsPath, nil, nil, &list)
 	if isCode(err, "NotFound") { // an older daemon
 		err = nil
 	}
-	byName := make(map[string]admin.URL, len(list.URLs))
+	byName, aliases = make(map[string]admin.URL, len(list.URLs)), make(map[string][]aliasURL)
 	for _, u := range list.URLs {
 		if u.Qualifier == "" {
 			byName[u.Function] = u
+		} else {
+			aliases[u.Function] = append(aliases[u.Function], aliasURL{u.Qualifier, u.URL, u.Auth})
 		}
 	}
-	return byName, err
+	return byName, aliases, err
 }
 
 // expose gives the function the URL that --url asks for, and finds out which it has.
 func (d *deployment) expose() error {
-	urls, err := d.cl.urls(d.s.ctx)
+	urls, _, err := d.cl.urls(d.s.ctx)
 	if err != nil {
 		return err
 	}
