@@ -212,9 +212,7 @@ func (c *client) logEvents(ctx context.Context, group string, since time.Time, f
 			Events    []logEvent `json:"events"`
 			NextToken string     `json:"nextToken"`
 		}
-		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328.FilterLogEvents"}}
-		err := c.exchange(ctx, call{service: "logs", method: http.MethodPost, path: "/", header: header}, in, &page)
-		if err != nil {
+		if err := c.logs(ctx, "FilterLogEvents", in, &page); err != nil {
 			return err
 		}
 		for _, e := range page.Events {

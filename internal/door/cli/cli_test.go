@@ -268,6 +268,8 @@ func TestCompletion(t *testing.T) {
 	f := newFake(t)
 	f.functions["hello"] = &functionConfig{FunctionName: "hello"}
 	t.Setenv("ARTESIAN_DATA", f.data)
+	f.own[admin.RuntimesPath] = admin.Runtimes{Runtimes: []admin.Runtime{{Name: "python3.12", Path: "/opt/python3.12", Added: true}, {Name: "python3.9", Path: "/usr/bin/python3.9"},
+		{Name: "nodejs22.x", Version: "22.12.0", Path: "/data/runtimes/versions/node-22.12.0/bin/node", Added: true}}, Packs: []admin.Pack{{Name: "boto3", Path: "/p"}, {Name: "not-here"}}}
 	for _, c := range []struct {
 		words []string
 		want  string
@@ -282,6 +284,13 @@ func TestCompletion(t *testing.T) {
 		{[]string{"up", "--isolation", ""}, "container\nprocess\n"},
 		{[]string{"completion", "z"}, "zsh\n"},
 		{[]string{"help", "inv"}, "invoke\n"},
+		{[]string{"invoke", "hello", "--qualifier", ""}, "$LATEST\n1\nlive\n"},
+		{[]string{"invoke", "--qualifier", ""}, ""},
+		{[]string{"deploy", ".", "--runtime", "py"}, "python3.12\npython3.9\n"},
+		{[]string{"deploy", "--name", ""}, ""},
+		{[]string{"runtime", "add", ""}, "boto3\nnot-here\n"},
+		{[]string{"runtime", "rm", ""}, "/opt/python3.12\nboto3\nnode@22.12.0\n"},
+		{[]string{"logs", "-g", "/a"}, "/aws/lambda/hello\n"},
 	} {
 		if got := execute(t, "", append([]string{"__complete"}, c.words...)...); got != (outcome{0, c.want, ""}) {
 			t.Errorf("%v: %+v", c.words, got)

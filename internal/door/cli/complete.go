@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -45,19 +43,17 @@ func (c *completeCmd) Run(s *session) error {
 	var found []string
 	switch {
 	case at.flag != nil:
-		found = choices(at.flag.Value)
+		found = append(choices(at.flag.Value), s.known(at)...)
 	case strings.HasPrefix(at.word, "-"):
 		for _, group := range at.node.AllFlags(true) {
 			for _, f := range group {
 				found = append(found, "--"+f.Name)
 			}
 		}
-	case at.arg != nil && at.arg.Name == "name":
-		found = s.functionNames()
 	case at.arg != nil && at.arg.Name == "command":
 		found = commandNames(s.model.Node)
 	case at.arg != nil:
-		found = choices(at.arg)
+		found = append(choices(at.arg), s.known(at)...)
 	default:
 		found = commandNames(at.node)
 	}
@@ -95,6 +91,7 @@ type cursor struct {
 	word string      // what is typed of the word
 	flag *kong.Flag  // whose value the word is; nil if it is none
 	arg  *kong.Value // the argument that the word is; nil if none is due
+	args []string    // the arguments before it
 }
 
 // position walks the words typed so far.
@@ -104,7 +101,6 @@ func (s *session) position(words []string) cursor {
 		return at
 	}
 	at.word = words[len(words)-1]
-	args := 0
 	for _, w := range words[:len(words)-1] {
 		switch child := childOf(at.node, w); {
 		case at.flag != nil:
@@ -114,11 +110,11 @@ func (s *session) position(words []string) cursor {
 		case child != nil:
 			at.node = child
 		default:
-			args++
+			at.args = append(at.args, w)
 		}
 	}
-	if all := at.node.Positional; args < len(all) {
-		at.arg = all[args]
+	if all := at.node.Positional; len(at.args) < len(all) {
+		at.arg = all[len(at.args)]
 	} else if n := len(all); n > 0 && all[n-1].IsCumulative() {
 		at.arg = all[n-1]
 	}
@@ -143,30 +139,4 @@ func awaiting(node *kong.Node, w string) *kong.Flag {
 		}
 	}
 	return nil
-}
-
-// functionNames asks the daemon that the environment or the default data directory names, briefly; no answer completes
-// nothing.
-func (s *session) functionNames() (names []string) {
-	parser, root, err := s.parser()
-	if err != nil {
-		return nil
-	}
-	if _, err := parser.Parse([]string{"functions"}); err != nil {
-		return nil
-	}
-	cl, err := root.Functions.connect()
-	if err != nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, time.Second)
-	defer cancel()
-	all, err := cl.functions(ctx)
-	if err != nil {
-		return nil
-	}
-	for _, f := range all {
-		names = append(names, f.FunctionName)
-	}
-	return names
 }

@@ -232,6 +232,9 @@ func (f *fake) logs(w http.ResponseWriter, r *http.Request) {
 	case f.groupless:
 		fail(w, 400, "ResourceNotFoundException", "The specified log group does not exist.")
 		return
+	case op == "DescribeLogGroups":
+		fmt.Fprint(w, `{"logGroups":[{"logGroupName":"/aws/lambda/hello"},{"logGroupName":"/own"}]}`)
+		return
 	case op == "StartQuery":
 		fmt.Fprint(w, `{"queryId":"q1"}`)
 		return

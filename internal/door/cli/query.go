@@ -25,20 +25,22 @@ type queryAnswer struct {
 	} `json:"statistics"`
 }
 
+// logs asks CloudWatch Logs.
+func (c *client) logs(ctx context.Context, op string, in, out any) error {
+	header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328." + op}}
+	return c.exchange(ctx, call{service: "logs", method: http.MethodPost, path: "/", header: header}, in, out)
+}
+
 // logsQuery runs a query of Logs Insights to its end.
 func (c *client) logsQuery(ctx context.Context, group, query string, since time.Time) (queryAnswer, error) {
-	ask := func(ctx context.Context, op string, in, out any) error {
-		header := http.Header{"Content-Type": {"application/x-amz-json-1.1"}, "X-Amz-Target": {"Logs_20140328." + op}}
-		return c.exchange(ctx, call{service: "logs", method: http.MethodPost, path: "/", header: header}, in, out)
-	}
 	var begun struct {
 		ID string `json:"queryId"`
 	}
 	var a queryAnswer
-	err := ask(ctx, "StartQuery", map[string]any{"logGroupName": group, "startTime": since.UnixMilli(), "endTime": time.Now().UnixMilli(), "queryString": query}, &begun)
+	err := c.logs(ctx, "StartQuery", map[string]any{"logGroupName": group, "startTime": since.UnixMilli(), "endTime": time.Now().UnixMilli(), "queryString": query}, &begun)
 	for pause := 5 * time.Millisecond; err == nil; pause = min(2*pause, time.Second) {
 		a = queryAnswer{}
-		if err = ask(ctx, "GetQueryResults", map[string]any{"queryId": begun.ID}, &a); err != nil || a.Status != "Running" && a.Status != "Scheduled" {
+		if err = c.logs(ctx, "GetQueryResults", map[string]any{"queryId": begun.ID}, &a); err != nil || a.Status != "Running" && a.Status != "Scheduled" {
 			break
 		}
 		select {
@@ -46,7 +48,7 @@ func (c *client) logsQuery(ctx context.Context, group, query string, since time.
 		case <-ctx.Done():
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_ = ask(stop, "StopQuery", map[string]any{"queryId": begun.ID}, nil) // it ends by itself otherwise
+			_ = c.logs(stop, "StopQuery", map[string]any{"queryId": begun.ID}, nil) // it ends by itself otherwise
 			return a, ctx.Err()
 		}
 	}

@@ -148,7 +148,7 @@ func (s *Store) Named(name string) (*Manifest, error) {
 		}
 		names = append(names, m.Name)
 	}
-	return nil, faas.Errorf(faas.NotFound, "there is no runtime pack %s; these are: %s", name, strings.Join(names, ", "))
+	return nil, faas.Errorf(faas.NotFound, "nothing is named %s: name the path of an interpreter, a version of Node.js (node@22.12.0) or a runtime pack: %s", name, strings.Join(names, ", "))
 }
 
 // Info is one pack, for people.
