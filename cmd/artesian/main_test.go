@@ -38,23 +38,6 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// TestWrongCommandLine: what is typed and can't be is status 2, and what the data directory has wrong is 1.
-func TestWrongCommandLine(t *testing.T) {
-	wrong := t.TempDir()
-	if err := os.WriteFile(filepath.Join(wrong, "config.json"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		status int
-		args   []string
-	}{{2, []string{"--listen", "nonsense"}}, {2, []string{"--account", "12"}}, {2, []string{"--idle", "0"}}, {1, []string{"--listen", "127.0.0.1:0", "--data", wrong}}} {
-		cmd := exec.Command(binary, append([]string{"up", "--data", t.TempDir()}, c.args...)...)
-		if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != c.status || !bytes.HasPrefix(out, []byte("artesian: ")) {
-			t.Errorf("%v: status %d, %s", c.args, cmd.ProcessState.ExitCode(), out)
-		}
-	}
-}
-
 // daemon is `artesian up` in a process of its own.
 type daemon struct {
 	cmd      *exec.Cmd
@@ -151,7 +134,12 @@ func TestUpServesUntilTerminated(t *testing.T) {
 	}
 }
 
+// TestUpRefusesInOneSentence: what is typed and can't be is status 2, all else 1.
 func TestUpRefusesInOneSentence(t *testing.T) {
+	broken := t.TempDir()
+	if err := os.WriteFile(filepath.Join(broken, "config.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	d := start(t, t.TempDir())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -159,17 +147,20 @@ func TestUpRefusesInOneSentence(t *testing.T) {
 	}
 	defer taken.Close()
 	for name, c := range map[string]struct {
-		args []string
-		want string
+		args   []string
+		status int
+		want   string
 	}{
-		"second daemon on the data": {[]string{"--data", d.data, "--listen", "127.0.0.1:0"}, d.data},
-		"port in use":               {[]string{"--data", t.TempDir(), "--listen", taken.Addr().String()}, "is in use"},
-		"no address":                {[]string{"--data", t.TempDir(), "--listen", "nonsense"}, "HOST:PORT"},
-		"bad account":               {[]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--account", "12"}, "12 digits"},
-		"data is a file":            {[]string{"--data", binary, "--listen", "127.0.0.1:0"}, "director"},
+		"second daemon on the data": {[]string{"--data", d.data, "--listen", "127.0.0.1:0"}, 1, d.data},
+		"port in use":               {[]string{"--data", t.TempDir(), "--listen", taken.Addr().String()}, 1, "is in use"},
+		"no address":                {[]string{"--data", t.TempDir(), "--listen", "nonsense"}, 2, "HOST:PORT"},
+		"bad account":               {[]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--account", "12"}, 2, "12 digits"},
+		"no time":                   {[]string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--idle", "0"}, 2, "idle time"},
+		"broken settings":           {[]string{"--data", broken, "--listen", "127.0.0.1:0"}, 1, "config.json: it ends"},
+		"data is a file":            {[]string{"--data", binary, "--listen", "127.0.0.1:0"}, 1, "director"},
 	} {
 		out, stderr, status := run(t, append([]string{"up", "--isolation", "process", "--log", "error"}, c.args...)...)
-		if status != 1 || out != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
+		if status != c.status || out != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: status %d, stdout %q, stderr %q", name, status, out, stderr)
 		}
 	}
