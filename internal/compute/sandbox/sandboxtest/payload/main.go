@@ -197,13 +197,15 @@ func eatShm(args []string) error {
 // eatFrozen goes on after SIGSTOP, with a timer of its own, and uses n MB a second later.
 func eatFrozen(args []string) error {
 	event := [64]byte{8: byte(syscall.SIGCONT)} // a struct sigevent on a little-endian machine
-	var timer int32
-	every := [4]int64{0, 20e6, 0, 20e6} // a struct itimerspec
-	if _, _, errno := syscall.Syscall(syscall.SYS_TIMER_CREATE, 1, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&timer))); errno != 0 {
-		return errno
-	}
-	if _, _, errno := syscall.Syscall6(syscall.SYS_TIMER_SETTIME, uintptr(timer), 0, uintptr(unsafe.Pointer(&every)), 0, 0, 0); errno != 0 {
-		return errno
+	for n := int64(1); n <= 50; n++ {           // each once: a stop throws away what is pending, and with it a timer's next time
+		var timer int32
+		if _, _, errno := syscall.Syscall(syscall.SYS_TIMER_CREATE, 1, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&timer))); errno != 0 {
+			return errno
+		}
+		at := [4]int64{2: n / 10, 3: n % 10 * 1e8} // a struct itimerspec
+		if _, _, errno := syscall.Syscall6(syscall.SYS_TIMER_SETTIME, uintptr(timer), 0, uintptr(unsafe.Pointer(&at)), 0, 0, 0); errno != 0 {
+			return errno
+		}
 	}
 	fmt.Println("ready")
 	time.Sleep(time.Second)
