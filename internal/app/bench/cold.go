@@ -131,6 +131,9 @@ func bwrap(argv ...string) func() (time.Duration, error) {
 			args = append(args, "--ro-bind", argv[0], "/tmp/bootstrap")
 			argv = []string{"/tmp/bootstrap"}
 		} else if real, err := interpreter(argv[0]); err == nil {
+			if target, err := filepath.EvalSymlinks(real); err == nil { // a link below /tmp is not seen inside
+				real = target
+			}
 			argv = append([]string{real}, argv[1:]...)
 		}
 		cmd := exec.CommandContext(ctx, path, append(args, argv...)...)
