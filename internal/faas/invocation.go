@@ -82,8 +82,21 @@ type Usage struct {
 	TmpMB    int           `json:"tmp_mb"`
 }
 
-// Cold splits a cold start into its phases.
+// The ways in which an instance comes to be.
+const (
+	WayStart    = "start"    // sandbox and runtime made for this call
+	WayCell     = "cell"     // a sandbox made ahead, the runtime executed for this call
+	WayStem     = "stem"     // a runtime that had been started ahead and waited
+	WayFork     = "fork"     // a child of a zygote, forked for this call
+	WaySnapshot = "snapshot" // restored
+	WayTemplate = "template" // forked from an initialised instance of the same version
+)
+
+// Cold splits a cold start into its phases and says why it was.
 type Cold struct {
+	Way string `json:"way,omitempty"` // how the instance came to be: a Way
+	Why string `json:"why,omitempty"` // in words: why no instance was idle, what was ready, how long that took
+
 	Place   time.Duration `json:"place_ns"`   // admission against the node's memory
 	Sandbox time.Duration `json:"sandbox_ns"` // namespaces, cgroups, mounts
 	Runtime time.Duration `json:"runtime_ns"` // exec until the bootstrap speaks

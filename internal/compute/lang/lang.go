@@ -26,6 +26,28 @@ type Runtime interface {
 	Attach(sb sandbox.Sandbox, v faas.Version) Session
 }
 
+// Generic is a Runtime whose process can run before it is known which version it will serve.
+type Generic interface {
+	Runtime
+	// Generic adds to spec what such a process needs, as Prepare does for a version: mounts, arguments, environment, working
+	// directory, channel. memoryMB sizes what the process cannot change later. When the runtime is forked from a zygote,
+	// spec.Argv stays empty.
+	Generic(spec *sandbox.Spec, memoryMB int)
+	// Unsuited says, for people, why v cannot be served by such a process, with its code and layers unpacked at host directories
+	// code and layers; empty if it can.
+	Unsuited(v *faas.Version, code, layers string) string
+	// Adopt is Attach to such a process, in a sandbox that now is the one of spec, which Prepare has prepared: the session hands
+	// the environment and the handler over before the initialisation.
+	Adopt(sb sandbox.Sandbox, spec *sandbox.Spec, v faas.Version) Session
+}
+
+// Forked is a Generic whose processes are forked from a zygote.
+type Forked interface {
+	Generic
+	// Zygote prepares the zygote: all of it but its ID.
+	Zygote() sandbox.ZygoteSpec
+}
+
 // Session is the conversation with the runtime inside one sandbox. One call at a time; Close from any goroutine.
 type Session interface {
 	// Init waits until the runtime asks for its first event. It returns *Failure when the function's own code failed,

@@ -197,7 +197,7 @@ func (g *group) launch() (*Instance, error) {
 		return nil, fmt.Errorf("start %s: %w", v.ID.Name, err)
 	}
 	in := &Instance{ID: fmt.Sprintf("i%d", p.nextID.Add(1)), Version: v, Running: r, group: g, started: placed, busy: true,
-		Cold: &faas.Cold{Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
+		Cold: &faas.Cold{Way: r.Way, Why: r.Note, Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
 	p.watch(in, r)
 	phases, err := r.Session.Init(ctx)
 	in.Cold.Runtime, in.Cold.Init = phases.Runtime, phases.Init

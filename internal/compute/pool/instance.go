@@ -26,6 +26,8 @@ type Running struct {
 	Output  Output
 	Served  string // which interpreter really runs
 	Stream  string // log stream of this instance
+	Way     string // how it came to be: a faas.Way
+	Note    string // in words: what was ready, or why nothing was, and how long that took
 }
 
 // MaxTail is how much of the log a caller may ask for, in bytes, as AWS Lambda returns it.

@@ -37,6 +37,7 @@ type Spec struct {
 	Beside   []Program // run beside the main process, in the same sandbox, executed before it; at most MaxBeside
 	Dials    int       // connections from outside to programs inside that may be open at once; at most MaxBeside
 	Internet bool      // reach the internet, within the node's policy; a level without a network of its own reaches what the host does
+	Fork     Zygote    // the main process is a child of this one, of a Maker that is Ahead, instead of an execution of Argv; nil: Argv
 }
 
 // Program is one that runs beside the main process: its working directory and limits are those of the main process, it has no

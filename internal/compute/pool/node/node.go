@@ -119,7 +119,7 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
 	session := extension.Extend(runtime.Attach(extensions.open(sb, host), *v), host, sb, runtime.Served())
-	return &pool.Running{Sandbox: oursOf(sb), Session: session, Output: out, Served: runtime.Served(), Stream: stream}, nil
+	return &pool.Running{Sandbox: oursOf(sb), Session: session, Output: out, Served: runtime.Served(), Stream: stream, Way: faas.WayStart}, nil
 }
 
 func newID() string {

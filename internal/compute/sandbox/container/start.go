@@ -24,6 +24,9 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.Fork != nil {
+		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
+	}
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}

@@ -167,6 +167,9 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.Fork != nil {
+		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
