@@ -29,6 +29,8 @@ type Session struct {
 	conn  *net.UnixConn
 	begun time.Time
 
+	assigning *Assigning // for a generic process: sent before all else; nil otherwise
+
 	hello  time.Time // when the bootstrap spoke
 	ready  bool
 	failed error // why no further call is possible
@@ -52,15 +54,15 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	if s.failed != nil {
 		return lang.InitPhases{}, s.failed
 	}
-	release := s.bound(ctx)
-	defer release()
-	if s.hello.IsZero() {
-		p, err := s.frame(ctx, frameHello)
-		if err != nil {
+	if s.assigning != nil {
+		if err := s.assign(ctx); err != nil {
 			return lang.InitPhases{Runtime: time.Since(s.begun)}, err
 		}
-		if len(p) != 1 || p[0] != Version {
-			return lang.InitPhases{Runtime: time.Since(s.begun)}, s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
+	}
+	defer bound(ctx, s.conn)()
+	if s.hello.IsZero() {
+		if err := s.greeted(ctx); err != nil {
+			return lang.InitPhases{Runtime: time.Since(s.begun)}, err
 		}
 		s.hello = time.Now()
 	}
@@ -74,6 +76,35 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	}
 	phases.Init = time.Since(s.hello)
 	return phases, nil
+}
+
+// assign sends a generic process its assignment.
+func (s *Session) assign(ctx context.Context) error {
+	err := s.assigning.Send(ctx)
+	if err == nil || err == ctx.Err() {
+		return err
+	}
+	if s.assigning.err == nil {
+		err = s.why(ctx, err)
+	}
+	return s.fail(err)
+}
+
+// greeted waits for the bootstrap to speak. That of a generic process may have been heard before it was adopted.
+func (s *Session) greeted(ctx context.Context) error {
+	if s.assigning != nil {
+		if err := s.fill(ctx, frameHead); err != nil {
+			return err
+		}
+		if kind, _ := s.head(); kind != frameHello {
+			return nil
+		}
+	}
+	p, err := s.frame(ctx, frameHello)
+	if err == nil && (len(p) != 1 || p[0] != Version) {
+		err = s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
+	}
+	return err
 }
 
 // frame waits for one frame of initialisation. A frame that has not come in full when ctx ends is read again next time.
@@ -116,8 +147,7 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	release := s.bound(ctx)
-	defer release()
+	defer bound(ctx, s.conn)()
 	s.seq++
 	if err := s.send(ctx, &c); err != nil {
 		return nil, s.fail(err)
@@ -242,24 +272,6 @@ func (s *Session) readFull(ctx context.Context, p []byte) error {
 		return s.why(ctx, err)
 	}
 	return nil
-}
-
-// bound makes reads and writes end with ctx, until the returned function is called.
-func (s *Session) bound(ctx context.Context) (release func()) {
-	if ctx.Done() == nil {
-		return func() {}
-	}
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		_ = s.conn.SetDeadline(time.Unix(1, 0))
-		close(done)
-	})
-	return func() {
-		if !stop() {
-			<-done
-			_ = s.conn.SetDeadline(time.Time{})
-		}
-	}
 }
 
 // why turns an error of the socket into one of the seam's. A socket that ended means a process that ended, unless it

@@ -9,7 +9,8 @@
 //	                   S  call (4), content type                         the answer to that call begins, and comes in pieces
 //	                   D  call (4), piece                                its next piece
 //	                   F  call (4)                                       it is complete
-//	to the runtime     C  call (4), metadata length (4), metadata, event
+//	to the runtime     B  arguments (1), NUL-ended strings             a generic process is assigned to a function
+//	                   C  call (4), metadata length (4), metadata, event
 //
 // A call is a number counting from 1, so an answer out of turn is noticed. It ends with A, F or E; E after S means that the
 // answer broke off. A content type is at most 256 bytes of printable ASCII; empty means that the function gave none. The
@@ -18,6 +19,12 @@
 // reads slowly, and fails only with the end of the sandbox. A runtime need not know whether its caller takes a stream: for
 // one who does not, the pieces are put together, and bounded as a whole answer is. Metadata are seven UTF-8 strings with a NUL
 // between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity, tenant.
+//
+// A generic process is one that was started before anybody knew for whom. It says H when it has loaded all that it can, which
+// proves that it is alive, and then waits, without using the processor, for exactly one B. Its payload is the number of arguments
+// in one byte, then strings that each end with a NUL: the working directory, that many arguments, and all the rest the variables of
+// the environment, name=value, in bytes as they are. It is at most 1 MiB. From B on the process is what one would be that was executed
+// with these: it says R or I next, and H not again.
 package framed
 
 import (
@@ -34,15 +41,16 @@ import (
 const Version = 1
 
 const (
-	frameHello     = 'H'
-	frameReady     = 'R'
-	frameInitError = 'I'
-	frameAnswer    = 'A'
-	frameError     = 'E'
-	frameStream    = 'S'
-	framePiece     = 'D'
-	frameEnd       = 'F'
-	frameCall      = 'C'
+	frameHello      = 'H'
+	frameReady      = 'R'
+	frameInitError  = 'I'
+	frameAnswer     = 'A'
+	frameError      = 'E'
+	frameStream     = 'S'
+	framePiece      = 'D'
+	frameEnd        = 'F'
+	frameCall       = 'C'
+	frameAssignment = 'B'
 
 	frameHead = 5 // type and length
 	callHead  = 4 // the call's number
@@ -51,6 +59,9 @@ const (
 	maxFrame = faas.MaxResponseBytes + callHead + 2 + maxType
 	maxType  = 256
 )
+
+// greeting is the whole of what a bootstrap says first.
+var greeting = [frameHead + 1]byte{frameHello, 0, 0, 0, 1, Version}
 
 // appendCall appends the head of a call's frame, all of it but the event.
 func appendCall(b []byte, seq uint32, c *lang.Call) []byte {
