@@ -67,12 +67,19 @@ type Usage struct {
 	Region    string    `json:"region"`
 	Function  string    `json:"function"`
 	Version   string    `json:"version"`
+	Runtime   string    `json:"runtime,omitempty"`  // as configured
+	TraceID   string    `json:"trace_id,omitempty"` // the trace's root: 1-SECONDS-RANDOM
+	Instance  string    `json:"instance,omitempty"` // that ran it; empty when none did
 	Start     time.Time `json:"start"`
 	Outcome   Outcome   `json:"outcome"`
 	Cold      *Cold     `json:"cold,omitempty"` // nil for a warm call
 
+	Idle   time.Duration `json:"idle_ns,omitempty"` // how long the instance of a warm call had rested; 0: it came straight from another call
+	Thawed bool          `json:"thawed,omitempty"`  // the instance was frozen
+
 	Queue    time.Duration `json:"queue_ns"`  // from receipt until an instance was held
 	Run      time.Duration `json:"run_ns"`    // handler time
+	Settle   time.Duration `json:"settle_ns"` // from the handler's end until the call was metered, its answer not yet given out
 	BilledMS int64         `json:"billed_ms"` // run (and, where Lambda bills it, init) rounded up to 1 ms
 	CPU      time.Duration `json:"cpu_ns"`    // CPU time of the whole sandbox during the call
 	MemoryMB int           `json:"memory_mb"` // configured

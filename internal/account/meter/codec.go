@@ -20,8 +20,11 @@ const (
 	kindSpill = 6 // the rows of this group are of records that the queue had no room for; a name for the group
 )
 
-// codecVersion begins every record. A reader that finds another one stops.
+// codecVersion begins every record. A reader that finds a newer one stops.
 const codecVersion = 1
+
+// usageVersion begins a usage record. Records of version 1 end with the phases of a cold start.
+const usageVersion = 2
 
 const maxText = 4096 // bytes of one text in a record; nothing that is recorded is longer
 
@@ -30,6 +33,8 @@ var errRecord = errors.New("damaged usage record")
 type encoder []byte
 
 func newEncoder() encoder { return append(make(encoder, 0, 192), codecVersion) }
+
+func newUsageEncoder() encoder { return append(make(encoder, 0, 320), usageVersion) }
 
 func (e *encoder) int(v int64) { *e = binary.AppendVarint(*e, v) }
 
@@ -50,13 +55,19 @@ type decoder struct {
 }
 
 func newDecoder(b []byte) (*decoder, error) {
+	d, _, err := newDecoderUpTo(codecVersion, b)
+	return d, err
+}
+
+// newDecoderUpTo reads records of the versions from 1 to newest, and returns which it is.
+func newDecoderUpTo(newest byte, b []byte) (*decoder, byte, error) {
 	if len(b) == 0 {
-		return nil, errRecord
+		return nil, 0, errRecord
 	}
-	if b[0] != codecVersion {
-		return nil, fmt.Errorf("%w: format %d, this version reads only format %d", errRecord, b[0], codecVersion)
+	if b[0] == 0 || b[0] > newest {
+		return nil, 0, fmt.Errorf("%w: format %d, this version reads only up to format %d", errRecord, b[0], newest)
 	}
-	return &decoder{b: b[1:]}, nil
+	return &decoder{b: b[1:]}, b[0], nil
 }
 
 func (d *decoder) int() int64 {
@@ -90,7 +101,7 @@ func (d *decoder) end() error {
 }
 
 func encodeUsage(u *faas.Usage) journal.Record {
-	e := newEncoder()
+	e := newUsageEncoder()
 	for _, s := range [...]string{u.RequestID, u.Account, u.Region, u.Function, u.Version, string(u.Outcome)} {
 		e.text(s)
 	}
@@ -98,15 +109,25 @@ func encodeUsage(u *faas.Usage) journal.Record {
 		int64(u.PeakMB), u.BytesIn, u.BytesOut, int64(u.TmpMB))
 	if c := u.Cold; c != nil {
 		e.ints(1, int64(c.Place), int64(c.Sandbox), int64(c.Runtime), int64(c.Init))
+		e.text(c.Way)
+		e.text(c.Why)
 	} else {
 		e.int(0)
 	}
+	for _, s := range [...]string{u.Runtime, u.TraceID, u.Instance} {
+		e.text(s)
+	}
+	thawed := int64(0)
+	if u.Thawed {
+		thawed = 1
+	}
+	e.ints(int64(u.Idle), thawed, int64(u.Settle))
 	return journal.Record{Kind: kindUsage, Data: e}
 }
 
 func decodeUsage(b []byte) (faas.Usage, error) {
 	var u faas.Usage
-	d, err := newDecoder(b)
+	d, version, err := newDecoderUpTo(usageVersion, b)
 	if err != nil {
 		return u, err
 	}
@@ -125,8 +146,20 @@ func decodeUsage(b []byte) (faas.Usage, error) {
 	case 0:
 	case 1:
 		u.Cold = &faas.Cold{Place: d.dur(), Sandbox: d.dur(), Runtime: d.dur(), Init: d.dur()}
+		if version > 1 {
+			u.Cold.Way, u.Cold.Why = d.text(), d.text()
+		}
 	default:
 		return u, errRecord
+	}
+	if version > 1 {
+		u.Runtime, u.TraceID, u.Instance = d.text(), d.text(), d.text()
+		u.Idle = d.dur()
+		thawed := d.int()
+		if thawed != 0 && thawed != 1 {
+			return u, errRecord
+		}
+		u.Thawed, u.Settle = thawed == 1, d.dur()
 	}
 	return u, d.end()
 }

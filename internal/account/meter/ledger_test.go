@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -271,13 +272,15 @@ func FuzzDecode(f *testing.F) {
 	u := faas.Usage{RequestID: "id", Account: "000000000000", Function: "f", Start: time.Unix(1, 2).UTC(), Cold: &faas.Cold{Init: 3}, BilledMS: 4}
 	s := sumOf(&u)
 	f.Add(uint16(kindUsage), []byte(encodeUsage(&u).Data))
+	full := fullUsage()
+	f.Add(uint16(kindUsage), []byte(encodeUsage(&full).Data))
 	f.Add(uint16(kindRow), []byte(encodeRow(kindRow, keyOf(&u), &s).Data))
 	f.Add(uint16(kindEnd), []byte(encodeEnd(2, closed{1: {2, 3}}).Data))
 	f.Fuzz(func(t *testing.T, kind uint16, b []byte) {
 		switch kind {
 		case kindUsage:
 			if u, err := decodeUsage(b); err == nil {
-				if again, err := decodeUsage(encodeUsage(&u).Data); err != nil || !again.Start.Equal(u.Start) || again.RequestID != u.RequestID {
+				if again, err := decodeUsage(encodeUsage(&u).Data); err != nil || !reflect.DeepEqual(again, u) {
 					t.Fatal(again, u, err)
 				}
 			}

@@ -34,7 +34,7 @@ type call struct {
 
 func newCall(i *Invoker, v *faas.Version, inv faas.Invocation, out faas.Sink) *call {
 	c := &call{i: i, v: v, inv: inv, out: out, usage: faas.Usage{
-		RequestID: inv.ID, Account: v.ID.Account, Region: v.ID.Region, Function: v.ID.Name, Version: v.ID.Version,
+		RequestID: inv.ID, Account: v.ID.Account, Region: v.ID.Region, Function: v.ID.Name, Version: v.ID.Version, Runtime: v.Runtime, TraceID: rootOf(inv.Trace),
 		Start: inv.Received, MemoryMB: v.MemoryMB, TmpMB: v.TmpMB, BytesIn: int64(len(inv.Payload)),
 	}}
 	if inv.Stream {
@@ -83,7 +83,10 @@ func (c *call) run(in *pool.Instance) error {
 	now := c.i.cfg.Now
 	start := now()
 	c.usage.Queue, c.usage.Start = start.Sub(c.inv.Received), start
-	c.usage.Cold = in.Cold
+	c.usage.Cold, c.usage.Instance, c.usage.Thawed = in.Cold, in.ID, in.Thawed
+	if !in.Rested.IsZero() {
+		c.usage.Idle = start.Sub(in.Rested)
+	}
 	deadline := start.Add(c.v.Timeout)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
@@ -252,6 +255,7 @@ func (c *call) settle(in *pool.Instance, fail *lang.Failure, last closing) {
 	}
 	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
 	at := c.i.cfg.Now()
+	c.usage.Settle = max(at.Sub(c.usage.Start.Add(c.usage.Run)), 0)
 	c.print(in, at, last(c.v, &c.usage, c.inv.Tenant, fail, at))
 	if x, ok := in.Session.(lang.Extended); ok {
 		x.Report(&c.usage, fail, initDuration(c.usage.Cold))

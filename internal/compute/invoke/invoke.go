@@ -116,6 +116,7 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 
 // notRun records an invocation that never reached an instance, or whose answer could not be begun.
 func (i *Invoker) notRun(ctx context.Context, c *call, err error) error {
+	c.usage.Queue = max(i.cfg.Now().Sub(c.inv.Received), 0)
 	switch kind := faas.KindOf(err); {
 	case errors.Is(err, ctx.Err()) && ctx.Err() != nil:
 		c.usage.Outcome = faas.OutcomeCancelled

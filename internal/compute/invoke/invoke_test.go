@@ -240,12 +240,13 @@ func TestOutcomes(t *testing.T) {
 						t.Errorf("the log lacks %q:\n%s", part, out.tail.Log)
 					}
 				}
-				if len(s.usage) != 1 || s.usage[0].Outcome != c.outcome || s.usage[0].RequestID != "id-1" || s.usage[0].Cold == nil {
+				if len(s.usage) != 1 || s.usage[0].Outcome != c.outcome || s.usage[0].RequestID != "id-1" || s.usage[0].Cold == nil || s.usage[0].Instance != "i1" ||
+					!strings.HasPrefix(s.usage[0].TraceID, "1-") || len(s.usage[0].TraceID) != 35 {
 					t.Errorf("usage %+v", s.usage)
 				}
 				if c.again {
 					s.script.invoke = answering(`"again"`).invoke
-					if err := s.Invoke(t.Context(), call("f"), &page{t: t}); err != nil || s.usage[1].Cold != nil {
+					if err := s.Invoke(t.Context(), call("f"), &page{t: t}); err != nil || s.usage[1].Cold != nil || s.usage[1].Instance != "i1" || s.usage[1].TraceID == s.usage[0].TraceID {
 						t.Errorf("the next call was cold: %v %+v", err, s.usage[1])
 					}
 				}

@@ -56,6 +56,13 @@ func follow(header string, v *faas.Version, at time.Time) (trace string, rounds 
 	return string(past.append(out)), rounds
 }
 
+// rootOf is the root of a header that follow returned.
+func rootOf(header string) string {
+	_, rest, _ := strings.Cut(header, "Root=")
+	root, _, _ := strings.Cut(rest, ";")
+	return root
+}
+
 // newRoot begins a trace: Root=1-SECONDS-RANDOM;Parent=RANDOM.
 func newRoot(at time.Time) string {
 	var b [24]byte

@@ -25,6 +25,7 @@ type group struct {
 	placing  []*claim // those of starting that have no memory yet
 	failures int      // starts in a row
 	before   time.Time
+	served   bool // an instance has been there
 	draining bool // replaced or closing: nothing rests here
 	gone     bool // draining and empty: no longer the pool's
 	killed   bool // the pool could wait no longer
@@ -115,9 +116,10 @@ func (g *group) decide(now time.Time) {
 	}
 	a := Decide(s, now)
 	for range a.Start {
+		why := g.why()
 		g.starting++
 		g.pool.work.Add(1)
-		go g.start()
+		go g.start(why)
 	}
 	for _, i := range slices.Backward(a.Old) {
 		g.end(g.idle[i])
@@ -151,10 +153,10 @@ func (g *group) tick() {
 	g.settle()
 }
 
-// start brings one instance up and hands it over.
-func (g *group) start() {
+// start brings one instance up and hands it over; why says what it is started for.
+func (g *group) start(why string) {
 	defer g.pool.work.Done()
-	in, err := g.launch()
+	in, err := g.launch(why)
 	g.mu.Lock()
 	g.starting--
 	if errors.Is(err, errWithdrawn) {
@@ -172,7 +174,7 @@ func (g *group) start() {
 		g.mu.Unlock()
 		return
 	}
-	g.failures = 0
+	g.failures, g.served = 0, true
 	g.lend(in)
 	handed := !g.killed && g.deliver(result{in: in})
 	g.mu.Unlock()
@@ -182,7 +184,7 @@ func (g *group) start() {
 }
 
 // launch is the cold start: memory, sandbox, runtime, the function's own initialisation.
-func (g *group) launch() (*Instance, error) {
+func (g *group) launch(why string) (*Instance, error) {
 	p, v := g.pool, g.version
 	begin := time.Now()
 	if err := g.place(); err != nil {
@@ -197,7 +199,7 @@ func (g *group) launch() (*Instance, error) {
 		return nil, fmt.Errorf("start %s: %w", v.ID.Name, err)
 	}
 	in := &Instance{ID: fmt.Sprintf("i%d", p.nextID.Add(1)), Version: v, Running: r, group: g, started: placed, busy: true,
-		Cold: &faas.Cold{Way: r.Way, Why: r.Note, Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
+		Cold: &faas.Cold{Way: r.Way, Why: because(why, r.Note), Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
 	p.watch(in, r)
 	phases, err := r.Session.Init(ctx)
 	in.Cold.Runtime, in.Cold.Init = phases.Runtime, phases.Init
@@ -281,7 +283,7 @@ func (g *group) deliver(r result) bool {
 // release takes an instance back from its holder: to the next waiter, to rest, or to its end.
 func (g *group) release(in *Instance) {
 	defer g.pool.work.Done()
-	in.Cold = nil
+	in.Cold, in.Rested, in.Thawed = nil, time.Time{}, false
 	now := time.Now()
 	dead := in.broken || in.InitErr != nil || ended(in) || aged(in.started, now, g.pool.cfg.MaxAge)
 

@@ -54,6 +54,10 @@ type Instance struct {
 	// Cold describes the start when this is the first call, and InitErr why its initialisation went wrong, if it did.
 	Cold    *faas.Cold
 	InitErr error
+	// Rested is when a warm call's instance fell idle, zero when it came straight from another call; Thawed says that it was
+	// frozen then.
+	Rested time.Time
+	Thawed bool
 
 	group   *group
 	started time.Time
@@ -187,7 +191,7 @@ func (in *Instance) freeze() {
 func (in *Instance) wake() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.busy = true
+	in.busy, in.Rested, in.Thawed = true, in.idle, in.frozen
 	if in.freezing != nil {
 		in.freezing.Stop()
 	}

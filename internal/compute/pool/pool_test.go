@@ -62,6 +62,7 @@ func (fakeOutput) Close()                 {}
 type fakeNode struct {
 	mu       sync.Mutex
 	delay    time.Duration
+	note     string
 	err      error
 	init     func(context.Context) error
 	launched []*fakeSandbox
@@ -80,7 +81,7 @@ func (n *fakeNode) Launch(ctx context.Context, _ *faas.Version) (*Running, error
 	if init == nil {
 		init = func(context.Context) error { return nil }
 	}
-	return &Running{Sandbox: sb, Session: fakeSession{init}, Output: fakeOutput{}}, nil
+	return &Running{Sandbox: sb, Session: fakeSession{init}, Output: fakeOutput{}, Note: n.note}, nil
 }
 
 func (n *fakeNode) count() (all, alive int) {
