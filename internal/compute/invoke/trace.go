@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -23,13 +21,16 @@ import (
 const (
 	maxRounds  = 16 // a function is called this often on one way; the next call is a loop
 	maxLineage = 16 // functions that a lineage tells of: the latest
+
+	maxHeader = 256 // bytes of a header that take no memory of their own
 )
 
 // follow returns the header that a call of v carries on, and how often the function was called on the way before.
 func follow(header string, v *faas.Version, at time.Time) (trace string, rounds int) {
 	var past lineage
 	sampled := ""
-	out := make([]byte, 0, 128)
+	var room [maxHeader]byte
+	out := room[:0]
 	for field := range strings.SplitSeq(header, ";") {
 		field = strings.TrimSpace(field)
 		switch key, value, _ := strings.Cut(field, "="); key {
@@ -43,13 +44,17 @@ func follow(header string, v *faas.Version, at time.Time) (trace string, rounds 
 		}
 	}
 	if len(out) == 0 {
-		out = append(append(out, newRoot(at)...), ';')
+		out = append(appendRoot(out, at), ';')
 	}
 	if sampled != "0" && sampled != "1" {
 		sampled = "0"
 		if v.Tracing == "Active" {
 			sampled = "1"
 		}
+	}
+	var one [1]round // of a way that begins here
+	if past.functions == nil {
+		past.functions = one[:0]
 	}
 	rounds = past.enter(v.ID.FunctionID)
 	out = append(append(append(out, "Sampled="...), sampled...), ";Lineage="...)
@@ -63,16 +68,14 @@ func rootOf(header string) string {
 	return root
 }
 
-// newRoot begins a trace: Root=1-SECONDS-RANDOM;Parent=RANDOM.
-func newRoot(at time.Time) string {
+// appendRoot begins a trace: Root=1-SECONDS-RANDOM;Parent=RANDOM.
+func appendRoot(out []byte, at time.Time) []byte {
 	var b [24]byte
 	binary.BigEndian.PutUint32(b[:], uint32(at.Unix()))
 	_, _ = rand.Read(b[4:]) // crypto/rand.Read never returns an error
-	var out [64]byte
-	s := hex.AppendEncode(append(out[:0], "Root=1-"...), b[:4])
-	s = hex.AppendEncode(append(s, '-'), b[4:16])
-	s = hex.AppendEncode(append(s, ";Parent="...), b[16:])
-	return string(s)
+	out = hex.AppendEncode(append(out, "Root=1-"...), b[:4])
+	out = hex.AppendEncode(append(out, '-'), b[4:16])
+	return hex.AppendEncode(append(out, ";Parent="...), b[16:])
 }
 
 // lineage tells of the calls on one way, in a header as calls:function:again|function:again|…
@@ -82,9 +85,12 @@ type lineage struct {
 }
 
 type round struct {
-	function string // its mark
-	again    int    // calls after its first
+	function mark
+	again    int // calls after its first
 }
+
+// mark is a function's name in a lineage: eight hexadecimal digits, or what a caller wrote in their place.
+type mark [8]byte
 
 // parseLineage reads what callers may have made up: from the first word that is none, nothing counts.
 func parseLineage(s string) (l lineage) {
@@ -96,10 +102,10 @@ func parseLineage(s string) (l lineage) {
 	for part := range strings.SplitSeq(rest, "|") {
 		function, again, _ := strings.Cut(part, ":")
 		k, err := strconv.ParseUint(again, 10, 31)
-		if err != nil || len(function) != 8 || len(l.functions) == maxLineage {
+		if err != nil || len(function) != len(mark{}) || len(l.functions) == maxLineage {
 			return lineage{}
 		}
-		l.functions = append(l.functions, round{function, int(k)})
+		l.functions = append(l.functions, round{mark([]byte(function)), int(k)})
 	}
 	l.calls = int(n)
 	return l
@@ -107,7 +113,7 @@ func parseLineage(s string) (l lineage) {
 
 // enter adds a call of a function and returns how often it was called before.
 func (l *lineage) enter(id faas.FunctionID) int {
-	name := mark(id)
+	name := markOf(id)
 	l.calls++
 	for i := range l.functions {
 		if l.functions[i].function == name {
@@ -128,20 +134,25 @@ func (l *lineage) append(b []byte) []byte {
 			separator = ':'
 		}
 		b = append(b, separator)
-		b = append(append(b, r.function...), ':')
+		b = append(append(b, r.function[:]...), ':')
 		b = strconv.AppendInt(b, int64(r.again), 10)
 	}
 	return b
 }
 
-// mark is a function's name in a lineage.
-func mark(id faas.FunctionID) string {
-	h := fnv.New32a()
+// markOf hashes a function's name, by FNV-1a.
+func markOf(id faas.FunctionID) (m mark) {
+	const offset, prime = 2166136261, 16777619
+	h := uint32(offset)
 	for _, part := range [...]string{id.Account, "/", id.Region, "/", id.Name} {
-		_, _ = io.WriteString(h, part) // a hash never returns an error
+		for i := range len(part) {
+			h = (h ^ uint32(part[i])) * prime
+		}
 	}
 	var sum [4]byte
-	return hex.EncodeToString(h.Sum(sum[:0]))
+	binary.BigEndian.PutUint32(sum[:], h)
+	hex.Encode(m[:], sum[:])
+	return m
 }
 
 // enter admits a call, unless it would be one more round of a loop that the function may not take part in.

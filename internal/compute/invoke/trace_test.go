@@ -53,7 +53,7 @@ func FuzzFollow(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header string) {
 		v := &faas.Version{ID: faas.VersionID{FunctionID: faas.FunctionID{Name: "f"}}}
 		one, n := follow(header, v, time.Now())
-		if two, m := follow(one, v, time.Now()); m != n+1 || strings.Count(two, "Lineage=") != 1 {
+		if two, m := follow(one, v, time.Now()); m != n+1 || strings.Count(";"+two, ";Lineage=") != 1 {
 			t.Errorf("%q: %q after %d rounds, then %q after %d", header, one, n, two, m)
 		}
 	})

@@ -21,14 +21,12 @@ var digits = regexp.MustCompile(`^[0-9]+$`)
 
 // checkAliasName holds the model's pattern, which looks ahead: a name is never all digits.
 func checkAliasName(name string) error {
-	if namePattern128.MatchString(name) && !digits.MatchString(name) {
+	if word(name, 128) && !digits.MatchString(name) {
 		return nil
 	}
 	return &faas.Error{Kind: faas.Invalid, Code: "ValidationException", Message: "1 validation error detected: Value '" + name +
 		"' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: (?!^[0-9]+$)([a-zA-Z0-9-_]+)"}
 }
-
-var namePattern128 = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,128}$`)
 
 // CreateAlias implements api.Service.
 func (s *Service) CreateAlias(ctx context.Context, in *api.CreateAliasInput) (*api.CreateAliasOutput, error) {

@@ -1,16 +1,24 @@
 package lambda
 
 import (
-	"regexp"
 	"strings"
 
 	"artesian/internal/faas"
 )
 
-var (
-	namePattern      = regexp.MustCompile(`^[a-zA-Z0-9-_]{1,64}$`)
-	qualifierPattern = regexp.MustCompile(`^(\$LATEST|[a-zA-Z0-9-_]{1,128})$`)
-)
+// word reports whether s consists of 1 to most letters, digits, hyphens and underscores.
+func word(s string, most int) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= most
+}
+
+// qualifies reports whether s has the form of a qualifier.
+func qualifies(s string) bool { return s == faas.Latest || word(s, 128) }
 
 // parseName reads what callers may write for a function: a name, account:function:name, or an ARN, each with or without a
 // qualifier (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html). A qualifier given apart must agree.
@@ -30,7 +38,7 @@ func parseName(scope faas.Scope, name, qualifier string) (faas.FunctionID, strin
 	}
 	inName, q, has := strings.Cut(rest, ":")
 	id.Name = inName
-	if !namePattern.MatchString(id.Name) || !faas.ValidAccount(id.Account) || has && !qualifierPattern.MatchString(q) {
+	if !word(id.Name, 64) || !faas.ValidAccount(id.Account) || has && !qualifies(q) {
 		return id, "", invalidName(name)
 	}
 	if has && qualifier != "" && q != qualifier {
