@@ -75,6 +75,9 @@ func (s *Session) ending(ctx context.Context) (context.Context, context.CancelFu
 
 // why prefers what extensions did to what the runtime's session saw of it; not to the end of the runtime, which ends them all.
 func (s *Session) why(ctx context.Context, err error) error {
+	if err == nil && s.host.failure() == nil {
+		return nil
+	}
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil && s.host.failure() == nil {
 		err = lang.ErrExited
 	}

@@ -177,10 +177,16 @@ func (h *Host) initDone(name string, err error, took time.Duration) {
 
 // began and done tell of a call, as far as the runtime goes.
 func (h *Host) began(c *lang.Call) {
+	if h.stream.idle.Load() {
+		return
+	}
 	h.platform("start", traced(c, map[string]any{"requestId": c.RequestID, "version": h.version.ID.Version}))
 }
 
 func (h *Host) done(c *lang.Call, f *lang.Failure, err error, took time.Duration, produced int64) {
+	if h.stream.idle.Load() {
+		return
+	}
 	status, kind := lambda.Status(f)
 	if err != nil {
 		status, kind = lambda.Outcome(err)
@@ -201,6 +207,9 @@ func traced(c *lang.Call, r map[string]any) map[string]any {
 
 // report tells what a call took. after is how long the extensions went on behind the runtime.
 func (h *Host) report(u *faas.Usage, f *lang.Failure, init, after time.Duration) {
+	if h.stream.idle.Load() {
+		return
+	}
 	status, kind := lambda.Status(f)
 	m := map[string]any{"durationMs": milliseconds(u.Run), "billedDurationMs": u.BilledMS, "memorySizeMB": u.MemoryMB, "maxMemoryUsedMB": u.PeakMB}
 	if init > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,17 +151,21 @@ func initOf(u *faas.Usage) time.Duration {
 func endText(u *faas.Usage) string { return "END RequestId: " + u.RequestID }
 
 func reportText(u *faas.Usage, f *lang.Failure) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		u.RequestID, ms2(u.Run), u.BilledMS, u.MemoryMB, u.PeakMB)
+	var room [256]byte
+	b := append(append(room[:0], "REPORT RequestId: "...), u.RequestID...)
+	b = appendMS2(append(b, "\tDuration: "...), u.Run)
+	b = strconv.AppendInt(append(b, " ms\tBilled Duration: "...), u.BilledMS, 10)
+	b = strconv.AppendInt(append(b, " ms\tMemory Size: "...), int64(u.MemoryMB), 10)
+	b = strconv.AppendInt(append(b, " MB\tMax Memory Used: "...), int64(u.PeakMB), 10)
+	b = append(b, " MB\t"...)
 	if init := initOf(u); init > 0 {
-		fmt.Fprintf(&b, "Init Duration: %s ms\t", ms2(init))
+		b = append(appendMS2(append(b, "Init Duration: "...), init), " ms\t"...)
 	}
 	// An exception of the handler is the function's own affair; the rest is a status of the environment.
 	if f != nil && u.Outcome != faas.OutcomeError {
-		b.WriteString(statusText(statusOf(f)))
+		b = append(b, statusText(statusOf(f))...)
 	}
-	return b.String()
+	return string(b)
 }
 
 func statusOf(f *lang.Failure) (status, kind string) {
@@ -277,7 +282,11 @@ func levelNumber(name string) int {
 func isJSON(v *faas.Version) bool { return v.Logging.Format == "JSON" }
 
 // ms2 is a duration in milliseconds with two digits after the point, as in text lines.
-func ms2(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }
+func ms2(d time.Duration) string { return string(appendMS2(nil, d)) }
+
+func appendMS2(b []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(b, float64(d)/float64(time.Millisecond), 'f', 2, 64)
+}
 
 // ms3 is a duration in milliseconds to the microsecond, as in events.
 func ms3(d time.Duration) float64 { return math.Round(float64(d)/float64(time.Microsecond)) / 1000 }
