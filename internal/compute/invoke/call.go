@@ -88,8 +88,8 @@ func (c *call) run(in *pool.Instance) error {
 		c.usage.Idle = start.Sub(in.Rested)
 	}
 	deadline := start.Add(c.v.Timeout)
-	ctx, cancel := context.WithDeadline(context.Background(), deadline)
-	defer cancel()
+	ctx := lang.NewUntil(deadline)
+	defer ctx.Stop()
 	c.ctx = ctx
 
 	if in.Cold != nil {

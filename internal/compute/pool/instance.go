@@ -72,6 +72,7 @@ type Instance struct {
 	busy     bool
 	idle     time.Time
 	freezing *time.Timer
+	armed    bool // freezing fires once more
 }
 
 // Discard keeps the instance from being lent again; it is stopped when the holder returns.
@@ -161,30 +162,46 @@ func (in *Instance) stop() {
 	if in.freezing != nil {
 		in.freezing.Stop()
 	}
+	in.busy = true // a timer that fires now leaves it alone
 	in.mu.Unlock()
 	_ = in.Session.Close()
 	_ = in.Sandbox.Close()
 	in.Output.Close()
 }
 
-// rest marks the instance idle; after grace without a call it is frozen.
+// rest marks the instance idle; after grace without a call it is frozen. The timer of an earlier rest may still run: it finds
+// out then how long this one has lasted, so that calls that follow each other closely set none.
 func (in *Instance) rest(now time.Time, grace time.Duration) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.busy, in.idle = false, now
+	if !in.armed {
+		in.arm(grace)
+	}
+}
+
+// arm lets freeze run after a time. The caller holds the lock.
+func (in *Instance) arm(after time.Duration) {
+	in.armed = true
 	if in.freezing == nil {
-		in.freezing = time.AfterFunc(grace, in.freeze)
+		in.freezing = time.AfterFunc(after, in.freeze)
 	} else {
-		in.freezing.Reset(grace)
+		in.freezing.Reset(after)
 	}
 }
 
 func (in *Instance) freeze() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.busy && !in.frozen && in.Sandbox.Freeze() == nil {
-		in.frozen = true
+	in.armed = false
+	if in.busy || in.frozen {
+		return
 	}
+	if left := in.group.pool.cfg.Grace - time.Since(in.idle); left > 0 {
+		in.arm(left)
+		return
+	}
+	in.frozen = in.Sandbox.Freeze() == nil
 }
 
 // wake makes a resting instance ready for a call.
@@ -192,9 +209,6 @@ func (in *Instance) wake() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.busy, in.Rested, in.Thawed = true, in.idle, in.frozen
-	if in.freezing != nil {
-		in.freezing.Stop()
-	}
 	if !in.frozen {
 		return nil
 	}

@@ -35,6 +35,7 @@ type Session struct {
 	ready  bool
 	failed error // why no further call is possible
 	seq    uint32
+	guard  guard
 
 	buf  [4096]byte // what was read and not yet used: buf[r:w]
 	r, w int
@@ -43,11 +44,15 @@ type Session struct {
 
 // New takes over the channel of a sandbox whose process was just executed.
 func New(sb sandbox.Sandbox) *Session {
-	return &Session{sb: sb, conn: sb.Channel(), begun: time.Now()}
+	conn := sb.Channel()
+	return &Session{sb: sb, conn: conn, begun: time.Now(), guard: guard{conn: conn}}
 }
 
 // Close ends the conversation; what waits in Init or Invoke returns.
-func (s *Session) Close() error { return s.conn.Close() }
+func (s *Session) Close() error {
+	s.guard.stop()
+	return s.conn.Close()
+}
 
 // Init implements lang.Session.
 func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
@@ -147,7 +152,13 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	defer bound(ctx, s.conn)()
+	if until, ok := ctx.(*lang.Until); ok {
+		at, _ := until.Deadline()
+		s.guard.begin(at)
+		defer s.guard.end()
+	} else {
+		defer bound(ctx, s.conn)()
+	}
 	s.seq++
 	if err := s.send(ctx, &c); err != nil {
 		return nil, s.fail(err)
