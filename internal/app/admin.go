@@ -25,7 +25,7 @@ import (
 func (a *App) adminAPI() *gateway.API {
 	return &gateway.API{
 		Authorize: a.authorizeAdmin, PS: a.ps, Cost: a.cost, Doctor: a.doctor, Runtimes: a.listAll, AddRuntime: a.addRuntime, RemoveRuntime: a.removeRuntime,
-		Tail: a.tail, URLs: a.urls, Receipt: a.receipt, Logger: a.cfg.Logger,
+		Tail: a.tail, URLs: a.urls, Receipt: a.receipt, Trace: a.trace, Logger: a.cfg.Logger,
 	}
 }
 
@@ -94,6 +94,7 @@ func places(data string) []admin.Path {
 	for _, p := range []admin.Path{
 		{Name: "code", Path: "code"}, {Name: "sandbox", Path: "sandbox"}, {Name: "runtimes", Path: "runtimes"},
 		{Name: "prices", Path: bookFile}, {Name: "config", Path: configFile}, {Name: "credentials", Path: admin.CredentialsFile},
+		{Name: "metrics token", Path: admin.MetricsKeyFile},
 	} {
 		out = append(out, admin.Path{Name: p.Name, Path: filepath.Join(data, p.Path)})
 	}
@@ -207,5 +208,23 @@ func (a *App) receipt(ctx context.Context, s faas.Scope, id string) (admin.Recei
 	if u.Account != s.Account || u.Region != s.Region {
 		return admin.Receipt{}, faas.Errorf(faas.NotFound, "there is no receipt of the request %s in %s", id, s.Region)
 	}
-	return admin.Receipt{Usage: u, Currency: a.ours.Currency, Ours: a.ours.Invocation(&u).Total.String(), AWS: a.aws.Invocation(&u).Total.String()}, nil
+	return a.priced(&u), nil
+}
+
+// trace returns the receipts of a scope that belong to one trace.
+func (a *App) trace(ctx context.Context, s faas.Scope, id string) ([]admin.Receipt, error) {
+	found, err := a.ledger.Trace(ctx, s, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]admin.Receipt, 0, len(found))
+	for i := range found {
+		out = append(out, a.priced(&found[i]))
+	}
+	return out, nil
+}
+
+// priced is a receipt with what the call costs here and at AWS's prices.
+func (a *App) priced(u *faas.Usage) admin.Receipt {
+	return admin.Receipt{Usage: *u, Currency: a.ours.Currency, Ours: a.ours.Invocation(u).Total.String(), AWS: a.aws.Invocation(u).Total.String()}
 }

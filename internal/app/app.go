@@ -34,6 +34,7 @@ import (
 	"artesian/internal/engine/kv"
 	"artesian/internal/observe/logs"
 	"artesian/internal/observe/logs/insights"
+	"artesian/internal/observe/metrics"
 )
 
 // sessionKey names the key under which temporary credentials are issued.
@@ -62,6 +63,8 @@ type App struct {
 	blobs     *blob.Store
 	packages  *artifact.Store
 	ledger    *meter.Ledger
+	counts    *metrics.Calls
+	started   time.Time
 	ours, aws *price.Tariff
 	logs      *logs.Store
 	queries   *insights.Runner
@@ -95,7 +98,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)
 	}
-	a := &App{cfg: cfg, stopped: make(chan error, 1)}
+	a := &App{cfg: cfg, counts: metrics.New(), started: time.Now(), stopped: make(chan error, 1)}
 	a.closing, a.close = context.WithCancel(context.Background())
 	if err := a.cfg.load(); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.settle()
 	a.invoker = invoke.New(invoke.Config{
-		Versions: a.functions, Pool: a.pool, Meter: a.ledger, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
+		Versions: a.functions, Pool: a.pool, Meter: usage{a}, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})
 	subscriptions := subscribe.Start(a.logs, destinations{a}, a.cfg.Logger)
 	a.onStop(func(ctx context.Context) error {

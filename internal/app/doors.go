@@ -55,6 +55,10 @@ func (a *App) openDoors(context.Context) error {
 	output := logsdoor.New(logsdoor.Config{Store: a.logs, Queries: a.queries, Destinations: destinations{a}, Caller: caller, Now: time.Now})
 	verifier := sigv4.New(a.identity.Secret).WithSessions(a.sessions.Open)
 	tokens := sts.New(a.identity, a.sessions, func(ctx context.Context) string { _, scope := caller(ctx); return scope.Region })
+	numbers, err := a.serveMetrics()
+	if err != nil {
+		return err
+	}
 	a.gateway = gateway.New(gateway.Config{
 		Services: map[string]gateway.Service{
 			"lambda":      lambdaapi.New(functions, options(functions.Resource)),
@@ -69,8 +73,9 @@ func (a *App) openDoors(context.Context) error {
 		},
 		URLs: a.functionURLs(),
 		Open: map[string]http.Handler{
-			admin.HealthPath: http.HandlerFunc(a.health),
-			downloadPath:     a.download,
+			admin.HealthPath:  http.HandlerFunc(a.health),
+			admin.MetricsPath: numbers,
+			downloadPath:      a.download,
 		},
 		Hosts:  a.hosts(),
 		Logger: a.cfg.Logger,

@@ -30,7 +30,7 @@ var rooms = [][]string{
 var subrooms = map[string][][]string{
 	"engine":  {{""}, {"kv", "blob", "journal"}},
 	"account": {{"identity", "price"}, {"meter"}},
-	"observe": {{"logs"}},
+	"observe": {{"logs", "metrics"}},
 	"compute": {{"registry"}, {"artifact"}, {"sandbox"}, {"lang"}, {"pool"}, {"invoke"}},
 	"door":    {{"aws"}, {"gateway"}, {"cli"}},
 }

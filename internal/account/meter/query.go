@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -130,6 +131,55 @@ func (l *Ledger) Receipt(ctx context.Context, requestID string) (faas.Usage, err
 		return faas.Usage{}, faas.Errorf(faas.NotFound, "the receipt of the request %s was given up under overload; its usage is in the sums", requestID)
 	}
 	return l.readReceipt(ctx, requestID, at)
+}
+
+// MaxTrace is how many receipts Trace returns at most.
+const MaxTrace = 1000
+
+// Trace returns the usage records of a scope that belong to one trace, oldest first: those among the newest Config.Receipts. It
+// reads all of these.
+func (l *Ledger) Trace(ctx context.Context, s faas.Scope, id string) ([]faas.Usage, error) {
+	var found []faas.Usage
+	take := func(u *faas.Usage) {
+		if len(found) < MaxTrace && u.TraceID == id && u.Account == s.Account && u.Region == s.Region {
+			found = append(found, *u)
+		}
+	}
+	if id == "" {
+		return nil, nil
+	}
+	pending, first := l.pending()
+	known := map[string]bool{}
+	if first != 0 {
+		err := l.usage.Replay(ctx, first, func(_ journal.Seq, r journal.Record) error {
+			if r.Kind != kindUsage || !bytes.Contains(r.Data, []byte(id)) {
+				return nil
+			}
+			u, err := decodeUsage(r.Data)
+			if err == nil {
+				known[u.RequestID] = true
+				take(&u)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range pending {
+		if !known[pending[i].RequestID] { // else it became durable meanwhile
+			take(&pending[i])
+		}
+	}
+	slices.SortStableFunc(found, func(a, b faas.Usage) int { return a.Start.Add(-a.Queue).Compare(b.Start.Add(-b.Queue)) })
+	return found, nil
+}
+
+// pending returns what is not durable yet, and the oldest group with a receipt in the index.
+func (l *Ledger) pending() ([]faas.Usage, journal.Seq) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.inflight, l.queue), l.index.first()
 }
 
 // lookUp returns the place of a receipt, or the record itself when it is not durable yet.

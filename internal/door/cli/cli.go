@@ -52,6 +52,7 @@ type commands struct {
 	Deploy     deployCmd     `cmd:"" help:"Build the function in a folder and create or update it."`
 	Invoke     invokeCmd     `cmd:"" help:"Call a function; the answer goes to stdout, its receipt to stderr."`
 	Logs       logsCmd       `cmd:"" help:"Print what a function logged."`
+	Trace      traceCmd      `cmd:"" help:"Print the phases of one call, and why it was cold."`
 	PS         psCmd         `cmd:"" name:"ps" help:"List running instances."`
 	Cost       costCmd       `cmd:"" help:"Sum what functions used and what it cost, by day."`
 	Functions  functionsCmd  `cmd:"" aliases:"list,ls" help:"List functions."`

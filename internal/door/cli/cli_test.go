@@ -130,14 +130,14 @@ func TestInvoke(t *testing.T) {
 		fmt.Fprintf(w, `{"got":%s}`, body)
 	}
 	f.own[admin.ReceiptsPath+"r1"] = admin.Receipt{Usage: faas.Usage{RequestID: "r1", Outcome: faas.OutcomeOK, Run: 3400 * time.Microsecond, BilledMS: 4, MemoryMB: 128, PeakMB: 38,
-		Cold: &faas.Cold{Place: 100 * time.Microsecond, Sandbox: 12 * time.Millisecond, Runtime: 31 * time.Millisecond, Init: 41 * time.Millisecond}},
+		Cold: &faas.Cold{Way: faas.WayStart, Why: "no idle instance: 2 busy", Place: 100 * time.Microsecond, Sandbox: 12 * time.Millisecond, Runtime: 31 * time.Millisecond, Init: 41 * time.Millisecond}},
 		Currency: "USD", Ours: "0.0000000083", AWS: "0.0000002083"}
 	got := f.run(t, "", "invoke", "hello", "-d", `{"a":1}`, "--tail")
 	if got.status != 0 || got.out != `{"got":{"a":1}}`+"\n" {
 		t.Errorf("%+v", got)
 	}
 	contains(t, got.err, "START\n", "200 · 3.4 ms, billed 4 ms · peak 38 of 128 MB",
-		"cold 84.1 ms: place 100 µs, sandbox 12 ms, runtime 31 ms, init 41 ms", "0.0000000083 USD")
+		"cold 84.1 ms: place 100 µs, sandbox 12 ms, runtime 31 ms, init 41 ms (start; no idle instance: 2 busy)", "0.0000000083 USD")
 
 	file := filepath.Join(t.TempDir(), "event.json")
 	if err := os.WriteFile(file, []byte("[2]"), 0o600); err != nil {

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
-	"time"
 
 	"artesian/internal/door/gateway/admin"
 	"artesian/internal/faas"
@@ -128,29 +128,6 @@ func (c *invokeCmd) call(ctx context.Context, cl *client, payload []byte) (invok
 		FunctionError: h.Get("X-Amz-Function-Error"), Answer: answer, Log: string(log), raw: b}, err
 }
 
-// receipt waits up to two seconds for the usage record of a call, which is written in batches; nil when there is none.
-func (c *client) receipt(ctx context.Context, id string) (*admin.Receipt, error) {
-	deadline := time.Now().Add(2 * time.Second)
-	for {
-		var r admin.Receipt
-		err := c.own(ctx, http.MethodGet, admin.ReceiptsPath+url.PathEscape(id), nil, nil, &r)
-		var e *apiError
-		switch {
-		case err == nil:
-			return &r, nil
-		case !errors.As(err, &e) || e.status != http.StatusNotFound:
-			return nil, fmt.Errorf("read the receipt: %w", err)
-		case time.Now().After(deadline):
-			return nil, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 // print writes the answer first: what can be said about the call may be missing, and is no part of it.
 func (c *invokeCmd) print(s *session, cl *client, got invoked) error {
 	if c.JSON {
@@ -185,7 +162,12 @@ func (s *session) receipt(cl *client, id string) *admin.Receipt {
 	return r
 }
 
-// summary is the receipt in a line: status, duration, memory, cold phases, price.
+// joined puts a separator between texts that are not empty.
+func joined(by string, texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), by)
+}
+
+// summary is the receipt in a line: status, duration, memory, cold phases and why, price.
 func summary(got invoked) string {
 	parts := []string{fmt.Sprint(got.Status)}
 	if got.FunctionError != "" {
@@ -200,8 +182,12 @@ func summary(got invoked) string {
 	}
 	parts = append(parts, fmt.Sprintf("%s, billed %d ms", span(r.Run), r.BilledMS), fmt.Sprintf("peak %s of %d MB", measured(r.PeakMB), r.MemoryMB))
 	if cold := r.Cold; cold != nil {
-		parts = append(parts, fmt.Sprintf("cold %s: place %s, sandbox %s, runtime %s, init %s",
-			span(cold.Place+cold.Sandbox+cold.Runtime+cold.Init), span(cold.Place), span(cold.Sandbox), span(cold.Runtime), span(cold.Init)))
+		text := fmt.Sprintf("cold %s: place %s, sandbox %s, runtime %s, init %s",
+			span(coldSum(cold)), span(cold.Place), span(cold.Sandbox), span(cold.Runtime), span(cold.Init))
+		if said := joined("; ", cold.Way, cold.Why); said != "" {
+			text += " (" + said + ")"
+		}
+		parts = append(parts, text)
 	}
 	parts = append(parts, fmt.Sprintf("%s %s (AWS %s)", r.Ours, r.Currency, r.AWS))
 	return strings.Join(parts, " · ")

@@ -26,6 +26,7 @@ type API struct {
 	Tail          func(r *http.Request, s faas.Scope, group string, since time.Time, emit func(admin.LogLine) error) error
 	URLs          func(ctx context.Context, s faas.Scope) []admin.URL
 	Receipt       func(ctx context.Context, s faas.Scope, id string) (admin.Receipt, error)
+	Trace         func(ctx context.Context, s faas.Scope, id string) ([]admin.Receipt, error)
 	Logger        *slog.Logger
 }
 
@@ -65,6 +66,8 @@ func operation(method, path, group string, s faas.Scope) (Operation, serveFunc, 
 		return Operation{Action: "artesian:TailLog", Resource: own("log-group:" + group)}, (*API).tail, true
 	case strings.HasPrefix(key, "GET "+admin.ReceiptsPath):
 		return Operation{Action: "artesian:GetReceipt", Resource: own("receipt/" + strings.TrimPrefix(path, admin.ReceiptsPath))}, (*API).receipt, true
+	case strings.HasPrefix(key, "GET "+admin.TracesPath):
+		return Operation{Action: "artesian:GetTrace", Resource: own("trace/" + strings.TrimPrefix(path, admin.TracesPath))}, (*API).trace, true
 	}
 	return Operation{}, nil, false
 }
@@ -108,6 +111,11 @@ func (a *API) urls(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scop
 func (a *API) receipt(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
 	rec, err := a.Receipt(r.Context(), s, strings.TrimPrefix(r.URL.Path, admin.ReceiptsPath))
 	a.answer(w, r, rec, err)
+}
+
+func (a *API) trace(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {
+	all, err := a.Trace(r.Context(), s, strings.TrimPrefix(r.URL.Path, admin.TracesPath))
+	a.answer(w, r, admin.Trace{Receipts: all}, err)
 }
 
 func (a *API) cost(w http.ResponseWriter, r *http.Request, _ []byte, s faas.Scope) {

@@ -29,6 +29,7 @@ func TestOperations(t *testing.T) {
 		"GET " + admin.URLsPath:            {"artesian:ListURLs", own + "url/*", false},
 		"GET " + admin.TailPath:            {"artesian:TailLog", own + "log-group:G", false},
 		"GET " + admin.ReceiptsPath + "id": {"artesian:GetReceipt", own + "receipt/id", false},
+		"GET " + admin.TracesPath + "id":   {"artesian:GetTrace", own + "trace/id", false},
 		"PUT " + admin.RuntimesPath:        {},
 		"POST " + admin.PSPath:             {},
 		"GET " + admin.PSPath + "/":        {},

@@ -15,6 +15,7 @@ const Service = "artesian"
 // Where things are. Each constant says the method, the query and the answer.
 const (
 	HealthPath   = "/_artesian/health"        // GET, unsigned → Health; 200 once everything is ready, 503 before
+	MetricsPath  = "/_artesian/metrics"       // GET, with the token of MetricsKeyFile → Prometheus' text
 	PSPath       = "/_artesian/api/ps"        // GET → PS
 	CostPath     = "/_artesian/api/cost"      // GET ?days=N (1 to 366, default 30) → Cost
 	DoctorPath   = "/_artesian/api/doctor"    // GET → Doctor
@@ -22,12 +23,14 @@ const (
 	URLsPath     = "/_artesian/api/urls"      // GET → URLs
 	TailPath     = "/_artesian/api/logs/tail" // GET ?group=G[&since=unix milliseconds][&filter=pattern] → LogLine, one per line, until closed
 	ReceiptsPath = "/_artesian/api/receipts/" // GET + request id → Receipt, 404 while there is none
+	TracesPath   = "/_artesian/api/traces/"   // GET + trace id → Trace
 )
 
 // Names of the files in the data directory by which other commands find the daemon.
 const (
-	DaemonFile      = "daemon.json" // Daemon
-	CredentialsFile = "credentials" // Credentials
+	DaemonFile      = "daemon.json"      // Daemon
+	CredentialsFile = "credentials"      // Credentials
+	MetricsKeyFile  = "keys/metrics.key" // the token with which metrics are read, and nothing else
 )
 
 // Daemon says where a running daemon listens. It is written with mode 0600 once it is ready and removed when it ends.
@@ -180,6 +183,11 @@ type LogLine struct {
 	Time    time.Time `json:"time"`
 	Stream  string    `json:"stream"`
 	Message string    `json:"message"`
+}
+
+// Trace is what is known of the calls of one trace, oldest first: of the newest 100,000 calls, at most 1,000.
+type Trace struct {
+	Receipts []Receipt `json:"receipts"`
 }
 
 // Receipt is the usage record of one invocation with its price. Prices are decimal numbers in text, in Currency.
