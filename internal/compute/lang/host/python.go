@@ -80,7 +80,8 @@ func planPython(ctx context.Context, f *facts, g ground) (served, error) {
 	if in.Bootstrap, err = python.Compile(ctx, f.Executable, bootstrap, f.Tag); err != nil {
 		return nil, err
 	}
-	return func(id, pack string) lang.Runtime { return python.New(id, in, pack) }, nil
+	serve := python.Serve(in)
+	return func(id, pack string) lang.Runtime { return serve(id, pack) }, nil
 }
 
 // pythonPlan says how the described interpreter is shown inside: itself and its library below /var/lang, the system's

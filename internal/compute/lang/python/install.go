@@ -31,6 +31,11 @@ func Install(dir string) (string, error) {
 	if err == nil {
 		err = durable.MakeFolder(filepath.Join(folder, cacheDir))
 	}
+	for _, void := range []string{voidDir, voidDir + "/lib"} {
+		if err == nil {
+			err = durable.MakeFolder(filepath.Join(folder, void))
+		}
+	}
 	return folder, err
 }
 

@@ -26,6 +26,7 @@ type Runtime struct {
 	id          string
 	interpreter Interpreter
 	pack        string
+	standard    *modules
 }
 
 // packDir is where a function finds the packages of its runtime's pack: last in its search path.
@@ -33,8 +34,14 @@ const packDir = lambda.LangDir + "/packages"
 
 // New returns the runtime that serves identifier id, such as python3.11, by interpreter in, with the packages in folder pack
 // unless that is empty.
-func New(id string, in Interpreter, pack string) *Runtime {
-	return &Runtime{id: id, interpreter: in, pack: pack}
+func New(id string, in Interpreter, pack string) *Runtime { return Serve(in)(id, pack) }
+
+// Serve is New for an interpreter that serves more than once: what is known of functions' packages is kept.
+func Serve(in Interpreter) func(id, pack string) *Runtime {
+	standard := standardOf(in)
+	return func(id, pack string) *Runtime {
+		return &Runtime{id: id, interpreter: in, pack: pack, standard: standard}
+	}
 }
 
 // Served implements lang.Runtime. When another version than the one asked for serves, it says so.
@@ -48,10 +55,7 @@ func (r *Runtime) Served() string {
 
 // Prepare implements lang.Runtime.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
-	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
-	if r.pack != "" {
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: packDir})
-	}
+	spec.Mounts = append(spec.Mounts, r.platform()...)
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
 	spec.Argv = []string{r.interpreter.Exec, "-S", r.interpreter.Bootstrap, lambda.LayerDir}
 	// The site module costs a third of the start and finds nothing, unless a search path of the function's own has a
@@ -59,10 +63,15 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	if v.Env["PYTHONPATH"] != "" {
 		spec.Argv = slices.Delete(spec.Argv, 1, 2)
 	}
-	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "PYTHONPATH="+lambda.RuntimeDir)
+	spec.Env = r.environ(spec.Env, v, stream)
 	spec.Dir = lambda.TaskRoot
 	spec.Channel = true
 }
 
 // Attach implements lang.Runtime.
 func (r *Runtime) Attach(sb sandbox.Sandbox, _ faas.Version) lang.Session { return framed.New(sb) }
+
+// environ is the environment of v, beside what is given.
+func (r *Runtime) environ(given []string, v faas.Version, stream string) []string {
+	return lambda.Env(given, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "PYTHONPATH="+lambda.RuntimeDir)
+}

@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +57,7 @@ type Maker struct {
 	spawner  *spawner
 	renewing chan struct{} // a spawner is being started; closed when that is over
 	live     map[string]*instance
+	zygotes  map[*zygote]bool
 }
 
 // New checks what this machine offers. The error names what is missing.
@@ -71,7 +74,7 @@ func New(c Config) (*Maker, error) {
 			return nil, err
 		}
 	}
-	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}, leaving: make(chan struct{})}
+	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}, zygotes: map[*zygote]bool{}, leaving: make(chan struct{})}
 	if err := m.open(c.NodeMemory); err != nil {
 		if m.tree != nil {
 			_ = m.tree.Close() // what an earlier daemon left in it stays for its Sweep
@@ -248,10 +251,14 @@ func (m *Maker) Close() error {
 	for _, s := range m.live {
 		left = append(left, s)
 	}
+	zygotes := slices.Collect(maps.Keys(m.zygotes))
 	m.mu.Unlock()
 	var errs []error
 	for _, s := range left {
 		errs = append(errs, s.Close())
+	}
+	for _, z := range zygotes {
+		errs = append(errs, z.Close())
 	}
 	m.mu.Lock()
 	last := m.spawner

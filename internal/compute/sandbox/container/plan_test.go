@@ -42,6 +42,10 @@ func TestPlan(t *testing.T) {
 		{"alone", plan(full, layout{lone: true, shared: true, tmpMB: 512, tend: true, pids: 11, shares: []share{{"max_inotify_instances", 16}}, hard: hards{7: 50}, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
 		{"spawner", planSpawner("/data", false, nil)},
 		{"spawner-rootless", planSpawner("/data", true, []share{{"max_inotify_instances", 96}})},
+		{"zygote", planZygote(sandbox.ZygoteSpec{ID: "z", Mounts: full.Mounts[:2], Argv: full.Argv, Env: full.Env, Dir: "/"},
+			layout{group: true, joins: 2, tmpMB: 16, dirs: []bool{true, true}, lastCap: 40})},
+		{"entry", planEntry(full, layout{group: true, joins: 2, lastCap: 40, filter: filter("12345678")})},
+		{"entry-alone", planEntry(full, layout{lone: true, pids: 11, hard: hards{7: 50}, lastCap: 40, filter: filter("12345678")})},
 		{"outer", planOuter()},
 		{"clones", planClones([]string{"/usr/lib", "/data/code"})},
 	} {

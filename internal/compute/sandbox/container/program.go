@@ -176,14 +176,19 @@ func (p *program) failure(m stage0.Message) error {
 	errno := syscall.Errno(m.Value)
 	switch m.Op {
 	case stage0.OpClone:
-		if errno == syscall.EPERM {
+		if errno == syscall.EPERM && p.clone&syscall.CLONE_NEWUSER != 0 {
 			return fmt.Errorf("create user namespace: %w (not allowed in a chroot, nor under some container engines' system call filters)", errno)
+		}
+		if p.clone&syscall.CLONE_NEWUSER == 0 {
+			return fmt.Errorf("create process: %w", errno)
 		}
 		return fmt.Errorf("create user namespace: %w", errno)
 	case stage0.OpUIDMap, stage0.OpGIDMap:
 		return fmt.Errorf("map user and group ids: %w", errno)
 	case stage0.OpOwner:
 		return fmt.Errorf("become the owner's user: %w", errno)
+	case stage0.OpEnter:
+		return fmt.Errorf("enter pid namespace: %w", errno)
 	case stage0.OpPipe:
 		return fmt.Errorf("open pipe: %w", errno)
 	}

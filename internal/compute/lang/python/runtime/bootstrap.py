@@ -18,9 +18,6 @@ MAX_RECORD = 65000  # characters in one log frame: it may hold 256 KiB less 26 b
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 PACK = "/var/lang/packages"  # what Lambda's runtimes carry beside Python
 LAYERS = sys.argv.pop() if len(sys.argv) > 1 else "/opt"
-LOG_JSON = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
-# From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
-ASCII = os.environ.get("AWS_EXECUTION_ENV", "")[len("AWS_Lambda_python3."):] in ("6", "7", "8", "9", "10", "11")
 
 request_id = tenant_id = None
 forked = False
@@ -45,7 +42,6 @@ class _ScanOptions:
 
 
 _scan = _json.make_scanner(_ScanOptions)
-_quote = _json.encode_basestring_ascii if ASCII else _json.encode_basestring
 
 
 def loads(raw):
@@ -77,7 +73,6 @@ def _encoder(quote, open_containers):
 
 
 _open_containers = {}
-_encode = _encoder(_quote, _open_containers)
 
 
 class _Raw(str):
@@ -142,8 +137,8 @@ def send(kind, *parts):
             rest = rest[os.write(CHANNEL, rest):]
 
 
-def receive():
-    """The next call: its number, the fields of its metadata, the event."""
+def receive_whole():
+    """The payload of the next frame with its head before it; None when there is none."""
     data = os.read(CHANNEL, READ)
     while 0 < len(data) < 5:
         more = os.read(CHANNEL, READ)
@@ -161,6 +156,15 @@ def receive():
                 return None
             at += n
         data = whole
+    return data
+
+
+def receive():
+    """The next call: its number, the fields of its metadata, the event."""
+    data = receive_whole()
+    if data is None:
+        return None
+    size = len(data)
     end = 13 + int.from_bytes(data[9:13], "big")
     return bytes(data[5:9]), data[13:end].decode("utf-8", "replace").split("\0"), data[end:size]
 
@@ -439,6 +443,15 @@ def open_streams():
     return sys.stdout, sys.stderr
 
 
+def search_path():
+    """Where modules are looked for: the function's own folders, its layers', ours, Python's, the pack's."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    packages = "/lib/python%d.%d/site-packages" % sys.version_info[:2]
+    before = [TASK, LAYERS + "/python" + packages, LAYERS + "/python", own]
+    after = [sys.prefix + packages] + [PACK] * os.path.isdir(PACK)
+    return before + [p for p in sys.path if p not in before and p not in after] + after
+
+
 def prepare_interpreter():
     """What the site module would have done and Lambda's bootstrap does; the channel is for this process alone."""
     os.set_inheritable(CHANNEL, False)
@@ -448,27 +461,48 @@ def prepare_interpreter():
 
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
-    version = "python%d.%d" % sys.version_info[:2]
-    own = os.path.dirname(os.path.abspath(__file__))
-    standard = [p for p in sys.path if p not in (own, TASK)]
-    packages = "/lib/%s/site-packages" % version
-    sys.path[:] = [TASK, LAYERS + "/python" + packages, LAYERS + "/python", own] + standard + [sys.prefix + packages]
-    if os.path.isdir(PACK):
-        sys.path.append(PACK)
-    sys.argv = [os.path.join(own, "bootstrap.py")]
+    sys.path[:] = search_path()
+    sys.argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")]
     if "logging" in sys.modules:
         setup_logging(sys.modules["logging"])
     else:
         sys.meta_path.insert(0, LoggingHook)
 
 
-if __name__ == "__main__":
+def configure():
+    """Sets what the environment says."""
+    global LOG_JSON, LOG_GROUP, LOG_STREAM, FUNCTION_NAME, FUNCTION_VERSION, MEMORY_MB, _quote, _encode
+    get = os.environ.get
+    LOG_JSON = get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+    LOG_GROUP = get("AWS_LAMBDA_LOG_GROUP_NAME")
+    LOG_STREAM = get("AWS_LAMBDA_LOG_STREAM_NAME")
+    FUNCTION_NAME = get("AWS_LAMBDA_FUNCTION_NAME")
+    FUNCTION_VERSION = get("AWS_LAMBDA_FUNCTION_VERSION")
+    MEMORY_MB = get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    # From Python 3.12 on Lambda's answers are UTF-8; before, they are ASCII with escapes.
+    ascii_only = get("AWS_EXECUTION_ENV", "")[len("AWS_Lambda_python3."):] in ("6", "7", "8", "9", "10", "11")
+    _quote = _json.encode_basestring_ascii if ascii_only else _json.encode_basestring
+    _encode = _encoder(_quote, _open_containers)
+
+
+def fork_off():
+    """As a zygote: forks, and returns in each child once that is told for whom it is."""
+    import _artesian_zygote
+
+    _artesian_zygote.run(sys.argv[2:], PACK, ["-S", sys.argv[0], "--zygote"], [LAYERS])
     send(b"H", bytes([VERSION]))
-    LOG_GROUP = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-    LOG_STREAM = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-    FUNCTION_NAME = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    FUNCTION_VERSION = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-    MEMORY_MB = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    data = receive_whole()
+    if data is None:
+        os._exit(0)
+    _artesian_zygote.become(data, search_path()[:3])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--zygote"]:
+        fork_off()
+    else:
+        send(b"H", bytes([VERSION]))
+    configure()
     streams = open_streams()
     prepare_interpreter()
     target = initialise(os.environ.get("_HANDLER", ""))

@@ -85,6 +85,7 @@ const (
 	OpPipe                       // making the pipe that holds it back
 	OpFormat                     // reading the program
 	OpOwner                      // becoming the owner of the user namespace, and root again
+	OpEnter                      // a zygote's: entering the pid namespace in which its child is born
 )
 
 // Message is a report. Times are CLOCK_MONOTONIC nanoseconds.
