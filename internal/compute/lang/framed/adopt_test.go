@@ -47,8 +47,12 @@ func TestAdopt(t *testing.T) {
 		s, _, other := adopted(t, spec, "one", "")
 		say(t, other, said)
 		for range 2 {
-			if _, err := s.Init(t.Context()); err != nil {
+			phases, err := s.Init(t.Context())
+			if err != nil {
 				t.Fatal(name, err)
+			}
+			if heard := name == "greeting heard"; heard != (phases.Runtime == 0) || phases.Init == 0 {
+				t.Error(name, phases)
 			}
 		}
 		got, err := read(other)

@@ -69,7 +69,6 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 		if err := s.greeted(ctx); err != nil {
 			return lang.InitPhases{Runtime: time.Since(s.begun)}, err
 		}
-		s.hello = time.Now()
 	}
 	phases := lang.InitPhases{Runtime: s.hello.Sub(s.begun)}
 	if !s.ready {
@@ -102,14 +101,19 @@ func (s *Session) greeted(ctx context.Context) error {
 			return err
 		}
 		if kind, _ := s.head(); kind != frameHello {
+			s.hello = s.begun
 			return nil
 		}
 	}
 	p, err := s.frame(ctx, frameHello)
-	if err == nil && (len(p) != 1 || p[0] != Version) {
-		err = s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
+	switch {
+	case err != nil:
+		return err
+	case len(p) != 1 || p[0] != Version:
+		return s.fail(broken("a greeting of protocol %v, not %d,", p, Version))
 	}
-	return err
+	s.hello = time.Now()
+	return nil
 }
 
 // frame waits for one frame of initialisation. A frame that has not come in full when ctx ends is read again next time.

@@ -31,26 +31,15 @@ func Start(t testing.TB, spec sandbox.Spec) *Direct {
 	t.Helper()
 	d := &Direct{done: make(chan struct{})}
 	inside := func(s string) string { return onHost(spec.Mounts, s) }
-	env := make([]string, 0, len(spec.Env))
-	for _, kv := range spec.Env {
-		name, value, _ := strings.Cut(kv, "=")
-		if name == "LD_LIBRARY_PATH" || name == "PATH" {
-			env = append(env, kv)
-			continue
-		}
-		env = append(env, name+"="+inside(value))
-	}
-	for i, addr := range spec.Listen {
+	for range spec.Listen {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.listeners = append(d.listeners, l)
-		for j := range env {
-			env[j] = strings.ReplaceAll(env[j], addr, d.listeners[i].Addr().String())
-		}
 	}
-	d.cmd = &exec.Cmd{Path: inside(spec.Argv[0]), Env: env, Dir: inside(spec.Dir), SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+	here := d.Here(spec)
+	d.cmd = &exec.Cmd{Path: inside(spec.Argv[0]), Env: here.Env, Dir: here.Dir, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
 	for _, a := range spec.Argv {
 		d.cmd.Args = append(d.cmd.Args, inside(a))
 	}
@@ -75,6 +64,23 @@ func Start(t testing.TB, spec sandbox.Spec) *Direct {
 	}()
 	t.Cleanup(func() { _ = d.Close() })
 	return d
+}
+
+// Here returns spec with the environment and the working directory that they are on the host.
+func (d *Direct) Here(spec sandbox.Spec) *sandbox.Spec {
+	env := make([]string, 0, len(spec.Env))
+	for _, kv := range spec.Env {
+		name, value, _ := strings.Cut(kv, "=")
+		if name != "LD_LIBRARY_PATH" && name != "PATH" {
+			value = onHost(spec.Mounts, value)
+		}
+		for i, addr := range spec.Listen {
+			value = strings.ReplaceAll(value, addr, d.listeners[i].Addr().String())
+		}
+		env = append(env, name+"="+value)
+	}
+	spec.Env, spec.Dir = env, onHost(spec.Mounts, spec.Dir)
+	return &spec
 }
 
 func (d *Direct) pair(t testing.TB) *os.File {

@@ -21,7 +21,7 @@ func BenchmarkWarm(b *testing.B) {
 	for name, code := range map[string]string{"quiet": "", "timer": "setInterval(() => {}, 1e6);"} {
 		for _, runtime := range []string{"nodejs20.x", "nodejs24.x"} {
 			b.Run(name+"/"+runtime, func(b *testing.B) {
-				f := start(b, runtime, "index.handler", files{"index.js": code + "exports.handler = async (e) => ({ name: e.name, list: e.list })"})
+				f := start(b, "executed", runtime, "index.handler", files{"index.js": code + "exports.handler = async (e) => ({ name: e.name, list: e.list })"})
 				if err := f.init(); err != nil {
 					b.Fatal(err, f.end())
 				}

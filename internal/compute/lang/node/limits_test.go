@@ -14,7 +14,8 @@ import (
 
 // TestLimits: what no answer, log record or error may have, and a function that goes on afterwards.
 func TestLimits(t *testing.T) {
-	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+	both(t, func(t *testing.T, way string) {
+		f := start(t, way, "nodejs20.x", "index.handler", files{"index.js": `
 exports.handler = async (e) => {
   if (e === 'big') return 'x'.repeat(7 << 20)
   if (e === 'big error') throw new Error('x'.repeat(7 << 20))
@@ -22,118 +23,129 @@ exports.handler = async (e) => {
   if (e === 'type') { const x = new Error('m'); x.name = 'é'.repeat(300); throw x }
   return e
 }`})
-	if err := f.init(); err != nil {
-		t.Fatal(err)
-	}
-	for event, kind := range map[string]string{`"big"`: "Function.ResponseSizeTooLarge", `"big error"`: "Function.ResponseSizeTooLarge", `"log"`: "", `"fine"`: ""} {
-		if a := f.call(event); a.Type != kind || kind == "" && a.Out != event {
-			t.Errorf("%s: %.200v", event, a)
+		if err := f.init(); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if a := f.call(`"type"`); !strings.HasPrefix(a.Type, "éé") || len(a.Type) > 256 {
-		t.Errorf("%.200v", a)
-	}
-	logged := 0
-	for _, r := range records(f.end()) {
-		logged += strings.Count(r, "é")
-	}
-	if logged < 200000 {
-		t.Error("the record has lost something:", logged)
-	}
+		for event, kind := range map[string]string{`"big"`: "Function.ResponseSizeTooLarge", `"big error"`: "Function.ResponseSizeTooLarge", `"log"`: "", `"fine"`: ""} {
+			if a := f.call(event); a.Type != kind || kind == "" && a.Out != event {
+				t.Errorf("%s: %.200v", event, a)
+			}
+		}
+		if a := f.call(`"type"`); !strings.HasPrefix(a.Type, "éé") || len(a.Type) > 256 {
+			t.Errorf("%.200v", a)
+		}
+		logged := 0
+		for _, r := range records(f.end()) {
+			logged += strings.Count(r, "é")
+		}
+		if logged < 200000 {
+			t.Error("the record has lost something:", logged)
+		}
+	})
 }
 
 // TestWaitsInTheLoop: what a function has started goes on while it waits for the next call, and signals reach it.
 func TestWaitsInTheLoop(t *testing.T) {
-	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+	both(t, func(t *testing.T, way string) {
+		f := start(t, way, "nodejs20.x", "index.handler", files{"index.js": `
 process.on('SIGTERM', () => { console.log('told'); process.exit(0) })
 let ticks = 0
 setInterval(() => ticks++, 1)
 exports.handler = async (e) => e === 'ticks' ? ticks : e`})
-	if err := f.init(); err != nil {
-		t.Fatal(err)
-	}
-	long := `"` + strings.Repeat("x", 4<<20) + `"`
-	for _, event := range []string{"1", long, "2", long} {
-		if a := f.call(event); a.Out != event {
-			t.Fatalf("%.100v", a)
+		if err := f.init(); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if a := f.call(`"ticks"`); a.Out == "0" {
-		t.Error("the timer has not run")
-	}
-	if err := f.sb.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if code, out := f.ended(); code != 0 || !strings.Contains(out, "told") {
-		t.Error(code, out)
-	}
+		long := `"` + strings.Repeat("x", 4<<20) + `"`
+		for _, event := range []string{"1", long, "2", long} {
+			if a := f.call(event); a.Out != event {
+				t.Fatalf("%.100v", a)
+			}
+		}
+		if a := f.call(`"ticks"`); a.Out == "0" {
+			t.Error("the timer has not run")
+		}
+		if err := f.sb.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if code, out := f.ended(); code != 0 || !strings.Contains(out, "told") {
+			t.Error(code, out)
+		}
+	})
 }
 
 func TestBadMark(t *testing.T) {
-	f := start(t, "nodejs20.x", "index.handler", files{"index.js": "exports.handler = async () => 1; exports.handler[Symbol.for('aws.lambda.runtime.handler.streaming')] = 'request'"})
-	var failure *lang.Failure
-	if err := f.init(); !errors.As(err, &failure) || failure.Type != "Runtime.MalformedStreamingHandler" {
-		t.Error(err)
-	}
+	both(t, func(t *testing.T, way string) {
+		f := start(t, way, "nodejs20.x", "index.handler", files{"index.js": "exports.handler = async () => 1; exports.handler[Symbol.for('aws.lambda.runtime.handler.streaming')] = 'request'"})
+		var failure *lang.Failure
+		if err := f.init(); !errors.As(err, &failure) || failure.Type != "Runtime.MalformedStreamingHandler" {
+			t.Error(err)
+		}
+	})
 }
 
 // TestChildHasNoChannel: what a function starts can't answer in its place.
 func TestChildHasNoChannel(t *testing.T) {
-	f := start(t, "nodejs20.x", "index.handler", files{"index.js": `
+	both(t, func(t *testing.T, way string) {
+		f := start(t, way, "nodejs20.x", "index.handler", files{"index.js": `
 exports.handler = async () => require('child_process').execFileSync('sh', ['-c', 'ls /proc/self/fd/3 2>&1; true']).toString()`})
-	if err := f.init(); err != nil {
-		t.Fatal(err)
-	}
-	if a := f.call("1"); strings.Contains(a.Out, "socket") || !strings.Contains(a.Out, "/fd/3") {
-		t.Error(a)
-	}
+		if err := f.init(); err != nil {
+			t.Fatal(err)
+		}
+		if a := f.call("1"); strings.Contains(a.Out, "socket") || !strings.Contains(a.Out, "/fd/3") {
+			t.Error(a)
+		}
+	})
 }
 
 // TestQuietSDK: the AWS SDK warns of old versions of Node.js unless it is told not to.
 func TestQuietSDK(t *testing.T) {
-	code := files{"index.js": "exports.handler = async () => process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"}
-	for own, want := range map[string]string{"": `"true"`, "false": `"false"`} {
-		f := start(t, "nodejs20.x", "index.handler", code, func(v *faas.Version) {
-			if own != "" {
-				v.Env = map[string]string{"AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": own}
+	both(t, func(t *testing.T, way string) {
+		code := files{"index.js": "exports.handler = async () => process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED"}
+		for own, want := range map[string]string{"": `"true"`, "false": `"false"`} {
+			f := start(t, way, "nodejs20.x", "index.handler", code, func(v *faas.Version) {
+				if own != "" {
+					v.Env = map[string]string{"AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": own}
+				}
+			})
+			if err := f.init(); err != nil {
+				t.Fatal(err)
 			}
-		})
-		if err := f.init(); err != nil {
-			t.Fatal(err)
+			if a := f.call("1"); a.Out != want {
+				t.Errorf("%q: %s", own, a.Out)
+			}
 		}
-		if a := f.call("1"); a.Out != want {
-			t.Errorf("%q: %s", own, a.Out)
-		}
-	}
+	})
 }
 
 // TestFlags: what Lambda switches off is off, unless the function wants it.
 func TestFlags(t *testing.T) {
-	code := files{"index.js": "exports.handler = async () => [process.execArgv, process.env.AWS_EXECUTION_ENV]"}
-	for _, c := range []struct {
-		runtime, options string
-		off              bool
-	}{{"nodejs20.x", "", true}, {"nodejs20.x", "--experimental-require-module", false}, {"nodejs24.x", "", false}} {
-		r, err := shared.Resolve(c.runtime)
-		if err != nil {
-			t.Skipf("no interpreter for %s: %v", c.runtime, err)
+	both(t, func(t *testing.T, way string) {
+		code := files{"index.js": "exports.handler = async () => [process.execArgv, process.env.AWS_EXECUTION_ENV]"}
+		for _, c := range []struct {
+			runtime, options string
+			off              bool
+		}{{"nodejs20.x", "", true}, {"nodejs20.x", "--experimental-require-module", false}, {"nodejs24.x", "", false}} {
+			r, err := shared.Resolve(c.runtime)
+			if err != nil {
+				t.Skipf("no interpreter for %s: %v", c.runtime, err)
+			}
+			old := strings.HasPrefix(r.Served(), "node 16.") || strings.HasPrefix(r.Served(), "node 18.")
+			if old && c.options != "" {
+				continue // it refuses to start with a flag that it does not know
+			}
+			f := start(t, way, c.runtime, "index.handler", code, func(v *faas.Version) { v.Env = map[string]string{"NODE_OPTIONS": c.options} })
+			if err := f.init(); err != nil {
+				t.Fatal(err)
+			}
+			a := f.call("1")
+			if !strings.Contains(a.Out, "--max-old-space-size=231") || !strings.Contains(a.Out, "AWS_Lambda_"+c.runtime) {
+				t.Error(a)
+			}
+			if !old && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
+				t.Errorf("%+v: %v", c, a)
+			}
 		}
-		old := strings.HasPrefix(r.Served(), "node 16.") || strings.HasPrefix(r.Served(), "node 18.")
-		if old && c.options != "" {
-			continue // it refuses to start with a flag that it does not know
-		}
-		f := start(t, c.runtime, "index.handler", code, func(v *faas.Version) { v.Env = map[string]string{"NODE_OPTIONS": c.options} })
-		if err := f.init(); err != nil {
-			t.Fatal(err)
-		}
-		a := f.call("1")
-		if !strings.Contains(a.Out, "--max-old-space-size=231") || !strings.Contains(a.Out, "AWS_Lambda_"+c.runtime) {
-			t.Error(a)
-		}
-		if !old && strings.Contains(a.Out, "--no-experimental-require-module") != c.off {
-			t.Errorf("%+v: %v", c, a)
-		}
-	}
+	})
 }
 
 // TestLayered: the modules of layers are where ES modules look, and nothing is where there are none.

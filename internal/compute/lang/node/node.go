@@ -16,7 +16,7 @@ import (
 	"artesian/internal/faas"
 )
 
-//go:embed runtime/*.cjs
+//go:embed runtime/*.cjs runtime/*.mjs
 var files embed.FS
 
 // packDir is where a function finds the modules of its runtime's pack, behind those of layers and before /var/task's in NODE_PATH.
@@ -72,20 +72,36 @@ const quietSDK = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED=true"
 
 // Prepare implements lang.Runtime.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
+	layers := layered(spec.Mounts)
+	r.mount(spec)
+	spec.Mounts = append(spec.Mounts, layers...)
+	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
+	spec.Argv = r.argv(v.MemoryMB, v.Env["NODE_OPTIONS"], "index.cjs")
+	spec.Env = lambda.Env(spec.Env, v, stream, r.execution(), "NODE_PATH="+r.modules(), quietSDK)
+	spec.Dir = lambda.TaskRoot
+	spec.Channel = true
+}
+
+// mount adds what all functions of the runtime see.
+func (r *Runtime) mount(spec *sandbox.Spec) {
 	spec.Mounts = append(spec.Mounts, r.interpreter.Mounts...)
-	spec.Mounts = append(spec.Mounts, layered(spec.Mounts)...)
 	if r.pack != "" {
 		// An ES module looks in the folders above it and not in NODE_PATH.
 		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: lambda.RuntimeDir + "/" + packDir}, sandbox.Mount{Source: r.pack, Target: "/" + packDir})
 	}
-	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
-	spec.Argv = append([]string{r.interpreter.Exec}, r.flags(v)...)
-	spec.Argv = append(spec.Argv, lambda.RuntimeDir+"/index.cjs")
-	layers := lambda.LayerDir + "/nodejs"
-	modules := fmt.Sprintf("%[1]s/node%[2]d/node_modules:%[1]s/node_modules:%[3]s/node_modules:%[3]s:%[4]s", layers, r.major, lambda.RuntimeDir, lambda.TaskRoot)
-	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "NODE_PATH="+modules, quietSDK)
-	spec.Dir = lambda.TaskRoot
-	spec.Channel = true
+}
+
+// argv is the command that runs program, of the bootstrap, in a function of that memory and with those options.
+func (r *Runtime) argv(memoryMB int, options, program string) []string {
+	return append(append([]string{r.interpreter.Exec}, r.flags(memoryMB, options)...), lambda.RuntimeDir+"/"+program)
+}
+
+// execution is the variable that tells the runtime's identifier, to the bootstrap too.
+func (r *Runtime) execution() string { return "AWS_EXECUTION_ENV=AWS_Lambda_" + r.id }
+
+// modules is where require looks: https://docs.aws.amazon.com/lambda/latest/dg/nodejs-package.html
+func (r *Runtime) modules() string {
+	return fmt.Sprintf("%[1]s/node%[2]d/node_modules:%[1]s/node_modules:%[3]s/node_modules:%[3]s:%[4]s", lambda.LayerDir+"/nodejs", r.major, lambda.RuntimeDir, lambda.TaskRoot)
 }
 
 // layered shows the modules of layers where ES modules look for them too, before the pack's: above /var/task. What links of a
@@ -113,11 +129,11 @@ func layered(mounts []sandbox.Mount) []sandbox.Mount {
 // flags are those that Lambda's runtimes start with: a tenth of the memory for young objects, the rest for old ones, and
 // two features off that a later Node.js has on.
 // https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html
-func (r *Runtime) flags(v faas.Version) []string {
-	young := v.MemoryMB / 10
+func (r *Runtime) flags(memoryMB int, options string) []string {
+	young := memoryMB / 10
 	flags := []string{
 		"--expose-gc", "--max-http-header-size=81920",
-		fmt.Sprintf("--max-semi-space-size=%d", young/2), fmt.Sprintf("--max-old-space-size=%d", v.MemoryMB-young),
+		fmt.Sprintf("--max-semi-space-size=%d", young/2), fmt.Sprintf("--max-old-space-size=%d", memoryMB-young),
 	}
 	for _, f := range []struct {
 		name        string
@@ -126,7 +142,7 @@ func (r *Runtime) flags(v faas.Version) []string {
 	}{{"experimental-require-module", 0, 22, [2]int{20, 19}}, {"experimental-detect-module", 21, 22, [2]int{22, 7}}} {
 		have := r.interpreter.Version
 		known := have[0] > f.since[0] || have[0] == f.since[0] && have[1] >= f.since[1]
-		if known && r.major >= f.first && r.major <= f.last && !strings.Contains(v.Env["NODE_OPTIONS"], "--"+f.name) {
+		if known && r.major >= f.first && r.major <= f.last && !strings.Contains(options, "--"+f.name) {
 			flags = append(flags, "--no-"+f.name)
 		}
 	}

@@ -58,7 +58,17 @@ func (f files) write(t testing.TB) string {
 	return dir
 }
 
-func start(t testing.TB, runtime, handler string, code files, change ...func(*faas.Version)) *function {
+// ways are how a function's process comes to be. A function must not be able to tell.
+var ways = []string{"executed", "assigned"}
+
+// both runs a test of each way.
+func both(t *testing.T, test func(t *testing.T, way string)) {
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) { test(t, way) })
+	}
+}
+
+func start(t testing.TB, way, runtime, handler string, code files, change ...func(*faas.Version)) *function {
 	t.Helper()
 	r, err := shared.Resolve(runtime)
 	if err != nil {
@@ -68,19 +78,46 @@ func start(t testing.TB, runtime, handler string, code files, change ...func(*fa
 	for _, f := range change {
 		f(&v)
 	}
-	return launch(t, r, sandbox.Spec{}, v, code.write(t))
+	dir := code.write(t)
+	if way == "assigned" {
+		return assign(t, r.(lang.Generic), v, dir)
+	}
+	return launch(t, r, sandbox.Spec{}, v, dir)
 }
 
+// launch starts v in a process that is executed for it.
 func launch(t testing.TB, r lang.Runtime, spec sandbox.Spec, v faas.Version, dir string) *function {
 	t.Helper()
-	r.Prepare(&spec, v, dir, "2026/01/01/[$LATEST]0")
+	r.Prepare(&spec, v, dir, stream)
+	f := run(t, spec)
+	f.session = r.Attach(f.sb, v)
+	t.Cleanup(func() { _ = f.session.Close() })
+	return f
+}
+
+// assign starts a process and then has it serve v.
+func assign(t testing.TB, r lang.Generic, v faas.Version, dir string) *function {
+	t.Helper()
+	if why := r.Unsuited(&v, dir, ""); why != "" {
+		t.Skip(why)
+	}
+	var ahead, spec sandbox.Spec
+	r.Generic(&ahead, v.MemoryMB)
+	r.Prepare(&spec, v, dir, stream)
+	f := run(t, ahead)
+	f.session = r.Adopt(f.sb, f.sb.Here(spec), v)
+	t.Cleanup(func() { _ = f.session.Close() })
+	return f
+}
+
+const stream = "2026/01/01/[$LATEST]0"
+
+func run(t testing.TB, spec sandbox.Spec) *function {
 	f := &function{t: t, sb: langtest.Start(t, spec), output: make(chan string, 1)}
 	go func() {
 		all, _ := io.ReadAll(f.sb.Output())
 		f.output <- string(all)
 	}()
-	f.session = r.Attach(f.sb, v)
-	t.Cleanup(func() { _ = f.session.Close() })
 	return f
 }
 

@@ -241,10 +241,13 @@ func TestSameAsAWS(t *testing.T) {
 					logging := faas.Logging{Group: "/aws/lambda/f", Format: format}
 					theirs := custom(t, runtime, handler, c.files, logging)
 					want := answers(t, theirs, c.events)
-					ours := start(t, runtime, handler, c.files, func(v *faas.Version) { v.Logging = logging })
-					got := answers(t, ours, c.events)
-					compare(t, c.events, got, want)
-					compareLogs(t, records(ours.end()), records(theirs.end()))
+					logged := records(theirs.end())
+					both(t, func(t *testing.T, way string) {
+						ours := start(t, way, runtime, handler, c.files, func(v *faas.Version) { v.Logging = logging })
+						got := answers(t, ours, c.events)
+						compare(t, c.events, got, want)
+						compareLogs(t, records(ours.end()), logged)
+					})
 				})
 			}
 		}

@@ -92,6 +92,27 @@ function parse(n) {
   };
 }
 
+// assignment waits for what this process is to be: see package lang/framed.
+function assignment() {
+  const fill = (buffer) => {
+    for (let at = 0, n; at < buffer.length; at += n) {
+      n = readSync(CHANNEL, buffer, at, buffer.length - at, null);
+      if (n === 0) process.exit(0);
+    }
+    return buffer;
+  };
+  const head = fill(Buffer.alloc(HEAD));
+  if (head[0] !== 0x42) throw new Error('no assignment'); // B
+  const body = fill(Buffer.alloc(head.readUInt32BE(1)));
+  const [folder, ...rest] = body.utf8Slice(1, body.length - 1).split('\0');
+  const environment = new Map();
+  for (const variable of rest.slice(body[0])) {
+    const end = variable.indexOf('=');
+    environment.set(variable.slice(0, end), variable.slice(end + 1));
+  }
+  return { folder, arguments: rest.slice(0, body[0]), environment };
+}
+
 let listens = false; // to a signal, or did
 process.on('newListener', (name) => { listens ||= typeof name === 'string' && name.startsWith('SIG'); });
 const isPipe = (name) => name === 'PipeWrap';
@@ -148,4 +169,4 @@ function receive(serve) {
   else serve(call);
 }
 
-module.exports = { CHANNEL, frameOf, hello, ready, receive, sendAnswer, sendError };
+module.exports = { CHANNEL, assignment, frameOf, hello, ready, receive, sendAnswer, sendError };

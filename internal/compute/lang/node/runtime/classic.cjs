@@ -2,7 +2,7 @@
 // How calls go before Node.js 24: a handler may also answer by callback, and a call may end when the event loop is empty.
 
 const { receive, sendAnswer, sendError } = require('./channel.cjs');
-const { environment, follow, ofCall } = require('./context.cjs');
+const { follow, ofCall } = require('./context.cjs');
 const { describe, fault, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
 
@@ -94,6 +94,7 @@ class Runtime {
   constructor(handler) { this.handler = handler; }
 }
 
+let environment; // what is the same in the contexts of all calls
 let run;
 let runtime;
 
@@ -142,7 +143,8 @@ function serveStream(highWaterMark) {
   };
 }
 
-function start({ handler, streams, highWaterMark }) {
+function start({ handler, streams, highWaterMark }, ofFunction) {
+  environment = ofFunction;
   runtime = new Runtime(handler);
   run = streams ? serveStream(highWaterMark) : serve;
   next();

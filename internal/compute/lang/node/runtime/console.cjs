@@ -6,7 +6,7 @@ const { CLASSIC, formatted, intoError } = require('./errors.cjs');
 
 const LEVELS = { trace: 1, debug: 2, info: 3, warn: 4, error: 5, fatal: 6 };
 const MAX_RECORD = 65000; // characters in one frame, which may hold 256 KiB less 26 bytes
-const json = (process.env.AWS_LAMBDA_LOG_FORMAT ?? '').toUpperCase() === 'JSON';
+let json = false;
 
 const current = { requestId: CLASSIC ? undefined : '-', tenantId: undefined };
 let util;
@@ -66,7 +66,9 @@ function log(level, params) {
   }
 }
 
+// patch follows the environment.
 function patch() {
+  json = (process.env.AWS_LAMBDA_LOG_FORMAT ?? '').toUpperCase() === 'JSON';
   const least = LEVELS[(process.env.AWS_LAMBDA_LOG_LEVEL ?? '').toLowerCase()] ?? LEVELS.trace;
   for (const level of Object.keys(LEVELS)) {
     const passes = LEVELS[level] >= least || (CLASSIC && level === 'fatal');

@@ -4,12 +4,13 @@
 const { CLASSIC } = require('./errors.cjs');
 const { current } = require('./console.cjs');
 
-const environment = (() => {
+// ofFunction returns the members that are the same for all calls.
+function ofFunction() {
   const e = process.env;
   const [functionName, functionVersion] = [e.AWS_LAMBDA_FUNCTION_NAME, e.AWS_LAMBDA_FUNCTION_VERSION];
   const rest = { memoryLimitInMB: e.AWS_LAMBDA_FUNCTION_MEMORY_SIZE, logGroupName: e.AWS_LAMBDA_LOG_GROUP_NAME, logStreamName: e.AWS_LAMBDA_LOG_STREAM_NAME };
   return CLASSIC ? { functionVersion, functionName, ...rest } : { functionName, functionVersion, ...rest };
-})();
+}
 
 let trace;
 
@@ -46,4 +47,4 @@ function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, iden
   return members;
 }
 
-module.exports = { environment, follow, ofCall };
+module.exports = { follow, ofCall, ofFunction };

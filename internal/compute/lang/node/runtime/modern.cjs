@@ -2,7 +2,7 @@
 // How calls go from Node.js 24 on: a handler's value, or what its promise comes to, is the answer.
 
 const { receive, sendAnswer, sendError } = require('./channel.cjs');
-const { environment, follow, ofCall } = require('./context.cjs');
+const { follow, ofCall } = require('./context.cjs');
 const { describe, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
 
@@ -68,7 +68,7 @@ async function streamed(processor, call, event, context, highWaterMark) {
   }
 }
 
-function start({ handler, streams, highWaterMark }) {
+function start({ handler, streams, highWaterMark }, environment) {
   const processor = new (streams ? StreamingInvokeProcessor : BufferedInvokeProcessor)(handler);
   const answer = streams ? streamed : buffered;
   const next = () => receive(serve); // a turn has passed since the handler ended

@@ -1,0 +1,42 @@
+'use strict';
+// From the environment of a function to its first call: what a process that was executed for it does at once, and one that was
+// started ahead when it has its assignment.
+
+const path = require('node:path');
+const channel = require('./channel.cjs');
+const { CLASSIC, describe } = require('./errors.cjs');
+const { ofFunction } = require('./context.cjs');
+const { logError, patch } = require('./console.cjs');
+const { load, streamifyResponse } = require('./loader.cjs');
+const calls = CLASSIC ? require('./classic.cjs') : require('./modern.cjs');
+
+function globals() {
+  if (['1', 'true'].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
+  globalThis.awslambda = {
+    ...(CLASSIC ? {} : { InvokeStore: calls.store }),
+    streamifyResponse,
+    get HttpResponseStream() { return require('./stream.cjs').HttpResponseStream; },
+  };
+}
+
+async function main() {
+  process.argv[1] = path.join(__dirname, 'index.mjs');
+  process.mainModule = undefined;
+  patch();
+  globals();
+  const environment = ofFunction();
+  const initialised = CLASSIC ? calls.watch() : undefined;
+  let found;
+  try {
+    found = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+  } catch (error) {
+    logError(CLASSIC ? 'Uncaught Exception' : 'Init Error', error);
+    channel.sendError(describe(error));
+    process.exit(CLASSIC ? 129 : 1);
+  }
+  initialised?.();
+  channel.ready();
+  calls.start(found, environment);
+}
+
+module.exports = { main };
