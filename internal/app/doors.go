@@ -68,8 +68,8 @@ func (a *App) openDoors(context.Context) error {
 			admin.Service: a.adminAPI(),
 		},
 		Known: a.knownKey,
-		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
-			return authenticate(verifier, r, body, service)
+		Authenticate: func(r *http.Request, s *sigv4.Signature, body []byte, service string) (context.Context, error) {
+			return authenticate(verifier, r, s, body, service)
 		},
 		URLs: a.functionURLs(),
 		Open: map[string]http.Handler{
@@ -94,12 +94,12 @@ func (a *App) knownKey(id, token string) (ok bool) {
 }
 
 // authenticate finds out who signed a request. The service, if there is one, is whose errors the client understands.
-func authenticate(v *sigv4.Verifier, r *http.Request, body []byte, service string) (context.Context, error) {
+func authenticate(v *sigv4.Verifier, r *http.Request, s *sigv4.Signature, body []byte, service string) (context.Context, error) {
 	dialect := sigv4.JSON
 	if service == "iam" || service == "sts" || service == "" && gateway.IsForm(r) {
 		dialect = sigv4.Query
 	}
-	who, err := v.Verify(r, body, time.Now(), dialect)
+	who, err := v.Verify(r, s, body, time.Now(), dialect)
 	if err != nil {
 		return nil, err
 	}

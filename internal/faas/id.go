@@ -5,8 +5,7 @@ package faas
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
-	"regexp"
+	"strings"
 )
 
 // Defaults of a fresh installation.
@@ -23,16 +22,37 @@ type Scope struct {
 	Region  string // for example us-east-1
 }
 
-var (
-	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
-	regionPattern  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$`)
-)
-
 // ValidAccount reports whether s is a 12 digit account id.
-func ValidAccount(s string) bool { return accountPattern.MatchString(s) }
+func ValidAccount(s string) bool { return len(s) == 12 && all(s, '0', '9') }
 
-// ValidRegion reports whether s has the form of a region name.
-func ValidRegion(s string) bool { return len(s) <= 32 && regionPattern.MatchString(s) }
+// ValidRegion reports whether s has the form of a region name: two letters, one to three words, one or two digits.
+func ValidRegion(s string) bool {
+	if len(s) > 32 {
+		return false
+	}
+	first, rest, _ := strings.Cut(s, "-")
+	if len(first) != 2 || !all(first, 'a', 'z') {
+		return false
+	}
+	words := 0
+	word, rest, more := strings.Cut(rest, "-")
+	for ; more; word, rest, more = strings.Cut(rest, "-") {
+		if words++; word == "" || words > 3 || !all(word, 'a', 'z') {
+			return false
+		}
+	}
+	return words > 0 && (len(word) == 1 || len(word) == 2) && all(word, '0', '9')
+}
+
+// all reports whether every byte of s is one from low to high.
+func all(s string, low, high byte) bool {
+	for i := range len(s) {
+		if s[i] < low || s[i] > high {
+			return false
+		}
+	}
+	return true
+}
 
 // FunctionID names a function within its scope.
 type FunctionID struct {
@@ -42,7 +62,7 @@ type FunctionID struct {
 
 // ARN returns the unqualified resource name of the function.
 func (f FunctionID) ARN() string {
-	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", f.Region, f.Account, f.Name)
+	return "arn:aws:lambda:" + f.Region + ":" + f.Account + ":function:" + f.Name
 }
 
 // VersionID names one immutable deployment of a function: Version is Latest or a number, and Revision changes with
@@ -54,7 +74,9 @@ type VersionID struct {
 }
 
 // ARN returns the resource name qualified by the version.
-func (v VersionID) ARN() string { return v.FunctionID.ARN() + ":" + v.Version }
+func (v VersionID) ARN() string {
+	return "arn:aws:lambda:" + v.Region + ":" + v.Account + ":function:" + v.Name + ":" + v.Version
+}
 
 // NewUUID returns a random (version 4) UUID in its canonical text form.
 func NewUUID() string {

@@ -23,15 +23,29 @@ func (p Principal) Temporary() bool { return strings.HasPrefix(p.AccessKeyID, pr
 
 type contextKey struct{}
 
-// NewContext returns a context that carries the caller.
-func NewContext(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, contextKey{}, p)
+// calling is a context that carries the caller, in one piece of memory.
+type calling struct {
+	context.Context
+	caller Principal
 }
+
+func (c *calling) Value(key any) any {
+	if key == (contextKey{}) {
+		return &c.caller
+	}
+	return c.Context.Value(key)
+}
+
+// NewContext returns a context that carries the caller.
+func NewContext(ctx context.Context, p Principal) context.Context { return &calling{ctx, p} }
 
 // FromContext returns the caller that NewContext put in.
 func FromContext(ctx context.Context) (Principal, bool) {
-	p, ok := ctx.Value(contextKey{}).(Principal)
-	return p, ok
+	p, ok := ctx.Value(contextKey{}).(*Principal)
+	if !ok {
+		return Principal{}, false
+	}
+	return *p, true
 }
 
 // Request is one question to the authorisation seam: may the principal perform the action on the resource.
@@ -70,11 +84,18 @@ const awsOwned = "aws"
 
 // arnAccount returns the fifth part of arn:partition:service:region:account:resource.
 func arnAccount(arn string) (string, bool) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[4] == "" || parts[5] == "" {
+	rest, ok := strings.CutPrefix(arn, "arn:")
+	if !ok {
 		return "", false
 	}
-	return parts[4], true
+	for range 3 { // partition, service, region
+		_, rest, _ = strings.Cut(rest, ":")
+	}
+	account, resource, _ := strings.Cut(rest, ":")
+	if account == "" || resource == "" {
+		return "", false
+	}
+	return account, true
 }
 
 // readOnly reports whether an action only reads, by the verbs that AWS names such actions with. Attaching a managed

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"artesian/internal/door/aws/sigv4"
 	"artesian/internal/faas"
 )
 
@@ -154,7 +155,7 @@ func TestLetGo(t *testing.T) {
 			Logger:   slog.New(slog.DiscardHandler),
 		})
 		held := int64(0)
-		g.cfg.Authenticate = func(*http.Request, []byte, string) (context.Context, error) {
+		g.cfg.Authenticate = func(*http.Request, *sigv4.Signature, []byte, string) (context.Context, error) {
 			if held = g.bodies.used.Load(); fails == nil {
 				panic("defect")
 			}

@@ -40,23 +40,37 @@ type Caller struct {
 
 type callerKey struct{}
 
-// WithCaller returns a context that carries who is calling.
-func WithCaller(ctx context.Context, c Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+// calling is a context that carries who is calling, in one piece of memory.
+type calling struct {
+	context.Context
+	caller Caller
 }
+
+func (c *calling) Value(key any) any {
+	if key == (callerKey{}) {
+		return &c.caller
+	}
+	return c.Context.Value(key)
+}
+
+// WithCaller returns a context that carries who is calling.
+func WithCaller(ctx context.Context, c Caller) context.Context { return &calling{ctx, c} }
 
 // CallerFrom returns who is calling.
 func CallerFrom(ctx context.Context) (Caller, bool) {
-	c, ok := ctx.Value(callerKey{}).(Caller)
-	return c, ok
+	c, ok := ctx.Value(callerKey{}).(*Caller)
+	if !ok {
+		return Caller{}, false
+	}
+	return *c, true
 }
 
 // Config of a gateway.
 type Config struct {
 	Services map[string]Service // by signing name
-	// Authenticate returns a context with the Caller. service is the signing name that the request was told apart by; it is
-	// empty where the signature is too broken to name one, and the request is refused anyway.
-	Authenticate func(r *http.Request, body []byte, service string) (context.Context, error)
+	// Authenticate returns a context with the Caller. s is the request's signature as it was read; service is the signing name that
+	// the request was told apart by, empty where the signature is too broken to name one, and the request is refused anyway.
+	Authenticate func(r *http.Request, s *sigv4.Signature, body []byte, service string) (context.Context, error)
 	Known        func(keyID, token string) bool // a body is read only for a key that exists; Authenticate refuses the rest
 	URLs         *functionurl.Site              // what functions show on URLs of their own; nil: nothing
 	Open         map[string]http.Handler        // unsigned, by path; one that ends in a slash stands for all below it
@@ -113,10 +127,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	g.expect(w, r)
 	r = r.WithContext(faas.WithRequestID(r.Context(), id))
-	if g.visited(w, r) {
+	host := hostname(r.Host)
+	if g.visited(w, r, host) {
 		return
 	}
-	if !g.knownHost(r.Host) {
+	if !g.knownHost(host) {
 		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
 	}
@@ -131,9 +146,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve authenticates a request and hands it to its service.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
-	scope, ok := sigv4.ScopeOf(r)
+	signature := sigv4.Read(r)
+	scope, ok := signature.Scope()
 	if !ok {
-		g.malformed(w, r)
+		g.malformed(w, r, &signature)
 		return
 	}
 	s, ok := g.cfg.Services[scope.Service]
@@ -154,7 +170,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	ctx, err := g.cfg.Authenticate(r, body, scope.Service)
+	ctx, err := g.cfg.Authenticate(r, &signature, body, scope.Service)
 	if err != nil {
 		s.Refuse(w, r, err)
 		return
@@ -167,8 +183,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // malformed answers a request whose signature names no service, or that has none.
-func (g *Gateway) malformed(w http.ResponseWriter, r *http.Request) {
-	_, err := g.cfg.Authenticate(r, nil, "")
+func (g *Gateway) malformed(w http.ResponseWriter, r *http.Request, s *sigv4.Signature) {
+	_, err := g.cfg.Authenticate(r, s, nil, "")
 	var e *faas.Error
 	if !errors.As(err, &e) || strings.HasPrefix(e.Code, "MissingAuthenticationToken") {
 		unsigned(w, r)
@@ -182,9 +198,8 @@ func (g *Gateway) malformed(w http.ResponseWriter, r *http.Request) {
 }
 
 // knownHost accepts loopback addresses, localhost and its subdomains, and what is configured: a page of another origin
-// that resolves its own name to this machine is turned away.
+// that resolves its own name to this machine is turned away. host is as hostname returns it.
 func (g *Gateway) knownHost(host string) bool {
-	host = hostname(host)
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() {
 		return true
 	}
@@ -199,6 +214,9 @@ func hostname(host string) string {
 		host = strings.TrimSuffix(h, "]")
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
+		if ip.Is4() { // there is one way to write it
+			return host
+		}
 		return ip.Unmap().String()
 	}
 	return strings.ToLower(host)

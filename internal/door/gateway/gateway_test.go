@@ -43,9 +43,9 @@ func edge(t *testing.T, change ...func(*gateway.Config)) string {
 	cfg := gateway.Config{
 		Services: map[string]gateway.Service{"echo": echo{4 << 20}},
 		Known:    func(key, _ string) bool { return key == "KEY" },
-		Authenticate: func(r *http.Request, body []byte, service string) (context.Context, error) {
+		Authenticate: func(r *http.Request, s *sigv4.Signature, body []byte, service string) (context.Context, error) {
 			if service == "" {
-				_, err := sigv4.New(nobody).Verify(r, body, time.Now(), sigv4.JSON)
+				_, err := sigv4.New(nobody).Verify(r, s, body, time.Now(), sigv4.JSON)
 				return nil, err
 			}
 			if !strings.Contains(r.Header.Get("Authorization")+r.URL.RawQuery, "KEY") {

@@ -41,8 +41,8 @@ func verifying() *gateway.Gateway {
 	return gateway.New(gateway.Config{
 		Services: map[string]gateway.Service{"iam": named("iam"), "sts": named("sts")},
 		Known:    func(id, _ string) bool { return id == "KEY" },
-		Authenticate: func(r *http.Request, body []byte, _ string) (context.Context, error) {
-			who, err := v.Verify(r, body, time.Now(), sigv4.Query)
+		Authenticate: func(r *http.Request, s *sigv4.Signature, body []byte, _ string) (context.Context, error) {
+			who, err := v.Verify(r, s, body, time.Now(), sigv4.Query)
 			return gateway.WithCaller(r.Context(), gateway.Caller{Service: who.Service}), err
 		},
 		Logger: slog.New(slog.DiscardHandler),
@@ -101,7 +101,7 @@ func TestOneServiceOneSignature(t *testing.T) {
 func TestAnotherServicesIdentity(t *testing.T) {
 	base := edge(t, func(c *gateway.Config) {
 		c.Services["echo"] = named("echo")
-		c.Authenticate = func(r *http.Request, _ []byte, service string) (context.Context, error) {
+		c.Authenticate = func(r *http.Request, _ *sigv4.Signature, _ []byte, service string) (context.Context, error) {
 			return gateway.WithCaller(r.Context(), gateway.Caller{Service: r.Header.Get("X-Signed")}), nil
 		}
 	})

@@ -9,15 +9,15 @@ import (
 )
 
 // visited answers a request to a function's URL, and reports whether it was one. What has such a name is never taken for the
-// platform's own, whoever signed it: pages that functions show are of other origins than the platform.
-func (g *Gateway) visited(w http.ResponseWriter, r *http.Request) bool {
-	to, user := functionurl.ParseHost(hostname(r.Host))
+// platform's own, whoever signed it: pages that functions show are of other origins than the platform. host is the request's.
+func (g *Gateway) visited(w http.ResponseWriter, r *http.Request, host string) bool {
+	to, user := functionurl.ParseHost(host)
 	if user {
 		if !g.hosts[to.Domain] || g.cfg.URLs == nil {
 			refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 			return true
 		}
-	} else if to, user = functionurl.ParsePath(r.URL.EscapedPath()); !user || g.cfg.URLs == nil || !g.knownHost(r.Host) {
+	} else if to, user = functionurl.ParsePath(r.URL.EscapedPath()); !user || g.cfg.URLs == nil || !g.knownHost(host) {
 		return false
 	}
 	v, ok := g.cfg.URLs.Find(to)
@@ -32,8 +32,10 @@ func (g *Gateway) visited(w http.ResponseWriter, r *http.Request) bool {
 // visit reads the body and establishes the signer where the URL asks for one. A body is read only then, or where anybody may send one.
 func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, v *functionurl.Visit) {
 	signing := v.Signing(r)
+	var signature sigv4.Signature
 	if signing != "" {
-		if scope, ok := sigv4.ScopeOf(r); !ok || scope.Service != signing || !g.cfg.Known(scope.KeyID, scope.Token) {
+		signature = sigv4.Read(r)
+		if scope, ok := signature.Scope(); !ok || scope.Service != signing || !g.cfg.Known(scope.KeyID, scope.Token) {
 			v.Refuse(w, r, faas.Errorf(faas.Denied, "no signature"))
 			return
 		}
@@ -46,7 +48,7 @@ func (g *Gateway) visit(w http.ResponseWriter, r *http.Request, v *functionurl.V
 		return
 	}
 	if signing != "" {
-		ctx, err := g.cfg.Authenticate(r, body, signing)
+		ctx, err := g.cfg.Authenticate(r, &signature, body, signing)
 		if err != nil {
 			v.Refuse(w, r, faas.Errorf(faas.Denied, "no valid signature"))
 			return

@@ -78,7 +78,8 @@ type door struct {
 }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	scope, _ := sigv4.ScopeOf(r)
+	signature := sigv4.Read(r)
+	scope, _ := signature.Scope()
 	s := d.services[scope.Service]
 	if s == nil {
 		http.Error(w, "no service "+scope.Service, http.StatusForbidden)
@@ -89,7 +90,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.Refuse(w, r, err)
 		return
 	}
-	who, err := d.verifier.Verify(r, body, time.Now(), sigv4.Query)
+	who, err := d.verifier.Verify(r, &signature, body, time.Now(), sigv4.Query)
 	if err != nil {
 		s.Refuse(w, r, err)
 		return

@@ -40,13 +40,23 @@ func smallCall(tb testing.TB, body string) *http.Request {
 	return r
 }
 
+func verify(v *Verifier, r *http.Request, body []byte, now time.Time, d Dialect) (Identity, error) {
+	s := Read(r)
+	return v.Verify(r, &s, body, now, d)
+}
+
+func scopeOf(r *http.Request) (Scope, bool) {
+	s := Read(r)
+	return s.Scope()
+}
+
 const smallBody = `{"name":"Ada Lovelace","n":[1,2,3,4,5]}`
 
 func BenchmarkVerify(b *testing.B) {
 	r, v, body := smallCall(b, smallBody), New(lookup), []byte(smallBody)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := v.Verify(r, body, testNow, JSON); err != nil {
+		if _, err := verify(v, r, body, testNow, JSON); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -14,7 +14,7 @@ const canonicalForms = 8
 
 // appendCanonical appends the canonical request in the given form. It reports false for a form that does not exist or
 // is the same as an earlier one.
-func (a *auth) appendCanonical(b []byte, r *http.Request, form int, path, query, payload string) ([]byte, bool) {
+func (a *auth) appendCanonical(b []byte, r *http.Request, form int, path, query string, payload []byte) ([]byte, bool) {
 	if form&4 != 0 && !a.unsignedToken {
 		return b, false
 	}

@@ -33,10 +33,10 @@ func (c *keyCache) derive(a *auth, secret string) (key [sha256.Size]byte, cached
 	if ok && k.secret == secret {
 		return k.key, true
 	}
-	sum := mac([]byte("AWS4"+secret), a.date)
-	sum = mac(sum[:], a.region)
-	sum = mac(sum[:], a.service)
-	return mac(sum[:], "aws4_request"), false
+	sum := mac([]byte("AWS4"+secret), []byte(a.date))
+	sum = mac(sum[:], []byte(a.region))
+	sum = mac(sum[:], []byte(a.service))
+	return mac(sum[:], []byte("aws4_request")), false
 }
 
 // store keeps a key; a full cache starts anew, which costs each client one derivation.
@@ -59,12 +59,26 @@ func (a *auth) sign(key, request [sha256.Size]byte) [sha256.Size]byte {
 	b = append(b, a.scope...)
 	b = append(b, '\n')
 	b = hex.AppendEncode(b, request[:])
-	return mac(key[:], string(b))
+	return mac(key[:], b)
 }
 
-func mac(key []byte, message string) (sum [sha256.Size]byte) {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(message))
-	h.Sum(sum[:0])
-	return sum
+// mac is HMAC-SHA256 (RFC 2104). What a signature is made of fits on the stack, where the library's form takes memory.
+func mac(key, message []byte) [sha256.Size]byte {
+	var room [sha256.BlockSize + 256]byte
+	if len(key) > sha256.BlockSize || len(message) > len(room)-sha256.BlockSize {
+		h := hmac.New(sha256.New, key)
+		h.Write(message)
+		return [sha256.Size]byte(h.Sum(nil))
+	}
+	pad := func(with byte) []byte {
+		for i := range sha256.BlockSize {
+			room[i] = with
+		}
+		for i := range key {
+			room[i] ^= key[i]
+		}
+		return room[:sha256.BlockSize]
+	}
+	inner := sha256.Sum256(append(pad(0x36), message...))
+	return sha256.Sum256(append(pad(0x5c), inner[:]...))
 }

@@ -75,7 +75,7 @@ func TestRefused(t *testing.T) {
 		if c.change != nil {
 			c.change(r)
 		}
-		_, err := New(lookup).Verify(r, []byte(smallBody), testNow.Add(c.at), JSON)
+		_, err := verify(New(lookup), r, []byte(smallBody), testNow.Add(c.at), JSON)
 		checkError(t, c.name, err, c.kind, c.code, c.message)
 	}
 }
@@ -90,7 +90,7 @@ func checkError(t *testing.T, name string, err error, kind faas.Kind, code, mess
 
 func TestSkewWithinFiveMinutes(t *testing.T) {
 	for _, at := range []time.Duration{-MaxSkew, 0, MaxSkew} {
-		if _, err := New(lookup).Verify(smallCall(t, smallBody), []byte(smallBody), testNow.Add(at), JSON); err != nil {
+		if _, err := verify(New(lookup), smallCall(t, smallBody), []byte(smallBody), testNow.Add(at), JSON); err != nil {
 			t.Errorf("%v: %v", at, err)
 		}
 	}
@@ -100,12 +100,12 @@ func TestSkewWithinFiveMinutes(t *testing.T) {
 func TestQueryDialect(t *testing.T) {
 	v := New(lookup)
 	r := smallCall(t, smallBody)
-	_, err := v.Verify(r, []byte("{}"), testNow, Query)
+	_, err := verify(v, r, []byte("{}"), testNow, Query)
 	checkError(t, "wrong body", err, faas.Unauthenticated, "SignatureDoesNotMatch", failMismatch.message)
 	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), testKey, "AKIDSOMEONE", 1))
-	_, err = v.Verify(r, nil, testNow, Query)
+	_, err = verify(v, r, nil, testNow, Query)
 	checkError(t, "unknown key", err, faas.Unauthenticated, "InvalidClientTokenId", failUnknownKey.message)
-	_, err = v.Verify(httptest.NewRequest("POST", "/", nil), nil, testNow, Query)
+	_, err = verify(v, httptest.NewRequest("POST", "/", nil), nil, testNow, Query)
 	checkError(t, "no signature", err, faas.Unauthenticated, "MissingAuthenticationToken", failMissing.message)
 }
 
@@ -138,7 +138,7 @@ func TestPresignedLife(t *testing.T) {
 	}
 	verify := func(at time.Duration) error {
 		r, body := vec.request(t)
-		_, err := New(lookup).Verify(r, body, vectorNow.Add(at), JSON)
+		_, err := verify(New(lookup), r, body, vectorNow.Add(at), JSON)
 		return err
 	}
 	for _, at := range []time.Duration{-MaxSkew, 0, 599 * time.Second, 600 * time.Second} {
@@ -163,7 +163,7 @@ func TestRotatedSecret(t *testing.T) {
 	secret := testSecret
 	v := New(func(string) (string, identity.Principal, bool) { return secret, identity.Principal{}, true })
 	for range 2 {
-		if _, err := v.Verify(smallCall(t, smallBody), []byte(smallBody), testNow, JSON); err != nil {
+		if _, err := verify(v, smallCall(t, smallBody), []byte(smallBody), testNow, JSON); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func TestRotatedSecret(t *testing.T) {
 		t.Fatalf("%d cached keys", len(v.keys.keys))
 	}
 	secret = "another"
-	if _, err := v.Verify(smallCall(t, smallBody), []byte(smallBody), testNow, JSON); err == nil {
+	if _, err := verify(v, smallCall(t, smallBody), []byte(smallBody), testNow, JSON); err == nil {
 		t.Fatal("the old secret still verifies")
 	}
 	if len(v.keys.keys) != 1 {
@@ -190,11 +190,11 @@ func TestKeyCacheIsBounded(t *testing.T) {
 }
 
 func TestScopeOf(t *testing.T) {
-	s, ok := ScopeOf(smallCall(t, smallBody))
+	s, ok := scopeOf(smallCall(t, smallBody))
 	if !ok || s != (Scope{KeyID: testKey, Region: "us-east-1", Service: "lambda"}) {
 		t.Error(s, ok)
 	}
-	if s, ok := ScopeOf(httptest.NewRequest("GET", "/", nil)); ok {
+	if s, ok := scopeOf(httptest.NewRequest("GET", "/", nil)); ok {
 		t.Error(s)
 	}
 }
@@ -218,7 +218,7 @@ func TestParallel(t *testing.T) {
 		wg.Go(func() {
 			for _, vec := range all[i*20:] {
 				r, body := vec.request(t)
-				if _, err := v.Verify(r, body, vectorNow, JSON); err != nil {
+				if _, err := verify(v, r, body, vectorNow, JSON); err != nil {
 					t.Errorf("%s: %v", vec.Name, err)
 				}
 			}

@@ -65,7 +65,7 @@ func TestSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := func(token string, at time.Duration, d Dialect) error {
-				id, err := v.Verify(sessionCall(t, token, how.presign, how.unsigned), []byte(smallBody), testNow.Add(at), d)
+				id, err := verify(v, sessionCall(t, token, how.presign, how.unsigned), []byte(smallBody), testNow.Add(at), d)
 				if err == nil && (id.Role != "role" || id.AccessKeyID != tempKey || id.Presigned != how.presign) {
 					t.Errorf("%+v", id)
 				}
@@ -84,7 +84,7 @@ func TestSessions(t *testing.T) {
 				"Signature expired: 20150830T123600Z is now earlier than 20150830T125100Z (20150830T125600Z - 5 min.)")
 			changed := sessionCall(t, tempToken, how.presign, how.unsigned)
 			changed.URL.RawQuery = strings.Replace(changed.URL.RawQuery, "Qualifier=1", "Qualifier=2", 1)
-			_, err := v.Verify(changed, []byte(smallBody), testNow, JSON)
+			_, err := verify(v, changed, []byte(smallBody), testNow, JSON)
 			checkError(t, "changed", err, faas.Unauthenticated, "InvalidSignatureException", failMismatch.message)
 		})
 	}
@@ -99,16 +99,16 @@ func TestSessionsMixed(t *testing.T) {
 	empty := smallCall(t, smallBody)
 	empty.Header.Set("X-Amz-Security-Token", "")
 	for name, r := range map[string]*http.Request{"a temporary key without its token": without, "a user's key with a token": lasting, "an empty token": empty} {
-		_, err := New(lookup).WithSessions(openSession).Verify(r, []byte(smallBody), testNow, JSON)
+		_, err := verify(New(lookup).WithSessions(openSession), r, []byte(smallBody), testNow, JSON)
 		checkError(t, name, err, faas.Unauthenticated, "UnrecognizedClientException", failUnknownKey.message)
 	}
-	_, err := New(lookup).Verify(sessionCall(t, tempToken, false, false), []byte(smallBody), testNow, JSON)
+	_, err := verify(New(lookup), sessionCall(t, tempToken, false, false), []byte(smallBody), testNow, JSON)
 	checkError(t, "where there are no sessions", err, faas.Unauthenticated, "UnrecognizedClientException", failUnknownKey.message)
 	two := sessionCall(t, tempToken, false, false)
 	two.Header.Add("X-Amz-Security-Token", "second")
-	_, err = New(lookup).WithSessions(openSession).Verify(two, []byte(smallBody), testNow, JSON)
+	_, err = verify(New(lookup).WithSessions(openSession), two, []byte(smallBody), testNow, JSON)
 	checkError(t, "two tokens", err, faas.Invalid, "IncompleteSignatureException", "There must be one X-Amz-Security-Token, not 2.")
-	if s, ok := ScopeOf(sessionCall(t, tempToken, true, true)); !ok || s.Token != tempToken || s.KeyID != tempKey {
+	if s, ok := scopeOf(sessionCall(t, tempToken, true, true)); !ok || s.Token != tempToken || s.KeyID != tempKey {
 		t.Errorf("%+v", s)
 	}
 }

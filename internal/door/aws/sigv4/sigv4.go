@@ -56,11 +56,29 @@ func (v *Verifier) WithSessions(open Open) *Verifier {
 	return v
 }
 
-// Verify returns who signed r, whose body is body, at the time now. The errors are *faas.Error: of kind Invalid where
-// the signature is incomplete (HTTP 400), otherwise Unauthenticated (403), with the code of the dialect d. r is not
+// Signature is what a request says about its own signature. Nothing about it is verified.
+type Signature struct {
+	auth auth
+	fail *failure
+}
+
+// Read reads the signature of a request, so that a door can find the service before the body is read.
+func Read(r *http.Request) (s Signature) {
+	s.auth, s.fail = parse(r)
+	return s
+}
+
+// Scope is the signature's scope; false for a request that carries no well-formed signature.
+func (s *Signature) Scope() (Scope, bool) {
+	a := &s.auth
+	return Scope{KeyID: a.keyID, Region: a.region, Service: a.service, Token: a.token}, s.fail == nil
+}
+
+// Verify returns who signed r, whose signature is s and whose body is body, at the time now. The errors are *faas.Error: of kind
+// Invalid where the signature is incomplete (HTTP 400), otherwise Unauthenticated (403), with the code of the dialect d. r is not
 // modified.
-func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect) (Identity, error) {
-	a, fail := parse(r)
+func (v *Verifier) Verify(r *http.Request, s *Signature, body []byte, now time.Time, d Dialect) (Identity, error) {
+	a, fail := &s.auth, s.fail
 	if fail == nil {
 		fail = a.checkTime(now)
 	}
@@ -70,7 +88,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect
 	if fail != nil {
 		return Identity{}, fail.as(d)
 	}
-	secret, owner, fail := v.key(&a, now)
+	secret, owner, fail := v.key(a, now)
 	if fail != nil {
 		return Identity{}, fail.as(d)
 	}
@@ -78,7 +96,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, d Dialect
 	if fail != nil {
 		return Identity{}, fail.as(d)
 	}
-	if fail := v.match(r, &a, secret, payload); fail != nil {
+	if fail := v.match(r, a, secret, payload); fail != nil {
 		return Identity{}, fail.as(d)
 	}
 	owner.AccessKeyID = a.keyID
@@ -113,19 +131,9 @@ type Scope struct {
 	Token                  string // the session token, if there is one
 }
 
-// ScopeOf reads the credential scope of a request, so that a door can find the service before the body is read. It
-// reports false for a request that carries no well-formed signature.
-func ScopeOf(r *http.Request) (Scope, bool) {
-	a, fail := parse(r)
-	if fail != nil {
-		return Scope{}, false
-	}
-	return Scope{KeyID: a.keyID, Region: a.region, Service: a.service, Token: a.token}, true
-}
-
 // match compares the signature with the one that the secret gives. Signers differ on paths with empty or dot segments
 // and on query strings in unusual encodings; each form covers the whole request, so any of them proves the sender.
-func (v *Verifier) match(r *http.Request, a *auth, secret, payload string) *failure {
+func (v *Verifier) match(r *http.Request, a *auth, secret string, payload []byte) *failure {
 	var given [sha256.Size]byte
 	if len(a.signature) != hex.EncodedLen(len(given)) {
 		return failMismatch
@@ -166,24 +174,23 @@ func rawPath(r *http.Request) string {
 }
 
 // payload returns the hash of the body that goes into the canonical request, after checking the one the client states.
-func (a *auth) payload(body []byte) (string, *failure) {
+func (a *auth) payload(body []byte) ([]byte, *failure) {
 	const unsigned = "UNSIGNED-PAYLOAD"
 	stated := a.bodyHash
 	switch {
 	case stated == unsigned && a.service == serviceS3, stated == "" && a.presigned && a.service == serviceS3:
-		return unsigned, nil
+		return []byte(unsigned), nil
 	case stated == unsigned:
-		return "", failUnsignedPayload
+		return nil, failUnsignedPayload
 	case strings.HasPrefix(stated, "STREAMING-"):
-		return "", failStreaming
+		return nil, failStreaming
 	}
 	sum := sha256.Sum256(body)
-	var text [2 * sha256.Size]byte
-	hex.Encode(text[:], sum[:])
-	if stated != "" && stated != string(text[:]) {
-		return "", failBodyHash
+	text := hex.AppendEncode(nil, sum[:])
+	if stated != "" && stated != string(text) {
+		return nil, failBodyHash
 	}
-	return string(text[:]), nil
+	return text, nil
 }
 
 const serviceS3 = "s3" // the one service whose path is encoded once and whose payload may be unsigned

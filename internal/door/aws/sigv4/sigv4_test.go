@@ -68,7 +68,7 @@ func vectors(tb testing.TB, lines []byte) []vector {
 func checkVectors(t *testing.T, all []vector) {
 	for _, vec := range all {
 		r, body := vec.request(t)
-		id, err := New(lookup).Verify(r, body, vectorNow, JSON)
+		id, err := verify(New(lookup), r, body, vectorNow, JSON)
 		if err != nil {
 			t.Errorf("%s %s %s: %v", vec.Name, vec.Method, vec.Target, err)
 			continue
@@ -133,7 +133,7 @@ func TestTamper(t *testing.T) {
 			vec.Headers = append([][2]string{}, vec.Headers...)
 			change(&vec)
 			r, body := vec.request(t)
-			if _, err := New(lookup).Verify(r, body, vectorNow, JSON); err == nil {
+			if _, err := verify(New(lookup), r, body, vectorNow, JSON); err == nil {
 				t.Errorf("%s: a changed %s went unnoticed", vec.Name, name)
 			}
 		}
@@ -192,7 +192,7 @@ func checkSuite(t *testing.T, name, method, target, signed, signature string, he
 	headers = append(headers, [2]string{"X-Amz-Date", "20150830T123600Z"}, [2]string{"Authorization",
 		"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=" + signed + ", Signature=" + signature})
 	r := received(t, method, target, "example.amazonaws.com", headers, []byte(body))
-	if _, err := New(lookup).Verify(r, []byte(body), testNow, JSON); err != nil {
+	if _, err := verify(New(lookup), r, []byte(body), testNow, JSON); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
 }
