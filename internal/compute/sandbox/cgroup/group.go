@@ -50,16 +50,13 @@ func (g *Group) create(l Limits) error {
 			return fmt.Errorf("create cgroup %s: %w", filepath.Join(dir, g.id), err)
 		}
 	}
-	if err := t.limitMemory(g.path(t.memory), l.Memory); err != nil {
-		return fmt.Errorf("limit memory: %w", err)
+	if err := g.Limit(l); err != nil {
+		return err
 	}
 	if t.memory.v2 {
 		if err := write(g.path(t.memory), "memory.oom.group", "1"); err != nil {
 			return fmt.Errorf("kill as a group: %w", err)
 		}
-	}
-	if err := write(g.path(t.pids), "pids.max", strconv.Itoa(l.Pids)); err != nil {
-		return fmt.Errorf("limit processes: %w", err)
 	}
 	if t.unified != "" {
 		fd, err := syscall.Open(filepath.Join(t.unified, g.id), syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
@@ -67,6 +64,17 @@ func (g *Group) create(l Limits) error {
 			return err
 		}
 		g.dir = fd
+	}
+	return nil
+}
+
+// Limit sets other limits.
+func (g *Group) Limit(l Limits) error {
+	if err := g.tree.limitMemory(g.path(g.tree.memory), l.Memory); err != nil {
+		return fmt.Errorf("limit memory: %w", err)
+	}
+	if err := write(g.path(g.tree.pids), "pids.max", strconv.Itoa(l.Pids)); err != nil {
+		return fmt.Errorf("limit processes: %w", err)
 	}
 	return nil
 }

@@ -204,7 +204,22 @@ const attackEnv = "ARTESIAN_TEST_ATTACK"
 
 func TestAttacks(t *testing.T) {
 	m := open(t, 1<<30)
-	met := launchAttacks(t, m)
+	testAttacks(t, m, m)
+}
+
+// TestAttacksOnCells: what was a cell, with a main process or without, withstands the same.
+func TestAttacksOnCells(t *testing.T) {
+	for name, stem := range map[string]string{"blank": "", "stem": sandboxtest.Payload(t)} {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, 1<<30)
+			testAttacks(t, m, sandboxtest.Cells{Ahead: m, Stem: stem})
+		})
+	}
+}
+
+func testAttacks(t *testing.T, m *Maker, starts sandbox.Maker) {
+	t.Helper()
+	met := launchAttacks(t, m, starts)
 	for name, want := range defended {
 		if w := defendedAlone[name]; w != nil && m.standing.lone() {
 			want = w
@@ -233,7 +248,7 @@ func TestAttacks(t *testing.T) {
 }
 
 // launchAttacks runs all attacks in one function beside a victim, and returns what each met.
-func launchAttacks(t *testing.T, m *Maker) map[string]string {
+func launchAttacks(t *testing.T, m *Maker, starts sandbox.Maker) map[string]string {
 	t.Helper()
 	victim, victimCode := startVictim(t, m)
 	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)
@@ -267,7 +282,7 @@ func launchAttacks(t *testing.T, m *Maker) map[string]string {
 	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), "all", secret, victimCode, tcp.Addr().String(), abstract,
 		strconv.Itoa(os.Getpid()), strconv.Itoa(victim))
 	spec.Internet = m.offline == nil
-	s, err := m.Start(context.Background(), spec)
+	s, err := starts.Start(context.Background(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,20 @@ import (
 	"artesian/internal/compute/sandbox/netstack"
 )
 
-// await follows the reports until the main process is executed.
-func (i *instance) await(p *program) error {
+// report is one of stage 0, with the descriptors that came with it.
+type report struct {
+	stage0.Message
+	fds []int
+}
+
+// expected is the report that a program ends with.
+type expected struct {
+	kind uint32
+	fds  int
+}
+
+// await follows the reports until the one that is expected.
+func (i *instance) await(p *program, want expected) (report, error) {
 	for {
 		m, fds, err := i.control.receive()
 		if err != nil {
@@ -24,23 +36,23 @@ func (i *instance) await(p *program) error {
 			if errors.Is(err, io.EOF) {
 				err = errors.New("it ended before its program ran")
 			}
-			return err
+			return report{}, err
 		}
 		switch {
 		case m.Kind == stage0.Failed:
 			closeAll(fds)
-			return p.failure(m)
+			return report{}, p.failure(m)
 		case m.Kind == stage0.Spawned && len(fds) == 1:
 			if err := i.spawned(fds[0]); err != nil {
-				return err
+				return report{}, err
 			}
 		case m.Kind == stage0.Left:
 			i.left(m)
-		case m.Kind == stage0.Running && len(fds) == socketCount(i.spec)+1:
-			return i.running(m, fds)
+		case m.Kind == want.kind && len(fds) == want.fds:
+			return report{m, fds}, nil
 		default:
 			closeAll(fds)
-			return fmt.Errorf("unexpected report %d with %d descriptors", m.Kind, len(fds))
+			return report{}, fmt.Errorf("unexpected report %d with %d descriptors", m.Kind, len(fds))
 		}
 	}
 }
@@ -72,17 +84,19 @@ func socketCount(s sandbox.Spec) int {
 	return n
 }
 
-func (i *instance) running(m stage0.Message, fds []int) error {
-	last := len(fds) - 1
-	i.main = fds[last]
-	if err := i.takeSockets(fds[:last]); err != nil {
-		return err
-	}
+// runs takes over the main process's pidfd and notes how long the start took so far.
+func (i *instance) runs(m stage0.Message, main int) error {
+	i.mu.Lock()
+	i.main = main
+	i.mu.Unlock()
 	var began unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &began); err != nil {
 		return err
 	}
 	start := began.Nano() - time.Since(i.began).Nanoseconds()
+	if m.Forked < start { // it ran before
+		m.Forked = m.Now
+	}
 	i.phases = sandbox.Phases{Sandbox: time.Duration(m.Forked - start), Exec: time.Duration(m.Now - m.Forked)}
 	return nil
 }

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
@@ -79,5 +80,45 @@ func BenchmarkSpawner(b *testing.B) {
 			b.Fatal(err)
 		}
 		s.close()
+	}
+}
+
+// BenchmarkBecome is a cell, made ahead, from the call to a small static program's end: what is left on the path of a start.
+func BenchmarkBecome(b *testing.B) {
+	m := open(b, 0)
+	payload := sandboxtest.Payload(b)
+	var phases [4][]time.Duration
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		s := sandboxtest.Spec("bench", payload, "exit", "0")
+		s.ID, s.Listen = fmt.Sprintf("bench-%d", n), []string{"127.0.0.1:4566"}
+		ahead := sandboxtest.CellSpec(s.ID, "")
+		ahead.Listen = s.Listen
+		c, err := m.Prepare(context.Background(), ahead)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		began := time.Now()
+		sb, err := c.Become(context.Background(), s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		became := time.Now()
+		<-sb.Done()
+		b.StopTimer()
+		ended := time.Now()
+		p := sb.Started()
+		for i, d := range []time.Duration{p.Sandbox, p.Exec, became.Sub(began), ended.Sub(began)} {
+			phases[i] = append(phases[i], d)
+		}
+		if err := sb.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	for i, name := range []string{"sandbox", "exec", "become", "become-to-end"} {
+		slices.Sort(phases[i])
+		b.ReportMetric(float64(phases[i][len(phases[i])/2].Microseconds()), "µs-"+name+"-p50")
 	}
 }

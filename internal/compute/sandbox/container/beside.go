@@ -30,12 +30,14 @@ func (i *instance) Beside() sandbox.Beside {
 // left tells of the end of a process beside the main one.
 func (i *instance) left(m stage0.Message) {
 	e := exitOf(syscall.WaitStatus(m.Value))
+	i.mu.RLock()
+	defer i.mu.RUnlock()
 	i.ended <- sandbox.Ended{Program: int(m.Op) - 1, Code: e.Code, Signal: e.Signal} // has room for all
 }
 
 // mainEnded tells of the end of the main process, which those beside may outlive.
 func (i *instance) mainEnded(exit sandbox.Exit) {
-	if i.exited == nil {
+	if !i.besides() {
 		return
 	}
 	i.mu.Lock()
@@ -44,6 +46,24 @@ func (i *instance) mainEnded(exit sandbox.Exit) {
 	i.exit, i.told = exit, true
 	i.mu.Unlock()
 	close(i.exited)
+}
+
+// besides reports whether anything runs beside the main process.
+func (i *instance) besides() bool {
+	i.mu.RLock()
+	defer i.mu.RUnlock()
+	return i.exited != nil
+}
+
+// become makes s what the sandbox is for.
+func (i *instance) become(s sandbox.Spec) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.spec = s
+	i.ended = make(chan sandbox.Ended, len(s.Beside))
+	if len(s.Beside) > 0 {
+		i.exited = make(chan struct{})
+	}
 }
 
 // dials are sockets that were opened inside and connect there, wherever they are connected from. One that has been closed is

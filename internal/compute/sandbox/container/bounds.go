@@ -17,6 +17,7 @@ import (
 
 // bounds hold a sandbox: a control group, or, where none may be had, who watches it.
 type bounds interface {
+	Limit(cgroup.Limits) error
 	SetCPU(cores float64) error
 	Freeze() error
 	Thaw() error
@@ -40,13 +41,13 @@ const answerWithin = 5 * time.Second
 // watched holds a sandbox without a control group. Its first process, asked by signals, stops the others and lets them go
 // on; its pid namespace dies whole; its memory is looked at. A CPU quota there is none.
 type watched struct {
-	limit   int64
 	answers chan struct{} // closed when the first process is gone
 
 	asking sync.Mutex // held over a question and the wait for the answer
 	owed   bool       // an answer that nobody has waited for yet
 
 	mu     sync.Mutex
+	limit  int64
 	first  *os.File
 	inside *watch.Namespace
 	frozen bool
@@ -96,6 +97,14 @@ func ended(pidfd int) bool {
 			return n > 0
 		}
 	}
+}
+
+// Limit implements bounds. Processes are limited by what executes them, see limits.
+func (w *watched) Limit(l cgroup.Limits) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = l.Memory
+	return nil
 }
 
 // SetCPU implements bounds. There is no quota, as Report says.
@@ -289,7 +298,7 @@ func (m *Maker) lookAt(all []*instance, nodeMemory int64) {
 		}
 		use, over := w.look()
 		if over {
-			m.log.Warn("sandbox uses more memory than it may; killed", "sandbox", i.spec.ID, "bytes", use, "limit_mb", i.spec.MemoryMB)
+			m.log.Warn("sandbox uses more memory than it may; killed", "sandbox", i.id, "bytes", use)
 			i.kill()
 			continue
 		}
@@ -299,7 +308,7 @@ func (m *Maker) lookAt(all []*instance, nodeMemory int64) {
 		}
 	}
 	if nodeMemory > 0 && total > nodeMemory && largest != nil {
-		m.log.Warn("all sandboxes use more memory than the node may; the largest is killed", "sandbox", largest.spec.ID, "bytes", total, "limit_bytes", nodeMemory)
+		m.log.Warn("all sandboxes use more memory than the node may; the largest is killed", "sandbox", largest.id, "bytes", total, "limit_bytes", nodeMemory)
 		largest.watcher().condemn()
 		largest.kill()
 	}

@@ -40,11 +40,16 @@ func TestDaemonProcess(t *testing.T) {
 			}
 		}
 	}
+	for i, stem := range []string{"", os.Getenv(sandboxtest.PayloadEnv)} {
+		if _, err := m.Prepare(context.Background(), sandboxtest.CellSpec(fmt.Sprintf("crash-cell-%d", i), stem)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	fmt.Println("ready")
 	select {}
 }
 
-// TestCrash kills a daemon: nothing of its sandboxes lives on, and the next one finds and removes what is left.
+// TestCrash kills a daemon: nothing of its sandboxes and cells lives on, and the next one finds and removes what is left.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	m, err := New(Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)}) // the next daemon; made first to see what is missing here
@@ -83,8 +88,8 @@ func TestCrash(t *testing.T) {
 	if m.tree == nil || m.tree.FrozenDie() {
 		awaitNone(t, payload, killed)
 	}
-	if ids, err := groups(m); err != nil || len(ids) != 5 && m.tree != nil {
-		t.Errorf("control groups left by the daemon: %v, %v; want 5, else this test shows nothing", ids, err)
+	if ids, err := groups(m); err != nil || len(ids) != 7 && m.tree != nil {
+		t.Errorf("control groups left by the daemon: %v, %v; want 7, else this test shows nothing", ids, err)
 	}
 	if err := m.Sweep(context.Background()); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func (i *instance) watch() (err error) {
 	if i.oom != nil {
 		go i.killOnOOM()
 	}
-	if w := i.watcher(); w != nil {
+	if w := i.watcher(); w != nil && i.main >= 0 {
 		if err := i.beginWatch(w); err != nil {
 			return err
 		}
@@ -38,6 +38,10 @@ func (i *instance) follow() {
 	exit := sandbox.Exit{Code: -1, Signal: syscall.SIGKILL} // unless it can still tell
 	for {
 		m, fds, err := i.control.receive()
+		if err == nil && i.answers != nil && (m.Kind == stage0.Running || m.Kind == stage0.Failed) {
+			i.answers <- report{m, fds} // has room for all
+			continue
+		}
 		closeAll(fds)
 		if err != nil {
 			break
@@ -57,8 +61,11 @@ func (i *instance) follow() {
 	if w != nil {
 		close(w.answers)
 	}
+	if i.answers != nil {
+		close(i.answers)
+	}
 	i.awaitEnd()
-	if i.exited != nil && !i.told {
+	if i.besides() && !i.told {
 		i.mainEnded(exit)
 	}
 	i.mu.Lock()
@@ -147,7 +154,7 @@ func (i *instance) kill() {
 		err = errors.Join(err, e)
 	}
 	if err != nil {
-		i.maker.log.Warn("kill sandbox", "sandbox", i.spec.ID, "error", err)
+		i.maker.log.Warn("kill sandbox", "sandbox", i.id, "error", err)
 	}
 }
 
@@ -206,6 +213,7 @@ func (i *instance) release() error {
 	if i.control != nil {
 		i.control.close()
 	}
+	i.unanswered()
 	closeAll([]int{i.main})
 	i.dials.close()
 	if i.tmp != nil {
@@ -218,7 +226,7 @@ func (i *instance) release() error {
 		errs = append(errs, i.group.Remove(context.Background()))
 	}
 	if i.uid != 0 {
-		i.maker.uids.give(i.spec.Owner)
+		i.maker.uids.give(i.owner)
 	}
 	if !i.watched {
 		close(i.done)
@@ -226,7 +234,7 @@ func (i *instance) release() error {
 			close(i.exited)
 		}
 	}
-	i.maker.forget(i.spec.ID)
+	i.maker.forget(i.id)
 	return onlyOpen(errs)
 }
 

@@ -17,10 +17,13 @@ import (
 // instance is one running container. It implements sandbox.Sandbox.
 type instance struct {
 	maker *Maker
-	spec  sandbox.Spec
+	id    string
+	owner string       // of the host ids
+	spec  sandbox.Spec // a cell's changes once, under mu
 	began time.Time
 
 	// Made by start, released by Close; not changed in between.
+	answers   chan report // to a cell's second program; closed at the end of all. nil of what was started at once
 	uid       int
 	group     bounds // written under mu, too
 	tmp       *disk
@@ -35,7 +38,7 @@ type instance struct {
 	listeners []net.Listener
 	names     *netstack.Names
 	uplink    *netstack.Uplink
-	main      int // pidfd
+	main      int // pidfd; -1 as long as there is none
 	phases    sandbox.Phases
 	watched   bool
 	oom       *os.File
@@ -47,7 +50,9 @@ type instance struct {
 	closed  bool
 	killed  bool
 	aborted bool
-	told    bool // exit is, before the end of all
+	told    bool          // exit is, before the end of all
+	taken   bool          // a cell is becoming a sandbox, or has become one
+	before  time.Duration // CPU time that a cell took before
 	exit    sandbox.Exit
 	usage   sandbox.Usage
 }
@@ -121,7 +126,7 @@ func (i *instance) readUsage() (sandbox.Usage, error) {
 	if err != nil {
 		return i.usage, err
 	}
-	i.usage = sandbox.Usage{CPU: c.CPU, Memory: c.Memory, Peak: max(c.Peak, c.Memory, i.usage.Peak)}
+	i.usage = sandbox.Usage{CPU: max(c.CPU-i.before, 0), Memory: c.Memory, Peak: max(c.Peak, c.Memory, i.usage.Peak)}
 	if i.uplink != nil {
 		i.usage.Sent, i.usage.Received = i.uplink.Counters()
 	}

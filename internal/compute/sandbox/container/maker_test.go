@@ -80,9 +80,7 @@ func TestSpawnerDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(m.spawner.pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killSpawner(t, m)
 	sandboxtest.Await(t, s)
 	if left := sandboxtest.Processes(t, payload); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
@@ -93,6 +91,13 @@ func TestSpawnerDies(t *testing.T) {
 	<-m.spawner.done
 	if out := run(t, m, nil, "fds"); out != "0\n1\n2\n" {
 		t.Errorf("after the spawner's death: %q", out)
+	}
+}
+
+func killSpawner(t *testing.T, m *Maker) {
+	t.Helper()
+	if err := syscall.Kill(m.spawner.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
 }
 

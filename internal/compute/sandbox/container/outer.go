@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/container/stage0"
 )
 
@@ -200,7 +201,11 @@ func (s standing) mapInto(pid int) error {
 }
 
 // mounts clones what is at each source as openMount does, where the host's files are seen.
-func (b *spawner) mounts(sources []string) (fds []int, dirs []bool, err error) {
+func (b *spawner) mounts(mounts []sandbox.Mount) (fds []int, dirs []bool, err error) {
+	var sources []string
+	for _, m := range mounts {
+		sources = append(sources, m.Source)
+	}
 	if b.mounter == nil {
 		for _, source := range sources {
 			fd, dir, err := openMount(source)

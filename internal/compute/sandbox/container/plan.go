@@ -3,11 +3,13 @@ package container
 import (
 	"encoding/binary"
 	"path"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
 )
 
 // The user a function runs as inside, named and numbered as on AWS Lambda.
@@ -47,65 +49,89 @@ type layout struct {
 	guard   filter // for the first process
 }
 
+// limitPids bounds the processes of the function's user where no control group does.
+func (l *layout) limitPids(n int) {
+	if !l.tend {
+		return
+	}
+	l.pids = n
+	if l.lone {
+		l.pids++ // the first process is the same user's
+	}
+}
+
 // plan lists what the processes of a sandbox do, in order, until the function's program runs. Descriptors arrive in the
-// registers control, null, output, then as slots gives them.
+// registers that slots gives them. A cell does the same in two programs, see cellplan.go.
 func plan(s sandbox.Spec, l layout) *program {
+	p := newProgram(l)
+	f := assign(p, s, l)
+	sockets := planAhead(p, s, l, f)
+	planView(p, nil, s.Mounts, l.dirs, f.mounts)
+	planClosed(p)
+	pidfd := planMain(p, s, l, f)
+	p.send(stage0.Running, sockets, int(pidfd-sockets)+1)
+	planSeal(p, l, f, false)
+	return p
+}
+
+// newProgram is an empty one for the first process of a sandbox.
+func newProgram(l layout) *program {
 	p := &program{clone: unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_CLEAR_SIGHAND}
 	if !l.shared {
 		p.owner = l.hostUID // else the spawner's: all sandboxes count together, see planShares
 	}
 	p.uids, p.gids = idMap(l, insideUID), idMap(l, insideGID)
-	fds := assign(s, l)
-	p.group, p.next = fds.group, fds.end
-	planIdentity(p, l, fds)
+	return p
+}
+
+// planAhead is all that does not depend on what will run. The first register of the sockets comes back, see planNetwork.
+func planAhead(p *program, s sandbox.Spec, l layout, f slots) (sockets reg) {
+	planIdentity(p, l, f)
 	uplink := none
 	if s.Internet {
 		uplink = planUplink(p, l)
 	}
 	planRoot(p, l)
 	planFiles(p, s)
-	planMounts(p, s, l, fds)
+	planTmp(p, s, l, f)
 	planProc(p)
-	sockets := planNetwork(p, s, uplink)
-	planMain(p, s, l, fds, sockets)
-	return p
+	sockets = planNetwork(p, s, uplink)
+	planPowerless(p, l.lastCap)
+	planAlone(p, l)
+	return sockets
 }
 
 // slots are the registers of the descriptors that travel with a program.
 type slots struct {
 	control, null, output, channel, group reg
-	joins, mounts, tmp, aside, end        reg
+	joins, mounts, tmp, aside             reg
 }
 
-func assign(s sandbox.Spec, l layout) slots {
-	f := slots{control: 0, null: 1, output: 2, channel: none, group: none, aside: none}
-	next := reg(3)
-	take := func(n int) reg {
-		next += reg(n)
-		return next - reg(n)
-	}
+// assign gives out the first registers.
+func assign(p *program, s sandbox.Spec, l layout) slots {
+	f := slots{control: p.take(1), null: p.take(1), output: p.take(1), channel: none, group: none, tmp: none, aside: none}
 	if s.Channel {
-		f.channel = take(1)
+		f.channel = p.take(1)
 	}
 	if l.group {
-		f.group = take(1)
+		f.group = p.take(1)
 	}
-	f.joins, f.mounts, f.tmp = take(l.joins), take(len(s.Mounts)), none
+	f.joins, f.mounts = p.take(l.joins), p.take(len(s.Mounts))
 	if l.tmpMB == 0 {
-		f.tmp = take(1)
+		f.tmp = p.take(1)
 	}
 	if len(s.Beside) > 0 {
-		f.aside = take(1)
+		f.aside = p.take(1)
 	}
-	f.end = next
+	p.group = f.group
 	return f
 }
 
 // planIdentity enters the control groups, becomes root of the new user namespace and makes the other namespaces, so that
 // this user namespace owns them. The cgroup namespace comes after the groups: their path is hidden then.
 func planIdentity(p *program, l layout, f slots) {
-	for r := f.joins; r < f.mounts; r++ {
-		p.call("enter cgroup", unix.SYS_WRITE, r, "0", 1)
+	for r := range reg(l.joins) {
+		p.call("enter cgroup", unix.SYS_WRITE, f.joins+r, "0", 1)
 	}
 	p.call("reset SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), make([]byte, 32), 0, 8) // the spawner ignores it
 	if !l.lone {
@@ -164,11 +190,6 @@ func planFiles(p *program, s sandbox.Spec) {
 		p.call("close "+f.path, unix.SYS_CLOSE, fd)
 		p.next-- // the register is free again
 	}
-	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
-		if merged(s.Mounts, name) {
-			p.call("link /"+name, unix.SYS_SYMLINKAT, "usr/"+name, 0, "/"+name)
-		}
-	}
 }
 
 // planDir makes a directory and those above it.
@@ -203,24 +224,41 @@ func merged(mounts []sandbox.Mount, name string) bool {
 	return there
 }
 
-// planMounts attaches the Spec's read-only mounts, /tmp and /dev/shm, and closes the root to writing.
-func planMounts(p *program, s sandbox.Spec, l layout, f slots) {
+// links are names that lead to those below /usr where nothing else is mounted there.
+var links = [...]string{"bin", "sbin", "lib", "lib64"}
+
+// planView attaches read-only mounts, whose clones are in the registers from first on, beside those that are there.
+func planView(p *program, there, mounts []sandbox.Mount, dirs []bool, first reg) {
+	all := slices.Concat(there, mounts)
+	for _, name := range links {
+		if merged(all, name) && !merged(there, name) {
+			p.call("link /"+name, unix.SYS_SYMLINKAT, "usr/"+name, 0, "/"+name)
+		}
+	}
 	made := map[string]bool{"/": true}
-	for i, m := range s.Mounts {
+	for i, m := range mounts {
 		planDir(p, made, path.Dir(m.Target))
-		if l.dirs[i] {
+		if dirs[i] {
 			p.allow(syscall.EEXIST, "create "+m.Target, unix.SYS_MKDIRAT, 0, m.Target, 0o755)
 		} else {
 			p.allow(syscall.EEXIST, "create "+m.Target, unix.SYS_MKNODAT, 0, m.Target, unix.S_IFREG|0o644, 0)
 		}
-		p.call("mount "+m.Source+" on "+m.Target, unix.SYS_MOVE_MOUNT, f.mounts+reg(i), "", unix.AT_FDCWD, m.Target, unix.MOVE_MOUNT_F_EMPTY_PATH)
+		p.call("mount "+m.Source+" on "+m.Target, unix.SYS_MOVE_MOUNT, first+reg(i), "", unix.AT_FDCWD, m.Target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
+}
+
+// planTmp attaches /tmp and /dev/shm.
+func planTmp(p *program, s sandbox.Spec, l layout, f slots) {
 	if l.tmpMB > 0 {
 		p.call("mount /tmp", unix.SYS_MOUNT, "tmp", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size="+itoa(l.tmpMB)+"m")
 	} else {
 		p.call("mount /tmp", unix.SYS_MOVE_MOUNT, f.tmp, "", unix.AT_FDCWD, "/tmp", unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
 	p.call("mount /dev/shm", unix.SYS_MOUNT, "shm", "/dev/shm", "tmpfs", quiet, "mode=1777,size="+itoa(s.MemoryMB)+"m")
+}
+
+// planClosed closes the root to writing.
+func planClosed(p *program) {
 	p.call("make root read-only", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0,
 		attributes(unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV), unix.MOUNT_ATTR_SIZE_VER0)
 }

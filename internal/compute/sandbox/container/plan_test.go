@@ -31,10 +31,20 @@ func TestPlan(t *testing.T) {
 		Internet: true, Dials: 1, Beside: []sandbox.Program{{Argv: []string{"/opt/extensions/x"}, Env: []string{"C=d"}}},
 	}
 	bare := sandbox.Spec{ID: "b", Owner: "o", Argv: []string{"/bin/true"}, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100}
+	blank := sandbox.Spec{ID: "a", Owner: "o", MemoryMB: 64, TmpMB: 512, Pids: 10, Files: 100, Listen: full.Listen, Internet: true, Dials: 1}
+	stem := blank
+	stem.Mounts, stem.Argv, stem.Dir, stem.Channel = full.Mounts[:1], full.Argv, "/", true
+	cells := layout{hostUID: 5000, group: true, ipv6: true, dirs: []bool{true}, lastCap: 2, filter: filter("12345678"), guard: filter("12345678")}
+	blankCell, blankAhead := planCell(blank, cells)
+	stemCell, stemAhead := planCell(stem, cells)
 	for _, c := range []struct {
 		name string
 		p    *program
 	}{
+		{"cell-blank", blankCell},
+		{"cell-blank-become", planBecome(blank, full, cells, blankAhead, change{full.Mounts, []bool{true, true, true, false}, true})},
+		{"cell-stem", stemCell},
+		{"cell-stem-become", planBecome(stem, full, cells, stemAhead, change{full.Mounts[1:], []bool{true, true, false}, false})},
 		{"full", plan(full, layout{hostUID: 5000, group: true, joins: 2, ipv6: true, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
 		{"wire", plan(sandbox.Spec{ID: "c", Owner: "o", Argv: bare.Argv, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100, Internet: true},
 			layout{hostUID: 5000, lastCap: 2, ipv6: true, wire: true})},
@@ -74,13 +84,17 @@ func golden(t *testing.T, file, got string) {
 // describe writes a program for people.
 func describe(p *program) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "clone %#x owner %d cgroup %s\nuid_map %q\ngid_map %q\n", p.clone, p.owner, regName(p.group), p.uids, p.gids)
+	if p.first == 0 {
+		fmt.Fprintf(&b, "clone %#x owner %d cgroup %s\nuid_map %q\ngid_map %q\n", p.clone, p.owner, regName(p.group), p.uids, p.gids)
+	} else {
+		fmt.Fprintf(&b, "descriptors from %s\n", regName(p.first))
+	}
 	names := arches().SyscallNumbers
 	if names == nil {
 		names = arch.X86_64.SyscallNumbers
 	}
 	for _, s := range p.steps {
-		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT", stage0.Tend: "TEND"}[s.kind]
+		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT", stage0.Tend: "TEND", stage0.More: "MORE"}[s.kind]
 		fmt.Fprintf(&b, "%-28s %s", s.what, what)
 		for _, a := range s.args {
 			switch a := a.(type) {

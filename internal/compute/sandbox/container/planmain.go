@@ -73,24 +73,26 @@ func sockaddr(a netip.AddrPort) []byte {
 	return append(append(b, a.Addr().AsSlice()...), 0, 0, 0, 0)
 }
 
-// planMain forks the main process, gives up every privilege in it and executes the function's program; the first process
-// gives up its own and stays to reap.
-func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
-	planPowerless(p, l.lastCap)
-	if l.tend { // before anybody may send one
-		set := uint64(1)<<(syscall.SIGCHLD-1) | 1<<(stage0.StopSignal-1) | 1<<(stage0.GoOnSignal-1)
-		p.call("hold signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, binary.NativeEndian.AppendUint64(nil, set), 0, 8)
-	}
-	p.next++
-	pidfd := p.next - 1
+// planMain forks what runs beside the main process and that, gives up every privilege in them and executes their programs.
+// The register of the main process's pidfd comes back.
+func planMain(p *program, s sandbox.Spec, l layout, f slots) reg {
+	pidfd := p.take(1)
+	planBeside(p, s, l, f)
+	planFork(p, 0, pidfd)
+	planExec(p, s, l, execution{f.null, f.output, f.channel, sandbox.Program{Argv: s.Argv, Env: s.Env}})
+	return pidfd
+}
+
+// planBeside starts what runs beside the main process.
+func planBeside(p *program, s sandbox.Spec, l layout, f slots) {
 	for n, b := range s.Beside {
 		planFork(p, uint32(n+1), none)
 		planExec(p, s, l, execution{f.null, f.aside, none, b})
 	}
-	planFork(p, 0, pidfd)
-	planExec(p, s, l, execution{f.null, f.output, f.channel, sandbox.Program{Argv: s.Argv, Env: s.Env}})
+}
 
-	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(sockets), int(pidfd-sockets) + 1}, dst: none})
+// planSeal has the first process give up all that it has, say so if told, and reap until the sandbox's end.
+func planSeal(p *program, l layout, f slots, tell bool) {
 	p.add(step{what: "keep the control socket", nr: unix.SYS_DUP3, args: []any{f.control, 0, unix.O_CLOEXEC}, dst: f.control})
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, 1, 1<<31-1, 0)
 	kept, wait := make([]byte, 24), uint8(stage0.Wait)
@@ -98,8 +100,10 @@ func planMain(p *program, s sandbox.Spec, l layout, f slots, sockets reg) {
 		kept[0], kept[4], wait = 1<<unix.CAP_KILL, 1<<unix.CAP_KILL, stage0.Tend // effective, permitted
 	}
 	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), kept)
-	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	planFilter(p, l.guard)
+	if tell {
+		p.send(stage0.Running, 0, 0)
+	}
 	p.add(step{what: "wait", kind: wait, dst: none})
 }
 
@@ -159,6 +163,15 @@ func planPowerless(p *program, lastCap int) {
 	}
 	p.call("lock secure bits", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, securebits)
 	p.call("allow no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+}
+
+// planAlone keeps the first process from all that it will fork.
+func planAlone(p *program, l layout) {
+	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	if l.tend { // before anybody may send one
+		set := uint64(1)<<(syscall.SIGCHLD-1) | 1<<(stage0.StopSignal-1) | 1<<(stage0.GoOnSignal-1)
+		p.call("hold signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, binary.NativeEndian.AppendUint64(nil, set), 0, 8)
+	}
 }
 
 func planFilter(p *program, f filter) {

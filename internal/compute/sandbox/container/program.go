@@ -2,6 +2,7 @@ package container
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -21,6 +22,9 @@ type filter []byte
 
 const none = reg(stage0.NoReg)
 
+// lastReg is the first register that a program may not use: stage 0 has the last two.
+const lastReg = 254
+
 // step is one stage0.Op with arguments by value: int, reg, string, []byte (passed by address), words, filter.
 type step struct {
 	what  string // as it is named when it fails
@@ -34,7 +38,9 @@ type step struct {
 // program is what stage 0 carries out in one process, in order.
 type program struct {
 	steps []step
-	next  reg // the first register that is free
+	next  reg  // the first register that is free
+	first reg  // of the descriptors that come with it
+	full  bool // it needs more registers than there are
 	clone uint64
 	owner int // the host user who makes the user namespace; -1: whoever the spawner is
 	group reg // of the cgroup2 directory to be born in
@@ -56,13 +62,31 @@ func (p *program) allow(errno syscall.Errno, what string, nr int, args ...any) {
 
 // open is call for what returns a descriptor.
 func (p *program) open(what string, nr int, args ...any) reg {
-	p.next++
-	p.add(step{what: what, nr: uint32(nr), args: args, dst: p.next - 1})
-	return p.next - 1
+	fd := p.take(1)
+	p.add(step{what: what, nr: uint32(nr), args: args, dst: fd})
+	return fd
+}
+
+// send adds a report with n descriptors from the registers that begin at first.
+func (p *program) send(kind int, first reg, n int) {
+	p.add(step{what: "report", kind: stage0.Send, args: []any{kind, int(first), n}, dst: none})
+}
+
+// take reserves n registers and returns the first.
+func (p *program) take(n int) reg {
+	if int(p.next)+n > lastReg {
+		p.full = true
+		return p.next
+	}
+	p.next += reg(n)
+	return p.next - reg(n)
 }
 
 // encode gives the program the form that stage 0 reads.
 func (p *program) encode() ([]byte, error) {
+	if p.full {
+		return nil, errors.New("it has too many mounts and sockets")
+	}
 	e := encoder{at: int(unsafe.Sizeof(stage0.Header{})) + len(p.steps)*int(unsafe.Sizeof(stage0.Op{}))}
 	// The number of relocations is known only at the end: lay data out as if there were none, then move it.
 	ops := make([]stage0.Op, len(p.steps))
@@ -80,7 +104,7 @@ func (p *program) encode() ([]byte, error) {
 		}
 		ops[i] = o
 	}
-	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Owner: uint32(p.owner), Cgroup: uint32(p.group)}
+	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Owner: uint32(p.owner), Cgroup: uint16(p.group), First: uint16(p.first)}
 	h.UIDMap, h.GIDMap = uint32(e.bytes([]byte(p.uids+"\x00"))), uint32(e.bytes([]byte(p.gids+"\x00")))
 	return e.finish(h, ops)
 }

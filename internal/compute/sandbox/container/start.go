@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/cgroup"
+	"artesian/internal/compute/sandbox/container/stage0"
 	"artesian/internal/faas"
 )
 
@@ -30,10 +30,8 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
-	i := &instance{maker: m, spec: s, main: -1, done: make(chan struct{}), ended: make(chan sandbox.Ended, len(s.Beside)), began: time.Now()}
-	if len(s.Beside) > 0 {
-		i.exited = make(chan struct{})
-	}
+	i := &instance{maker: m, id: s.ID, owner: s.Owner, main: -1, done: make(chan struct{}), began: time.Now()}
+	i.become(s)
 	if err := i.register(); err != nil {
 		return nil, err
 	}
@@ -52,46 +50,56 @@ func (i *instance) register() error {
 	if m.closed {
 		return os.ErrClosed
 	}
-	if m.live[i.spec.ID] != nil {
-		return faas.Errorf(faas.Conflict, "sandbox: id %q is in use", i.spec.ID)
+	if m.live[i.id] != nil {
+		return faas.Errorf(faas.Conflict, "sandbox: id %q is in use", i.id)
 	}
-	m.live[i.spec.ID] = i
+	m.live[i.id] = i
 	m.starting.Add(1)
 	return nil
 }
 
 // start makes everything and waits until the function's program runs. On an error, Close undoes what was done.
 func (i *instance) start(ctx context.Context) error {
-	spawner, err := i.maker.working(ctx)
-	if err != nil {
-		return err
-	}
 	var b baggage
 	defer b.close()
-	if err := i.prepare(ctx, &b, spawner); err != nil {
-		return err
-	}
-	p := plan(i.spec, b.layout)
-	code, err := p.encode()
+	spawner, err := i.prepare(ctx, &b)
 	if err != nil {
 		return err
 	}
-	if err := spawner.conn.send(code, b.fds()); err != nil {
-		return fmt.Errorf("ask spawner: %w", err)
+	r, err := i.carryOut(ctx, spawner, &b, plan(i.spec, b.layout), expected{stage0.Running, socketCount(i.spec) + 1})
+	if err != nil {
+		return err
+	}
+	last := len(r.fds) - 1
+	if err := errors.Join(i.runs(r.Message, r.fds[last]), i.takeSockets(r.fds[:last])); err != nil {
+		return err
+	}
+	return i.watch()
+}
+
+// carryOut has the spawner make the first process, which carries p out, and returns what is expected of that.
+func (i *instance) carryOut(ctx context.Context, s *spawner, b *baggage, p *program, want expected) (report, error) {
+	code, err := p.encode()
+	if err != nil {
+		return report{}, err
+	}
+	if err := s.conn.send(code, b.fds()); err != nil {
+		return report{}, fmt.Errorf("ask spawner: %w", err)
 	}
 	b.close() // so that the socket ends with the other side
 	stop := context.AfterFunc(ctx, i.abort)
-	err = i.await(p)
+	r, err := i.await(p, want)
 	if !stop() {
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		return err
+		closeAll(r.fds)
+		return report{}, err
 	}
 	if i.tmp != nil {
 		i.tmp.attached()
 	}
-	return i.watch()
+	return r, nil
 }
 
 // baggage is what travels with a program, in the order of slots.
@@ -134,11 +142,20 @@ func (b *baggage) close() {
 	closeAll(b.mounts)
 }
 
-// prepare makes what the daemon has to make itself.
-func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (err error) {
+// prepare makes what the daemon has to make itself, for the spawner that comes back.
+func (i *instance) prepare(ctx context.Context, b *baggage) (*spawner, error) {
+	b.control, b.output, b.peer, b.aside, b.tmp, b.group = -1, -1, -1, -1, -1, -1
+	spawner, err := i.maker.working(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.null = int(spawner.null.Fd())
+	return spawner, i.prepareFor(ctx, b, spawner)
+}
+
+func (i *instance) prepareFor(ctx context.Context, b *baggage, spawner *spawner) (err error) {
 	m, s := i.maker, i.spec
-	b.control, b.output, b.peer, b.aside, b.tmp, b.group, b.null = -1, -1, -1, -1, -1, -1, int(spawner.null.Fd())
-	if i.uid, err = m.uids.take(s.Owner); err != nil {
+	if i.uid, err = m.uids.take(i.owner); err != nil {
 		return err
 	}
 	b.layout = m.layout
@@ -146,11 +163,7 @@ func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (e
 	if err := i.prepareBounds(b); err != nil {
 		return err
 	}
-	var sources []string
-	for _, mount := range s.Mounts {
-		sources = append(sources, mount.Source)
-	}
-	if b.mounts, b.layout.dirs, err = spawner.mounts(sources); err != nil {
+	if b.mounts, b.layout.dirs, err = spawner.mounts(s.Mounts); err != nil {
 		return err
 	}
 	if err := i.prepareTmp(ctx, &b.layout); err != nil {
@@ -166,14 +179,12 @@ func (i *instance) prepare(ctx context.Context, b *baggage, spawner *spawner) (e
 func (i *instance) prepareBounds(b *baggage) error {
 	m, s := i.maker, i.spec
 	if m.tree == nil {
-		b.layout.tend, b.layout.pids = true, s.Pids
-		if b.layout.lone {
-			b.layout.pids++ // the first process is the same user's
-		}
+		b.layout.tend = true
+		b.layout.limitPids(s.Pids)
 		i.hold(newWatched(int64(s.MemoryMB) << 20))
 		return nil
 	}
-	group, err := m.tree.New(s.ID, cgroup.Limits{Memory: int64(s.MemoryMB) << 20, Pids: s.Pids + 1})
+	group, err := m.tree.New(s.ID, groupLimits(s))
 	if err != nil {
 		return err
 	}
@@ -220,7 +231,7 @@ func (i *instance) prepareTmp(ctx context.Context, l *layout) (err error) {
 		i.tmp, err = i.maker.disks.new(ctx, i.spec.TmpMB, uid, gid)
 		return err
 	}
-	dir := filepath.Join(i.maker.dir, plainPrefix+i.spec.ID)
+	dir := filepath.Join(i.maker.dir, plainPrefix+i.id)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -250,22 +261,25 @@ func (i *instance) preparePipes(b *baggage) (err error) {
 			return err
 		}
 	}
-	if !i.spec.Channel {
-		return nil
+	if i.spec.Channel {
+		i.channel, b.peer, err = newChannel()
 	}
+	return err
+}
+
+// newChannel makes a stream socket and returns our end and the descriptor of the other, which the caller closes.
+func newChannel() (*net.UnixConn, int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open channel: %w", err)
+		return nil, -1, fmt.Errorf("open channel: %w", err)
 	}
-	b.peer = pair[1]
 	near := os.NewFile(uintptr(pair[0]), "sandbox channel")
 	c, err := net.FileConn(near)
 	err = errors.Join(err, near.Close())
 	if err != nil {
-		return fmt.Errorf("open channel: %w", err)
+		return nil, -1, errors.Join(fmt.Errorf("open channel: %w", err), unix.Close(pair[1]))
 	}
-	i.channel = c.(*net.UnixConn)
-	return nil
+	return c.(*net.UnixConn), pair[1], nil
 }
 
 // newOutput makes a pipe and returns our end and the descriptor of the other, which the caller closes.

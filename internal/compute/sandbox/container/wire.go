@@ -119,7 +119,7 @@ func (m *Maker) probeWire() error {
 	p.uids, p.gids = idMap(l, insideUID), idMap(l, insideGID)
 	planIdentity(p, l, slots{})
 	wire := planUplink(p, l)
-	p.add(step{what: "report", kind: stage0.Send, args: []any{stage0.Running, int(wire), 1}, dst: none})
+	p.send(stage0.Running, wire, 1)
 	code, err := p.encode()
 	if err == nil {
 		err = m.spawner.conn.send(code, []int{far})

@@ -52,14 +52,8 @@ func (m *Maker) Zygote(ctx context.Context, spec sandbox.ZygoteSpec) (sandbox.Zy
 	if err := view.Check(); err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
-	closed := m.closed
-	if !closed {
-		m.starting.Add(1)
-	}
-	m.mu.Unlock()
-	if closed {
-		return nil, os.ErrClosed
+	if err := m.enter(); err != nil {
+		return nil, err
 	}
 	defer m.starting.Done()
 	z := &zygote{maker: m, spec: spec, began: time.Now(), done: make(chan struct{}), ready: make(chan struct{})}
@@ -96,11 +90,7 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 		}
 		b.layout.joins = len(b.joins)
 	}
-	var sources []string
-	for _, mount := range view.Mounts {
-		sources = append(sources, mount.Source)
-	}
-	if b.mounts, b.layout.dirs, err = spawner.mounts(sources); err != nil {
+	if b.mounts, b.layout.dirs, err = spawner.mounts(view.Mounts); err != nil {
 		return err
 	}
 	if z.channel, b.peer, err = newChannel(); err != nil {
@@ -130,20 +120,6 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 		z.process = os.NewFile(uintptr(pidfd), "zygote")
 	}
 	return err
-}
-
-// newChannel makes a stream socket and returns our end and the descriptor of the other, which the caller closes.
-func newChannel() (*net.UnixConn, int, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, -1, fmt.Errorf("open channel: %w", err)
-	}
-	near := os.NewFile(uintptr(pair[0]), "sandbox channel")
-	c, err := net.FileConn(near)
-	if err = errors.Join(err, near.Close()); err != nil {
-		return nil, -1, errors.Join(fmt.Errorf("open channel: %w", err), unix.Close(pair[1]))
-	}
-	return c.(*net.UnixConn), pair[1], nil
 }
 
 // follow waits for the end of the process.

@@ -20,18 +20,19 @@ const zygoteCaps = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_
 func planZygote(z sandbox.ZygoteSpec, l layout) *program {
 	s := zygoteView(z)
 	p := &program{clone: unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET | unix.CLONE_CLEAR_SIGHAND, owner: -1}
-	fds := assign(s, l)
-	p.group, p.next = fds.group, fds.end
-	for r := fds.joins; r < fds.mounts; r++ {
-		p.call("enter cgroup", unix.SYS_WRITE, r, "0", 1)
+	fds := assign(p, s, l)
+	for r := range reg(l.joins) {
+		p.call("enter cgroup", unix.SYS_WRITE, fds.joins+r, "0", 1)
 	}
 	p.call("reset SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), make([]byte, 32), 0, 8) // the spawner ignores it
 	p.call("name the host", unix.SYS_SETHOSTNAME, hostName, len(hostName))                       // as in sandboxes: modules ask when they are loaded
 	p.call("name the domain", unix.SYS_SETDOMAINNAME, "", 0)
 	planRoot(p, l)
 	planFiles(p, s)
-	planMounts(p, s, l, fds)
+	planTmp(p, s, l, fds)
 	planProc(p)
+	planView(p, nil, s.Mounts, l.dirs, fds.mounts)
+	planClosed(p)
 	// Its children have this from it: /proc is another one where they are.
 	adj := p.open("open oom_score_adj", unix.SYS_OPENAT, 0, "/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))

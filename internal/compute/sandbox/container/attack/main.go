@@ -27,11 +27,11 @@ type target struct {
 
 func main() {
 	var t target
-	if len(os.Args) == 2 && os.Args[1] == "hold" {
-		hold()
+	if alone := map[string]func(){"hold": hold, "leave": leave, "find": find}; len(os.Args) == 2 && alone[os.Args[1]] != nil {
+		alone[os.Args[1]]()
 	}
 	if len(os.Args) < 8 {
-		fmt.Println("usage: attack hold, or attack NAME|all SECRET CODE TCP ABSTRACT PID VICTIM")
+		fmt.Println("usage: attack hold|leave|find, or attack NAME|all SECRET CODE TCP ABSTRACT PID VICTIM")
 		os.Exit(2)
 	}
 	t.secret, t.code, t.tcp, t.abstract = os.Args[2], os.Args[3], os.Args[4], os.Args[5]

@@ -32,7 +32,7 @@ func child(h *Header, gate, far uintptr) {
 //go:norace
 //go:nosplit
 func run(h *Header) bool {
-	base := unsafe.Add(unsafe.Pointer(&program), unsafe.Sizeof(*h))
+	base := unsafe.Add(unsafe.Pointer(&program), unsafe.Sizeof(*h)) // that of a program received later, too
 	for pc := uint32(0); pc < h.Ops; {
 		op := (*Op)(unsafe.Add(base, uintptr(pc)*unsafe.Sizeof(Op{})))
 		pc++
@@ -57,6 +57,10 @@ func run(h *Header) bool {
 			wait()
 		case Tend:
 			tend()
+		case More:
+			more(h)
+			pc = 0
+			continue
 		}
 		if errno != 0 && errno != syscall.Errno(op.Allow) {
 			report(Failed, pc-1, int64(errno), 0, 0)

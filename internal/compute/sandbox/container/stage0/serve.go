@@ -46,6 +46,8 @@ var (
 
 	outHeader messageHeader
 	outVector ioVector
+	inHeader  messageHeader
+	inVector  ioVector
 
 	forked int64
 	main   uintptr
@@ -85,16 +87,19 @@ func receive() (size int, fds int) {
 		if errno != 0 || n == 0 {
 			return 0, 0
 		}
-		return int(n), loadRights()
+		return int(n), loadRights(0, uint64(header.Controllen))
 	}
 }
 
-// loadRights puts the descriptors that came with a program into the first registers.
-func loadRights() int {
-	for i := range reg {
+// loadRights puts the descriptors that came with a program into the registers from first on; those below stay.
+//
+//go:norace
+//go:nosplit
+func loadRights(first int, length uint64) int {
+	for i := first; i < regs; i++ {
 		reg[i] = ^uint64(0)
 	}
-	if header.Controllen < syscall.SizeofCmsghdr {
+	if length < syscall.SizeofCmsghdr {
 		return 0
 	}
 	h := (*syscall.Cmsghdr)(unsafe.Pointer(&rights))
@@ -102,8 +107,8 @@ func loadRights() int {
 		return 0
 	}
 	n := int(h.Len-syscall.SizeofCmsghdr) / 4
-	for i := range n {
-		reg[i] = uint64(*(*int32)(unsafe.Add(unsafe.Pointer(&rights), syscall.SizeofCmsghdr+4*i)))
+	for i := 0; i < n && first+i < regs; i++ {
+		reg[first+i] = uint64(*(*int32)(unsafe.Add(unsafe.Pointer(&rights), syscall.SizeofCmsghdr+4*i)))
 	}
 	return n
 }
@@ -125,6 +130,10 @@ func execute(size int) (here bool) {
 	return false
 }
 
+// relocate turns the offsets in a program into addresses, and reports whether it is one.
+//
+//go:norace
+//go:nosplit
 func relocate(h *Header, size int) bool {
 	at := int(unsafe.Sizeof(*h)) + int(h.Ops)*int(unsafe.Sizeof(Op{}))
 	if at+int(h.Relocs)*4 > size {
@@ -139,6 +148,31 @@ func relocate(h *Header, size int) bool {
 		program[off/8] += base
 	}
 	return int(h.UIDMap) < size && int(h.GIDMap) < size
+}
+
+// more waits for another program and takes the place of this one with it. Without one, the daemon is gone or has given this
+// sandbox up.
+//
+//go:norace
+//go:nosplit
+func more(h *Header) {
+	inVector = ioVector{uintptr(unsafe.Pointer(&program)), MaxSize}
+	inHeader = messageHeader{iov: uintptr(unsafe.Pointer(&inVector)), iovlen: 1, control: uintptr(unsafe.Pointer(&rights)), controllen: unsafe.Sizeof(rights)}
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, uintptr(reg[0]), uintptr(unsafe.Pointer(&inHeader)), syscall.MSG_CMSG_CLOEXEC)
+		if errno == syscall.EINTR {
+			continue
+		}
+		if errno != 0 || n == 0 {
+			exit(0)
+		}
+		if n < unsafe.Sizeof(*h) || h.First == 0 || h.First >= regs || !relocate(h, int(n)) {
+			report(Failed, OpFormat, int64(syscall.EINVAL), 0, 0)
+			exit(1)
+		}
+		loadRights(int(h.First), uint64(inHeader.controllen))
+		return
+	}
 }
 
 // spawn forks the sandbox's first process. It waits on a pipe until its user and group maps are written.

@@ -35,6 +35,7 @@ const (
 	Send        // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
 	Wait        // reap until the main process and those beside have ended, report how each did, and exit
 	Tend        // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
+	More        // wait for another program on the socket for reports, and go on with that; the end of the socket is the process's
 )
 
 // Signals for a first process that tends.
@@ -59,7 +60,8 @@ type Header struct {
 	Ops    uint32
 	Relocs uint32
 	Clone  uint64 // flags of the process that runs it; 0 runs it in the spawner
-	Cgroup uint32 // register of a cgroup2 directory to be born in, or NoReg
+	Cgroup uint16 // register of a cgroup2 directory to be born in, or NoReg
+	First  uint16 // the register of the first descriptor that comes with it; those below stay as an earlier program left them
 	UIDMap uint32 // offset of the text for uid_map, NUL-terminated; an empty one leaves the maps to the daemon
 	GIDMap uint32
 	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's; or Same
@@ -75,6 +77,7 @@ const (
 	Stopped         // all other processes are stopped
 	GoneOn          // they are not any more
 	Left            // Value is the wait status of a process beside the main one, Op its number, from 1
+	Ready           // the program has come to More; carries what it sends
 )
 
 // Steps outside a program that can fail.

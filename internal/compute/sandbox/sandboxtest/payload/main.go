@@ -24,7 +24,7 @@ func main() {
 	}
 	do, args := os.Args[1], os.Args[2:]
 	f, ok := map[string]func([]string) error{
-		"exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
+		"stem": stem, "exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
 		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "once": once, "eat-shm": eatShm, "eat-shared": eatShared, "eat-frozen": eatFrozen,
 	}[do]

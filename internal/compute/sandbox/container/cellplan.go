@@ -1,0 +1,77 @@
+package container
+
+import (
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container/stage0"
+)
+
+// ahead is what a cell's second program must know of the first.
+type ahead struct {
+	slots
+	next  reg // the first register that the first program left free
+	pidfd reg // of the main process, if that runs
+}
+
+// planCell is the first program of a cell: all that does not depend on what will run, and with a main process that does not
+// depend on it either, its mounts and that. It hands the sockets out, the main process's pidfd behind them, and waits for planBecome.
+func planCell(s sandbox.Spec, l layout) (*program, ahead) {
+	p := newProgram(l)
+	a := ahead{slots: assign(p, s, l), pidfd: none}
+	sockets := planAhead(p, s, l, a.slots)
+	n := int(p.next - sockets)
+	if runs(s) {
+		planView(p, nil, s.Mounts, l.dirs, a.mounts)
+		planClosed(p) // where there is no root inside, the main process could write
+		a.pidfd = planMain(p, s, l, a.slots)
+		n++
+	}
+	p.send(stage0.Ready, sockets, n)
+	p.add(step{what: "wait for the rest", kind: stage0.More, dst: none})
+	a.next = p.next
+	return p, a
+}
+
+// runs reports whether a cell made from s has a main process that runs.
+func runs(s sandbox.Spec) bool { return len(s.Argv) > 0 }
+
+// change is what makes a cell a sandbox, beyond the Spec.
+type change struct {
+	mounts  []sandbox.Mount // that are missing
+	dirs    []bool          // for each of them whether it is a directory
+	channel bool            // the channel travels with the program: the cell has none
+}
+
+// planBecome is the second program of a cell that was made from made. Descriptors come in the order mounts, channel, aside.
+func planBecome(made, s sandbox.Spec, l layout, a ahead, c change) *program {
+	p := &program{group: none, next: a.next, first: a.next}
+	f := a.slots
+	f.mounts = p.take(len(c.mounts))
+	if c.channel {
+		f.channel = p.take(1)
+	}
+	if len(s.Beside) > 0 {
+		f.aside = p.take(1)
+	}
+	if s.MemoryMB != made.MemoryMB {
+		p.call("resize /dev/shm", unix.SYS_MOUNT, 0, "/dev/shm", 0, unix.MS_REMOUNT|quiet, "size="+itoa(s.MemoryMB)+"m")
+	}
+	if runs(made) && len(c.mounts) > 0 {
+		opened := attributes(0)
+		copy(opened[8:], attributes(unix.MOUNT_ATTR_RDONLY)[:8]) // what is cleared
+		p.call("open root", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0, opened, unix.MOUNT_ATTR_SIZE_VER0)
+	}
+	planView(p, made.Mounts, c.mounts, c.dirs, f.mounts)
+	if !runs(made) || len(c.mounts) > 0 {
+		planClosed(p)
+	}
+	if runs(made) {
+		planBeside(p, s, l, f)
+		planSeal(p, l, f, true)
+		return p
+	}
+	p.send(stage0.Running, planMain(p, s, l, f), 1)
+	planSeal(p, l, f, false)
+	return p
+}
