@@ -59,10 +59,8 @@ func (d *decoder) checkString(sh *Shape, s string) {
 	if n := utf8.RuneCountInString(s); sh.outside(float64(n)) {
 		d.length(sh, n, quote(s))
 	}
-	if sh.Pattern != "" {
-		if re := d.patterns.get(sh.Pattern); re != nil && !re.MatchString(s) {
-			d.violate(sh, quote(s), "Member must satisfy regular expression pattern: "+sh.Pattern)
-		}
+	if sh.Pattern != "" && !d.patterns.get(sh.Pattern).matches(s) {
+		d.violate(sh, quote(s), "Member must satisfy regular expression pattern: "+sh.Pattern)
 	}
 	if len(sh.Enum) > 0 && !slices.Contains(sh.Enum, s) {
 		d.violate(sh, quote(s), "Member must satisfy enum value set: ["+strings.Join(sh.Enum, ", ")+"]")
@@ -136,8 +134,7 @@ func (d *decoder) mapKey(sh *Shape, key string) {
 	ks := d.at(sh.Key)
 	bad := ks.outside(float64(utf8.RuneCountInString(key))) || len(ks.Enum) > 0 && !slices.Contains(ks.Enum, key)
 	if !bad && ks.Pattern != "" {
-		re := d.patterns.get(ks.Pattern)
-		bad = re != nil && !re.MatchString(key)
+		bad = !d.patterns.get(ks.Pattern).matches(key)
 	}
 	if bad {
 		value := quote(key)

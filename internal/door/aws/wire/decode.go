@@ -24,6 +24,7 @@ type decoder struct {
 	spec       *Spec
 	patterns   *patterns
 	path       []step
+	room       [8]step // of the path, as far as it is enough
 	values     int
 	violations []string
 }

@@ -16,8 +16,26 @@ import (
 type match struct {
 	name   string
 	op     int // index into Spec.Ops; -1 not built
-	labels map[string]string
-	query  url.Values
+	labels labels
+	query  url.Values // nil without any
+}
+
+// labels are those of a path, by the names that its template gives them.
+type labels struct {
+	names  []string
+	values [maxLabels]string
+}
+
+// maxLabels is how many labels a template has at most; the generator's models have no more.
+const maxLabels = 8
+
+func (l *labels) value(name string) string {
+	for i, n := range l.names {
+		if n == name {
+			return l.values[i]
+		}
+	}
+	return ""
 }
 
 // defaultLimit bounds the body of an operation that states no limit of its own, in bytes.
@@ -48,17 +66,20 @@ func (s *Server) tooLarge(m match) error {
 }
 
 func (s *Server) match(r *http.Request) (match, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return match{op: -1}, s.badRequest(s.spec.Codes.Syntax, "The query string cannot be parsed.")
+	var query url.Values
+	if r.URL.RawQuery != "" {
+		var err error
+		if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+			return match{op: -1}, s.badRequest(s.spec.Codes.Syntax, "The query string cannot be parsed.")
+		}
 	}
 	switch s.spec.Protocol {
 	case RestJSON:
-		found, labels := s.routes.find(r.Method, r.URL.EscapedPath(), query)
+		found, escaped := s.routes.find(r.Method, r.URL.EscapedPath(), query)
 		if found == nil {
 			return match{op: -1}, s.unknownOp(r.Method + " " + r.URL.Path)
 		}
-		values, err := found.values(labels)
+		values, err := found.values(&escaped)
 		if err != nil {
 			return match{op: -1}, s.badRequest(s.spec.Codes.Syntax, "The path cannot be parsed.")
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // rest decodes a request of the REST protocols: labels of the path, query, headers and body.
-func (d *decoder) rest(op *Op, v reflect.Value, r *http.Request, labels map[string]string, query url.Values, body []byte) error {
+func (d *decoder) rest(op *Op, v reflect.Value, r *http.Request, labels labels, query url.Values, body []byte) error {
 	sh := d.at(op.Input)
 	var seen [maxMembers]bool
 	inBody := true
@@ -18,7 +18,7 @@ func (d *decoder) rest(op *Op, v reflect.Value, r *http.Request, labels map[stri
 		set, err := false, error(nil)
 		switch m.Loc {
 		case URI:
-			set, err = true, d.text(v.Field(i), d.at(m.Shape), labels[m.wire()])
+			set, err = true, d.text(v.Field(i), d.at(m.Shape), labels.value(m.wire()))
 		case QueryParam:
 			set, err = d.queryParam(v.Field(i), m, query)
 		case Header:
@@ -103,19 +103,38 @@ func (d *decoder) queryMap(v reflect.Value, sh *Shape, query url.Values) (bool, 
 
 // queryKnown refuses parameters that neither the input, nor the template, nor a signature has a use for.
 func (d *decoder) queryKnown(op *Op, sh *Shape, query url.Values) error {
-	_, literal, _ := strings.Cut(op.URI, "?")
-	fixed, _ := url.ParseQuery(literal)
-	for _, name := range sortedKeys(query) {
-		known := reservedParam(name) || fixed.Has(name)
-		for i := range sh.Members {
-			m := &sh.Members[i]
-			known = known || m.Loc == QueryParam && (m.wire() == name || d.at(m.Shape).Kind == Map)
-		}
-		if !known {
-			return d.unknown(name)
+	if len(query) == 0 {
+		return nil
+	}
+	first := ""
+	for name := range query {
+		if (first == "" || name < first) && !d.takes(op, sh, name) {
+			first = name
 		}
 	}
+	if first != "" || query.Has("") && !d.takes(op, sh, "") {
+		return d.unknown(first)
+	}
 	return nil
+}
+
+// takes reports whether an operation, whose input is sh, has a use for a parameter.
+func (d *decoder) takes(op *Op, sh *Shape, name string) bool {
+	if reservedParam(name) {
+		return true
+	}
+	for i := range sh.Members {
+		m := &sh.Members[i]
+		if m.Loc == QueryParam && (m.wire() == name || d.at(m.Shape).Kind == Map) {
+			return true
+		}
+	}
+	_, literal, _ := strings.Cut(op.URI, "?")
+	if literal == "" {
+		return false
+	}
+	fixed, _ := url.ParseQuery(literal)
+	return fixed.Has(name)
 }
 
 // reservedParam tells parameters of a presigned URL, and the operation's name that some SDKs add.

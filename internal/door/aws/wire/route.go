@@ -62,6 +62,9 @@ func (r *routes) add(uri string, to route) {
 			at = next
 			continue
 		}
+		if len(to.labels) == maxLabels {
+			panic("wire: too many labels in " + uri) // a model's defect
+		}
 		name = strings.TrimSuffix(name, "}")
 		if greedy, ok := strings.CutSuffix(name, "+"); ok {
 			to.labels = append(to.labels, greedy)
@@ -93,27 +96,45 @@ func splitPath(path string) []string {
 	return strings.Split(path, "/")
 }
 
-// find returns the route of a request and the values of its labels, still escaped. path is in its escaped form, so that an encoded
-// slash stays within its label.
-func (r *routes) find(method, path string, query url.Values) (*route, []string) {
-	return r.root.find(method, splitPath(path), query, nil)
+// escaped are the values of labels as the path has them.
+type escaped struct {
+	n      int
+	values [maxLabels]string
 }
 
-func (s *segment) find(method string, parts []string, query url.Values, labels []string) (*route, []string) {
-	if len(parts) == 0 {
-		return pick(s.ends, method, query), labels
+// find returns the route of a request and the values of its labels, still escaped. path is in its escaped form, so that an encoded
+// slash stays within its label.
+func (r *routes) find(method, path string, query url.Values) (*route, escaped) {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	return r.root.find(method, path, path == "", query, escaped{})
+}
+
+// find looks for rest below s; nothing is left of the path at its end, which an empty rest alone does not tell.
+func (s *segment) find(method, rest string, end bool, query url.Values, l escaped) (*route, escaped) {
+	if end {
+		return pick(s.ends, method, query), l
 	}
-	if next := s.literal[parts[0]]; next != nil {
-		if found, l := next.find(method, parts[1:], query, labels); found != nil {
+	part, after, more := strings.Cut(rest, "/")
+	if next := s.literal[part]; next != nil {
+		if found, l := next.find(method, after, !more, query, l); found != nil {
 			return found, l
 		}
 	}
-	if s.label != nil && parts[0] != "" {
-		if found, l := s.label.find(method, parts[1:], query, append(labels, parts[0])); found != nil {
+	if s.label != nil && part != "" {
+		if found, l := s.label.find(method, after, !more, query, l.with(part)); found != nil {
 			return found, l
 		}
 	}
-	return pick(s.greedy, method, query), append(labels, strings.Join(parts, "/"))
+	return pick(s.greedy, method, query), l.with(rest)
+}
+
+// with is l and one more value.
+func (l escaped) with(value string) escaped {
+	if l.n < len(l.values) {
+		l.values[l.n] = value
+		l.n++
+	}
+	return l
 }
 
 func pick(list []route, method string, query url.Values) *route {
@@ -135,14 +156,12 @@ func (r *route) asks(query url.Values) bool {
 }
 
 // values unescapes the labels.
-func (r *route) values(escaped []string) (map[string]string, error) {
-	out := make(map[string]string, len(escaped))
-	for i, s := range escaped {
-		v, err := url.PathUnescape(s)
-		if err != nil {
-			return nil, err
+func (r *route) values(l *escaped) (out labels, err error) {
+	out.names = r.labels
+	for i, s := range l.values[:len(r.labels)] {
+		if out.values[i], err = url.PathUnescape(s); err != nil {
+			return labels{}, err
 		}
-		out[r.labels[i]] = v
 	}
 	return out, nil
 }

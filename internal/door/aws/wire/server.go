@@ -167,6 +167,7 @@ func (s *Server) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 // decode fills in from the request, and refuses what breaks the model's constraints or is not honoured.
 func (s *Server) decode(op *Op, in any, r *http.Request, m match, body []byte) error {
 	d := &decoder{spec: s.spec, patterns: &s.patterns}
+	d.path = d.room[:0]
 	v := reflect.ValueOf(in).Elem()
 	var err error
 	switch s.spec.Protocol {
@@ -202,7 +203,9 @@ func (s *Server) authorize(ctx context.Context, op *Op, in any) error {
 
 func (s *Server) write(w http.ResponseWriter, id string, res response) {
 	h := w.Header()
-	h.Set("x-amzn-RequestId", id)
+	if h.Get("X-Amzn-Requestid") != id {
+		h.Set("X-Amzn-Requestid", id)
+	}
 	if res.content != "" {
 		h.Set("Content-Type", res.content)
 	}
