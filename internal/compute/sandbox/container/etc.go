@@ -35,6 +35,9 @@ func limits(s sandbox.Spec, l layout) []limit {
 		{"nice", unix.RLIMIT_NICE, 0},
 		{"real-time priority", unix.RLIMIT_RTPRIO, 0},
 	}
+	if l.hosts {
+		all = hostLimits()
+	}
 	if l.pids > 0 {
 		all = append(all, limit{"processes", unix.RLIMIT_NPROC, uint64(l.pids)})
 	}

@@ -21,6 +21,7 @@ type instance struct {
 	owner string       // of the host ids
 	spec  sandbox.Spec // a cell's changes once, under mu
 	began time.Time
+	hosts bool // see Maker.Host
 
 	// Made by start, released by Close; not changed in between.
 	answers   chan report // to a cell's second program; closed at the end of all. nil of what was started at once

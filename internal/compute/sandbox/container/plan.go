@@ -47,6 +47,7 @@ type layout struct {
 	wire    bool   // there are no TUN devices for us; a pair of Ethernet devices does
 	filter  filter // for the function; empty: none
 	guard   filter // for the first process
+	hosts   bool   // the main process is a kernel of its own, see hosting.go
 }
 
 // limitPids bounds the processes of the function's user where no control group does.
@@ -80,7 +81,7 @@ func newProgram(l layout) *program {
 	if !l.shared {
 		p.owner = l.hostUID // else the spawner's: all sandboxes count together, see planShares
 	}
-	p.uids, p.gids = idMap(l, insideUID), idMap(l, insideGID)
+	p.uids, p.gids = idMap(l, l.inside(insideUID)), idMap(l, l.inside(insideGID))
 	return p
 }
 
@@ -94,9 +95,17 @@ func planAhead(p *program, s sandbox.Spec, l layout, f slots) (sockets reg) {
 	planRoot(p, l)
 	planFiles(p, s)
 	planTmp(p, s, l, f)
-	planProc(p)
+	if l.hosts {
+		planHosting(p)
+	} else {
+		planProc(p)
+	}
 	sockets = planNetwork(p, s, uplink)
-	planPowerless(p, l.lastCap)
+	if l.hosts {
+		planHostPowers(p, l.lastCap)
+	} else {
+		planPowerless(p, l.lastCap)
+	}
 	planAlone(p, l)
 	return sockets
 }

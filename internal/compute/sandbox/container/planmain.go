@@ -131,12 +131,9 @@ func planExec(p *program, s sandbox.Spec, l layout, e execution) {
 		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
 		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
 	}
-	if !l.lone {
-		p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	if !l.hosts {
+		planFunctionUser(p, l)
 	}
-	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
-	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
-	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
 	p.call("umask", unix.SYS_UMASK, 0o022)
 	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
 	p.call("open stdin", unix.SYS_DUP3, e.null, 0, 0)
@@ -149,10 +146,22 @@ func planExec(p *program, s sandbox.Spec, l layout, e execution) {
 	}
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, first, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
 	p.call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
-	planFilter(p, l.filter)
+	if !l.hosts { // which filters itself
+		planFilter(p, l.filter)
+	}
 	argv := e.program.Argv
 	p.call("execute "+argv[0], unix.SYS_EXECVE, argv[0], words(argv), words(e.program.Env))
 	p.steps[at].args = []any{len(p.steps)}
+}
+
+// planFunctionUser becomes the function's user, for good.
+func planFunctionUser(p *program, l layout) {
+	if !l.lone {
+		p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
+	}
+	p.call("set group", unix.SYS_SETRESGID, insideGID, insideGID, insideGID)
+	p.call("set user", unix.SYS_SETRESUID, insideUID, insideUID, insideUID)
+	p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), make([]byte, 24))
 }
 
 // planPowerless makes it impossible to gain a capability, for good, for this process and all that it forks. Those held go

@@ -21,6 +21,11 @@ const plainPrefix = "plain-"
 
 // Start implements sandbox.Maker.
 func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
+	return m.begin(ctx, s, false)
+}
+
+// begin is Start, also of what hosts a kernel of its own.
+func (m *Maker) begin(ctx context.Context, s sandbox.Spec, hosts bool) (sandbox.Sandbox, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -30,7 +35,7 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
-	i := &instance{maker: m, id: s.ID, owner: s.Owner, main: -1, done: make(chan struct{}), began: time.Now()}
+	i := &instance{maker: m, id: s.ID, hosts: hosts, owner: s.Owner, main: -1, done: make(chan struct{}), began: time.Now()}
 	i.become(s)
 	if err := i.register(); err != nil {
 		return nil, err
@@ -159,7 +164,7 @@ func (i *instance) prepareFor(ctx context.Context, b *baggage, spawner *spawner)
 		return err
 	}
 	b.layout = m.layout
-	b.layout.hostUID = i.uid
+	b.layout.hostUID, b.layout.hosts = i.uid, i.hosts
 	if err := i.prepareBounds(b); err != nil {
 		return err
 	}

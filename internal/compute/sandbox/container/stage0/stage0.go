@@ -101,20 +101,23 @@ type Message struct {
 }
 
 func init() {
-	if isSpawner() {
+	switch {
+	case named(Name):
 		serve()
+	case named(Reaper):
+		reap()
 	}
 }
 
-// isSpawner compares argv[0]; os.Args is not there yet.
-func isSpawner() bool {
+// named compares argv[0]; os.Args is not there yet.
+func named(name string) bool {
 	path := [...]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'c', 'm', 'd', 'l', 'i', 'n', 'e', 0}
 	fd, _, errno := syscall.RawSyscall6(syscall.SYS_OPENAT, cwd, uintptr(unsafe.Pointer(&path)), syscall.O_CLOEXEC, 0, 0, 0)
 	if errno != 0 {
 		return false
 	}
-	var got [len(Name) + 1]byte
+	var got [32]byte
 	n, _, _ := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&got)), uintptr(len(got)))
 	syscall.RawSyscall(syscall.SYS_CLOSE, fd, 0, 0)
-	return n == uintptr(len(got)) && string(got[:]) == Name+"\x00"
+	return int(n) > len(name) && int(n) <= len(got) && string(got[:len(name)]) == name && got[len(name)] == 0
 }
