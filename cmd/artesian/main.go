@@ -13,12 +13,14 @@ import (
 
 	"artesian/internal/app"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/gvisor/runsc"
 	"artesian/internal/door/cli"
 )
 
 var version = "dev" // set by the linker
 
 func main() {
+	runsc.Takeover()
 	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, release) // a second signal ends the process at once
 	p := cli.Program{Version: version, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Up: up}

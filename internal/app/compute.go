@@ -21,7 +21,6 @@ import (
 	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/process"
 	"artesian/internal/door/gateway"
 	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
@@ -86,12 +85,7 @@ func (a *App) retire(v faas.VersionID) {
 
 func (a *App) openMaker(ctx context.Context) (err error) {
 	dir := filepath.Join(a.engine.Dir(), "sandbox")
-	if a.cfg.Isolation == sandbox.Process {
-		a.maker, err = process.New(process.Config{Dir: dir, Logger: a.cfg.Logger})
-	} else {
-		a.maker, err = a.newContainers(dir)
-	}
-	if err != nil {
+	if a.maker, err = a.newMaker(dir); err != nil {
 		return fmt.Errorf("isolation %q is not possible here: %w", a.cfg.Isolation, err)
 	}
 	a.onStop(func(context.Context) error { return a.maker.Close() })

@@ -30,7 +30,7 @@ type Config struct {
 	Data      string        `json:"-"`         // directory of everything durable
 	Listen    string        `json:"-"`         // host:port; port 0 takes a free one
 	Account   string        `json:"-"`         // 12 digits
-	Isolation sandbox.Level `json:"-"`         // container or process
+	Isolation sandbox.Level `json:"-"`         // container, gvisor or process
 	Nearest   bool          `json:"-"`         // an older version of a language may serve a newer one's functions
 	Idle      time.Duration `json:"-"`         // an instance without work lives this long
 	Version   string        `json:"-"`         // of this program
@@ -208,8 +208,8 @@ func (c *Config) CheckTyped() error {
 	if !faas.ValidAccount(c.Account) {
 		return fmt.Errorf("account %q: it must have 12 digits", c.Account)
 	}
-	if c.Isolation != sandbox.Container && c.Isolation != sandbox.Process {
-		return fmt.Errorf("isolation %q: it must be container or process", c.Isolation)
+	if !c.Isolation.Known() {
+		return fmt.Errorf("isolation %q: it must be container, gvisor or process", c.Isolation)
 	}
 	if c.Idle <= 0 {
 		return fmt.Errorf("idle time %v: it must be more than 0", c.Idle)

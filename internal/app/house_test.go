@@ -38,6 +38,7 @@ var subrooms = map[string][][]string{
 // concrete are adapters that only the composition root may choose.
 var concrete = []string{
 	"internal/compute/sandbox/container",
+	"internal/compute/sandbox/gvisor",
 	"internal/compute/sandbox/process",
 	"internal/compute/lang/host",
 	"internal/compute/lang/framed",

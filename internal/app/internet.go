@@ -6,7 +6,9 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/container"
+	"artesian/internal/compute/sandbox/gvisor"
 	"artesian/internal/compute/sandbox/netstack"
+	"artesian/internal/compute/sandbox/process"
 	"artesian/internal/faas"
 )
 
@@ -27,8 +29,24 @@ func (c *Config) checkInternet() error {
 	return nil
 }
 
+// newMaker makes the maker of the configured level.
+func (a *App) newMaker(dir string) (sandbox.Maker, error) {
+	if a.cfg.Isolation == sandbox.Process {
+		return process.New(process.Config{Dir: dir, Logger: a.cfg.Logger})
+	}
+	containers, err := a.newContainers(dir)
+	if err != nil || a.cfg.Isolation == sandbox.Container {
+		return containers, err
+	}
+	m, err := gvisor.New(containers, container.Self, a.cfg.Logger)
+	if err != nil {
+		return nil, errors.Join(err, containers.Close())
+	}
+	return m, nil
+}
+
 // newContainers makes the maker of containers, with the way out of them.
-func (a *App) newContainers(dir string) (sandbox.Maker, error) {
+func (a *App) newContainers(dir string) (*container.Maker, error) {
 	n, err := netstack.New(netstack.Config{Allow: a.cfg.EgressAllow, Hosts: a.cfg.Hosts, Logger: a.cfg.Logger})
 	if err != nil {
 		return nil, err

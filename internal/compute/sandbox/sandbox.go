@@ -16,8 +16,12 @@ type Level string
 // The levels built so far.
 const (
 	Container Level = "container" // namespaces, seccomp, cgroups, own uid
+	GVisor    Level = "gvisor"    // a kernel in user space, within what container gives
 	Process   Level = "process"   // a plain child process: no isolation, refused unless asked for by name
 )
+
+// Known reports whether there is such a level.
+func (l Level) Known() bool { return l == Container || l == GVisor || l == Process }
 
 // Spec says what to run and within which bounds. A Maker refuses what it cannot honour; it ignores nothing.
 type Spec struct {

@@ -14,7 +14,7 @@ type UpOptions struct {
 	Listen    string        // host:port; port 0 takes a free one
 	Account   string        // 12 digits
 	Runtimes  string        // exact (the version asked for or a newer one of the language) or nearest (an older one too)
-	Isolation string        // container or process
+	Isolation string        // container, gvisor or process
 	Idle      time.Duration // how long an instance without work is kept
 	Log       string        // least level of the daemon's own log on stderr: debug, info, warn or error
 }
@@ -33,7 +33,7 @@ type upCmd struct {
 	Listen    string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
 	Account   string   `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
 	Runtimes  string   `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
-	Isolation string   `help:"container (namespaces, seccomp, cgroups) or process (none: only for code that you trust)." enum:"container,process" default:"container"`
+	Isolation string   `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
 	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds." default:"5m" placeholder:"TIME"`
 	Log       string   `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
 	JSON      bool     `help:"Print the ready line as JSON."`

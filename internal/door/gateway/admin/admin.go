@@ -120,7 +120,7 @@ type Doctor struct {
 	Version    string      `json:"version"`
 	Endpoint   string      `json:"endpoint"`
 	Data       string      `json:"data"`
-	Isolation  string      `json:"isolation"` // container or process
+	Isolation  string      `json:"isolation"` // container, gvisor or process
 	Guarantees []Guarantee `json:"guarantees"`
 	Runtimes   []Runtime   `json:"runtimes"`
 	Paths      []Path      `json:"paths"`
