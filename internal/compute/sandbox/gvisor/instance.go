@@ -125,10 +125,10 @@ func (i *instance) run(ctx context.Context, o runsc.Order, files ...*os.File) er
 	return nil
 }
 
-// weigh takes down what the kernel needs for itself, before anything runs in it.
+// weigh takes down what the kernel needs for itself, before anything runs in it; a little less, for it may give some back.
 func (i *instance) weigh() {
 	if u, err := i.Sandbox.Usage(); err == nil {
-		i.kernel.Store(min(u.Memory, kernelMemoryMB<<20))
+		i.kernel.Store(min(u.Memory-u.Memory/16, kernelMemoryMB<<20))
 	}
 }
 
