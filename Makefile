@@ -32,8 +32,10 @@ test: setup ## every test that can run here
 check: ## format, vet, staticcheck, generated files, import rules, modules
 	scripts/check $(STATICCHECK)
 
-bench: setup build ## warm and cold calls beside their floors, in the same run
-	go run ./internal/app/bench -artesian bin/artesian
+bench: setup build ## every number beside its floor or peer, in the same run; the table goes to bench/results. RUN=cold: sections that match
+	scripts/peers/install
+	go build -trimpath -o bin/bench ./internal/app/bench
+	bin/bench -artesian bin/artesian -run '$(RUN)' -results '$(if $(RUN),,bench/results)'
 
 crash: setup ## kill -9 in a loop while functions are created and updated
 	ARTESIAN_CRASH_ROUNDS=10 go test -run 'Crash|Kill' -count 3 -timeout 20m ./internal/...
@@ -45,4 +47,4 @@ fuzz: ## every fuzz target, 20 seconds each
 	scripts/fuzz 20s
 
 clean:
-	rm -rf bin .venv .npm-clients .demo
+	rm -rf bin .venv .npm-clients .peers .demo

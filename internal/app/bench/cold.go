@@ -6,43 +6,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 )
 
-const coldTurns = 15
+// gap is how long a cold function's last call is over before the next: the last instance is gone, and what is made ahead is there
+// again.
+const gap = 200 * time.Millisecond
 
-// helloBootstrap is a custom runtime that answers every event; built without dependencies.
-const helloBootstrap = `package main
+const coldNote = "Request to response over HTTP, of a function without an instance whose code has run on this node before; what the daemon makes ahead is in its " +
+	"steady state, at a call every 0.3 s or so. The peer: from fork until the end of a program that prints an answer, in new namespaces of every kind."
 
-import (
-	"bytes"
-	"io"
-	"net/http"
-	"os"
-)
-
-func main() {
-	api := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
-	for {
-		resp, err := http.Get(api + "next")
-		if err != nil {
-			os.Exit(1)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		out, err := http.Post(api+resp.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "application/json", bytes.NewReader(body))
-		if err != nil {
-			os.Exit(1)
-		}
-		out.Body.Close()
-	}
+// coldPython measures a request without an instance, to its answer, beside python3 started by bwrap.
+func coldPython(l lab) ([]row, error) {
+	return coldOf(l, samples[0], 100, []string{"-c", "print('{}')"}, 0.15)
 }
-`
 
-// cold measures a request without an instance, to its answer, beside peers.
-func cold(bin, dir string) ([]row, error) {
-	d, err := startDaemon(bin, filepath.Join(dir, "cold"))
+// coldNode is the same for Node.js.
+func coldNode(l lab) ([]row, error) {
+	return coldOf(l, samples[1], 30, []string{"-e", "console.log('{}')"}, 0.2)
+}
+
+func coldOf(l lab, s sample, n int, program []string, limit float64) (rows []row, err error) {
+	d, err := startDaemon(l, "cold-"+s.name)
 	if err != nil {
 		return nil, err
 	}
@@ -50,123 +36,108 @@ func cold(bin, dir string) ([]row, error) {
 	if err := d.createRole(); err != nil {
 		return nil, err
 	}
-	boot, err := buildBootstrap(dir)
+	lang, err := d.language(s.prefix)
 	if err != nil {
 		return nil, err
 	}
-	var rows []row
-	for _, memory := range []int{128, 1769} {
-		name := fmt.Sprintf("python-%d", memory)
-		if err := d.create(name, "python3.11", "app.handler", memory, map[string][]byte{"app.py": []byte(helloPython)}); err != nil {
+	for i, mb := range sizes {
+		name := fmt.Sprintf("%s-%d", s.name, mb)
+		if err := d.create(name, lang.runtime, "app.handler", mb, map[string][]byte{s.file: []byte(s.code)}); err != nil {
 			return rows, err
 		}
-		target := ""
-		if memory == 1769 {
-			target = "≤ 2.00×"
-		}
-		o, f, ratio, err := turns(coldTurns, d.coldCall(name), bwrap("python3", "-c", "print('{}')"))
+		c, ways, err := d.coldTurns(max(n>>(2*i), 15), name, event, bwrap(append([]string{lang.path}, program...)...))
 		if err != nil {
 			return rows, err
 		}
-		rows = append(rows, row{name: fmt.Sprintf("cold Python, %d MB, beside bwrap + python3", memory), ours: o, floor: f, ratio: ratio, target: target})
-
-		if _, err := tool("node"); err == nil {
-			name = fmt.Sprintf("node-%d", memory)
-			if err := d.create(name, nodeRuntime, "app.handler", memory, map[string][]byte{"app.js": []byte(helloNode)}); err != nil {
-				return rows, err
-			}
-			o, f, ratio, err = turns(coldTurns, d.coldCall(name), bwrap("node", "-e", "console.log('{}')"))
-			if err != nil {
-				return rows, err
-			}
-			rows = append(rows, row{name: fmt.Sprintf("cold Node.js, %d MB, beside bwrap + node", memory), ours: o, floor: f, ratio: ratio})
+		rows = append(rows, c.row(fmt.Sprintf("cold %s, %d MB, p50, beside bwrap + %s", s.title, mb, filepath.Base(lang.path)), ratioUpTo(limit), coldNote+" Ways: "+ways))
+		if n >= 100 && i == 0 {
+			p50, p99 := median(c.ours), quantile(c.ours, 0.99)
+			rows = append(rows, row{name: fmt.Sprintf("cold %s, %d MB, p99 beside p50 of %d", s.title, mb, len(c.ours)), ours: took(p99), floor: took(p50),
+				ratio: float64(p99) / float64(p50), goal: ratioUpTo(3)})
 		}
-
-		name = fmt.Sprintf("go-%d", memory)
-		if err := d.create(name, "provided.al2023", "bootstrap", memory, map[string][]byte{"bootstrap": boot}); err != nil {
-			return rows, err
-		}
-		o, f, ratio, err = turns(coldTurns, d.coldCall(name), bwrap(filepath.Join(dir, "bootstrap")))
-		if err != nil {
-			return rows, err
-		}
-		rows = append(rows, row{name: fmt.Sprintf("cold Go bootstrap, %d MB, beside bwrap + exec", memory), ours: o, floor: f, ratio: ratio})
-	}
-	if _, err := tool("javac"); err == nil {
-		r, err := coldJava(d, dir)
-		if err != nil {
-			return rows, err
-		}
-		rows = append(rows, r)
 	}
 	return rows, nil
 }
 
+// coldTurns has cold calls of a function and a peer take turns, and says how the instances came to be.
+func (d *daemon) coldTurns(n int, name, payload string, peer func() (time.Duration, error)) (compared, string, error) {
+	cold := d.coldCall(name, payload)
+	for range 5 { // the daemon learns that the function is called
+		if _, err := cold(); err != nil {
+			return compared{}, "", err
+		}
+	}
+	before, err := d.ways()
+	if err != nil {
+		return compared{}, "", err
+	}
+	c, err := turns(n, cold, peer)
+	if err != nil {
+		return c, "", err
+	}
+	after, err := d.ways()
+	return c, after.less(before).String(), err
+}
+
 // coldCall times a call right after the function was changed, so no instance of it is there.
-func (d *daemon) coldCall(name string) func() (time.Duration, error) {
+func (d *daemon) coldCall(name, payload string) func() (time.Duration, error) {
 	n := 0
 	return func() (time.Duration, error) {
 		n++
 		if err := d.renew(name, n); err != nil {
 			return 0, err
 		}
-		time.Sleep(50 * time.Millisecond) // let the last instance's end not count as part of this start
-		begin := time.Now()
-		_, err := d.do("POST", "lambda", invokePath(name), "application/json", []byte(event))
-		return time.Since(begin), err
+		time.Sleep(gap)
+		_, took, err := d.call(name, payload)
+		return took, err
 	}
 }
 
 // bwrap times a program in fresh namespaces of every kind, from fork until its end.
-func bwrap(argv ...string) func() (time.Duration, error) {
+func bwrap(argv ...string) func() (time.Duration, error) { return bwrapOn("", argv...) }
+
+// bwrapOn is bwrap with a directory at /mnt.
+func bwrapOn(dir string, argv ...string) func() (time.Duration, error) {
 	return func() (time.Duration, error) {
-		path, err := tool("bwrap")
+		args, err := bwrapArgs(argv)
 		if err != nil {
 			return 0, err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		args := []string{"--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"}
-		if strings.HasSuffix(argv[0], "/bootstrap") {
-			args = append(args, "--ro-bind", argv[0], "/tmp/bootstrap")
-			argv = []string{"/tmp/bootstrap"}
-		} else if real, err := interpreter(argv[0]); err == nil {
-			if target, err := filepath.EvalSymlinks(real); err == nil { // a link below /tmp is not seen inside
-				real = target
-			}
-			argv = append([]string{real}, argv[1:]...)
+		if dir != "" {
+			args = slices.Insert(args, len(args)-len(argv), "--ro-bind", dir, "/mnt")
 		}
-		cmd := exec.CommandContext(ctx, path, append(args, argv...)...)
-		cmd.Env = append(os.Environ(), "AWS_LAMBDA_RUNTIME_API=127.0.0.1:1")
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
 		begin := time.Now()
-		out, err := cmd.CombinedOutput()
+		out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
 		took := time.Since(begin)
-		if err != nil && !strings.HasSuffix(argv[0], "/bootstrap") { // the bootstrap finds nobody to talk to, which is its end
+		if err != nil {
 			return 0, fmt.Errorf("bwrap: %w: %s", err, out)
 		}
 		return took, nil
 	}
 }
 
-// interpreter asks a python for its real place, so that a version manager's shim is not measured.
-func interpreter(name string) (string, error) {
-	out, err := exec.Command(name, "-c", "import sys; print(sys.executable)").Output()
-	return strings.TrimSpace(string(out)), err
+func bwrapArgs(argv []string) ([]string, error) {
+	path, err := tool("bwrap")
+	if err != nil {
+		return nil, err
+	}
+	real, err := filepath.EvalSymlinks(argv[0]) // a link below /tmp is not seen inside
+	if err != nil {
+		return nil, err
+	}
+	args := []string{path, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"}
+	return append(append(args, real), argv[1:]...), nil
 }
 
-func buildBootstrap(dir string) ([]byte, error) {
-	src := filepath.Join(dir, "bootstrap-src")
-	if err := os.MkdirAll(src, 0o755); err != nil {
-		return nil, err
+// build compiles one Go file without dependencies, or a package of this module.
+func build(out, dir string, args ...string) error {
+	cmd := exec.Command("go", append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=auto")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w: %s", err, said)
 	}
-	if err := os.WriteFile(filepath.Join(src, "main.go"), []byte(helloBootstrap), 0o644); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "bootstrap"), "main.go")
-	cmd.Dir = src
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GO111MODULE=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build bootstrap: %w: %s", err, out)
-	}
-	return os.ReadFile(filepath.Join(dir, "bootstrap"))
+	return nil
 }

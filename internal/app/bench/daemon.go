@@ -22,6 +22,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"artesian/internal/door/gateway/admin"
 )
 
 // daemon is a started artesian process.
@@ -34,16 +36,18 @@ type daemon struct {
 	client   *http.Client
 }
 
-func startDaemon(bin, data string, args ...string) (*daemon, error) {
-	d := &daemon{data: data, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+// startDaemon starts the daemon on an empty or used directory of the run's.
+func startDaemon(l lab, name string, args ...string) (*daemon, error) {
+	data := filepath.Join(l.dir, name)
+	d := &daemon{data: data, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512}}}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(data, "config.json"), []byte(`{"registries": {"pypi": "", "npm": ""}, "egress_allow": ["`+outsideAddr+`"]}`), 0o600); err != nil {
-		return nil, err // what is measured needs no pack but Java's
+	if err := os.WriteFile(filepath.Join(data, "config.json"), []byte(`{"registries": {"pypi": "", "npm": ""}, "memory_mb": 65536, "egress_allow": ["`+outsideAddr+`"]}`), 0o600); err != nil {
+		return nil, err // what is measured needs no pack but Java's; 200 idle instances of 128 MB are admitted whatever the machine has
 	}
-	d.cmd = exec.Command(bin, append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json", "--log", "error"}, args...)...)
-	d.cmd.Stderr = os.Stderr
+	d.cmd = exec.Command(l.bin, append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json", "--log", "error"}, args...)...)
+	d.cmd.Stderr = errorsOnly{}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -83,6 +87,16 @@ func startDaemon(bin, data string, args ...string) (*daemon, error) {
 	return d, nil
 }
 
+// errorsOnly passes on what a daemon says, but for its farewell.
+type errorsOnly struct{}
+
+func (errorsOnly) Write(b []byte) (int, error) {
+	if !strings.HasPrefix(string(b), "artesian: stopping") {
+		return os.Stderr.Write(b)
+	}
+	return len(b), nil
+}
+
 func (d *daemon) fail(err error) error { d.stop(); return err }
 
 func (d *daemon) stop() {
@@ -90,19 +104,54 @@ func (d *daemon) stop() {
 	_ = d.cmd.Wait()
 }
 
+func (d *daemon) pid() int { return d.cmd.Process.Pid }
+
 // rss is the daemon's resident memory in bytes.
-func (d *daemon) rss() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
+func (d *daemon) rss() int64 { return sizeIn(fmt.Sprintf("/proc/%d/status", d.pid()), "VmRSS:") }
+
+// language is what serves functions of one: the identifier of the runtime and the interpreter's path.
+type language struct{ runtime, path string }
+
+// language waits for the newest interpreter whose identifier begins so.
+func (d *daemon) language(prefix string) (found language, err error) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		var list admin.Runtimes
+		if err := d.own(admin.RuntimesPath, &list); err != nil {
+			return found, err
+		}
+		newest := -1
+		for _, r := range list.Runtimes {
+			version := leading(strings.TrimPrefix(r.Name, prefix))
+			if strings.HasPrefix(r.Name, prefix) && r.Path != "" && r.Note == "" && version > newest {
+				newest, found = version, language{r.Name, r.Path}
+			}
+		}
+		if len(list.Asking) == 0 && newest >= 0 {
+			return found, nil
+		}
+		if time.Now().After(deadline) {
+			return found, fmt.Errorf("an interpreter for %s: %w", prefix, errNoTool)
 		}
 	}
-	return 0
+}
+
+// leading is the number that a text begins with.
+func leading(s string) int {
+	end := strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(s)
+	}
+	n, _ := strconv.Atoi(s[:end])
+	return n
+}
+
+// own asks the daemon's own API.
+func (d *daemon) own(path string, into any) error {
+	b, err := d.do("GET", admin.Service, path, "", nil)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
 }
 
 // request makes a signed request, good for five minutes of reuse.
@@ -171,6 +220,13 @@ func (d *daemon) create(name, runtime, handler string, memory int, files map[str
 	}
 	_, err = d.do("POST", "lambda", "/2015-03-31/functions", "application/json", body)
 	return err
+}
+
+// call invokes a function and returns its answer and how long that took.
+func (d *daemon) call(name, payload string) ([]byte, time.Duration, error) {
+	begin := time.Now()
+	b, err := d.do("POST", "lambda", invokePath(name), "application/json", []byte(payload))
+	return b, time.Since(begin), err
 }
 
 // renew gives a function a new revision, so that its next call is a cold one.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -45,8 +47,13 @@ for (;;) {
 }
 `
 
-// floors are the floor's programs by the language of the function that they are beside.
-var floors = map[string][]string{"Python": {"python3", "-S", "-c", floorPython}, "Node.js": {"node", "-e", floorNode}}
+// floorArgs run the floor's program by what the interpreter's identifiers begin with.
+func floorArgs(path string) []string {
+	if strings.Contains(filepath.Base(path), "node") {
+		return []string{path, "-e", floorNode}
+	}
+	return []string{path, "-S", "-c", floorPython}
+}
 
 const floorInterpreters = 16
 
@@ -57,7 +64,8 @@ type floorPeer struct {
 
 // serveFloor is the floor's process: a bare HTTP server that parses and writes the JSON event and does a framed round
 // trip over a unix socket to a plain interpreter of the language. It prints its address and serves until its standard input ends.
-func serveFloor(language string) {
+func serveFloor(interpreter string) {
+	args := floorArgs(interpreter)
 	peers := make(chan *floorPeer, floorInterpreters)
 	for range floorInterpreters {
 		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -66,7 +74,7 @@ func serveFloor(language string) {
 		must(syscall.SetNonblock(fds[0], true))
 		syscall.CloseOnExec(fds[0])
 		ours := os.NewFile(uintptr(fds[0]), "floor")
-		cmd := exec.Command(floors[language][0], floors[language][1:]...)
+		cmd := exec.Command(args[0], args[1:]...)
 		cmd.ExtraFiles = []*os.File{theirs}
 		cmd.Stderr = os.Stderr
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -123,30 +131,38 @@ func must(err error) {
 	}
 }
 
-// startFloor starts the floor's process and returns its URL.
-func startFloor(language string) (url string, stop func(), err error) {
+// peer is a program that is measured beside the daemon.
+type peer struct {
+	url  string
+	pid  int
+	stop func()
+}
+
+// startFloor starts the floor's process beside an interpreter.
+func startFloor(interpreter string) (*peer, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	cmd := exec.Command(self, "floor", language)
+	cmd := exec.Command(self, "floor", interpreter)
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	stop = func() { _ = in.Close(); _ = cmd.Wait() }
+	p := &peer{pid: cmd.Process.Pid, stop: func() { _ = in.Close(); _ = cmd.Wait() }}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		stop()
-		return "", nil, fmt.Errorf("start floor: %w", err)
+		p.stop()
+		return nil, fmt.Errorf("start floor: %w", err)
 	}
-	return line[:len(line)-1], stop, nil
+	p.url = strings.TrimSpace(line)
+	return p, nil
 }

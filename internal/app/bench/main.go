@@ -1,6 +1,6 @@
-// Command bench measures the daemon beside floors and peers in the same run and prints each figure as a ratio: the
-// machines it runs on are shared and noisy, so ours and the floor take turns within the same seconds and the median of
-// the ratios counts. Run it by `make bench`; it needs python3, node and javac where figures for Node.js and Java are wanted, and bwrap for the peers of cold starts.
+// Command bench measures the daemon beside floors and peers in the same run: the machines it runs on are shared and noisy, so ours
+// and the floor take turns within the same seconds and the median of the ratios counts. `make bench` runs it, installs what it
+// measures beside, and keeps the table in bench/results.
 package main
 
 import (
@@ -10,18 +10,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strings"
 	"time"
 )
 
-// row is one printed figure.
-type row struct {
-	name        string
-	ours, floor time.Duration // 0: no time
-	text        string        // instead of the times
-	ratio       float64       // 0: none
-	target      string
+// lab is what a run has.
+type lab struct {
+	bin   string // the program to measure
+	dir   string // for everything that the run makes
+	peers string // where scripts/peers/install put them
+}
+
+// section is a group of figures that share a daemon.
+type section struct {
+	name string
+	run  func(lab) ([]row, error)
+}
+
+// sections in the order in which they are run: what needs a quiet machine first.
+var sections = []section{
+	{"warm", warm}, {"signed", signed}, {"cold-python", coldPython}, {"cold-node", coldNode}, {"cold-go", coldGo}, {"cold-java", coldJava},
+	{"imports", imports}, {"neighbour", neighbour}, {"burst", burst}, {"stem-empty", stemEmpty}, {"start", start},
+	{"zero", zero}, {"peers", peers}, {"egress", egress}, {"reads", reads}, {"stream", stream},
 }
 
 func main() {
@@ -29,105 +40,75 @@ func main() {
 		serveFloor(os.Args[2])
 		return
 	}
-	only := flag.String("only", "", "run the sections whose names contain this: warm, cold, start, egress, reads, stream")
+	if len(os.Args) > 2 && os.Args[1] == "forks" {
+		forkAll(os.Args[2])
+		return
+	}
+	only := flag.String("run", "", "run the sections whose names match this regular expression: "+names())
 	bin := flag.String("artesian", "", "the program to measure; default: build it")
+	out := flag.String("results", "", "a directory to keep the table in, as DATE-COMMIT.md")
+	where := flag.String("peers", ".peers", "where the peers are installed")
 	flag.Parse()
-	if err := run(*bin, *only); err != nil {
+	if err := run(*bin, *only, *out, *where); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(bin, only string) error {
+func names() string {
+	var all []string
+	for _, s := range sections {
+		all = append(all, s.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func run(bin, only, out, where string) error {
+	filter, err := regexp.Compile(only)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "artesian-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	l := lab{bin: bin, dir: dir}
+	if l.peers, err = filepath.Abs(where); err != nil {
+		return err
+	}
 	if bin == "" {
-		bin = filepath.Join(dir, "artesian")
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "./cmd/artesian")
+		l.bin = filepath.Join(dir, "artesian")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", l.bin, "./cmd/artesian")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build: %w: %s", err, out)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build: %w: %s", err, said)
 		}
 	}
-	fmt.Printf("%-58s %12s %12s %8s  %s\n", "figure (medians of turns)", "ours", "floor/peer", "ratio", "target")
-	for _, s := range []struct {
-		name string
-		f    func(bin, dir string) ([]row, error)
-	}{{"start", start}, {"warm", warm}, {"cold", cold}, {"egress", egress}, {"reads", reads}, {"stream", stream}} {
-		if !strings.Contains(s.name, only) {
+	adopt()
+	begin := time.Now()
+	t := table{}
+	t.head()
+	var failed error
+	for _, s := range sections {
+		if !filter.MatchString(s.name) {
 			continue
 		}
-		rows, err := s.f(bin, dir)
-		for _, r := range rows {
-			r.print()
+		at := time.Now()
+		rows, err := s.run(l)
+		if errors.Is(err, errNoTool) { // what is not here is no reason to leave out the rest
+			rows, err = append(rows, row{name: s.name, text: "not measured: " + err.Error()}), nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			rows = append(rows, row{name: s.name, text: "broke off: " + err.Error()})
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.name, err))
 		}
+		t.add(s.name, time.Since(at), rows)
 	}
-	return nil
-}
-
-func (r row) print() {
-	ours, floor, ratio := r.text, "", ""
-	if r.ours > 0 {
-		ours = short(r.ours)
+	t.took = time.Since(begin)
+	t.foot()
+	if out != "" {
+		failed = errors.Join(failed, t.save(out))
 	}
-	if r.floor > 0 {
-		floor = short(r.floor)
-	}
-	if r.ratio > 0 {
-		ratio = fmt.Sprintf("%.2f×", r.ratio)
-	}
-	fmt.Printf("%-58s %12s %12s %8s  %s\n", r.name, ours, floor, ratio, r.target)
-}
-
-func short(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%.0f µs", float64(d)/1e3)
-	case d < time.Second:
-		return fmt.Sprintf("%.2f ms", float64(d)/1e6)
-	}
-	return fmt.Sprintf("%.2f s", d.Seconds())
-}
-
-func median[T int64 | float64 | time.Duration](v []T) T {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Clone(v)
-	slices.Sort(s)
-	return s[len(s)/2]
-}
-
-// turns runs ours and the floor one after the other n times and returns the medians and the median of the ratios.
-func turns(n int, ours, floor func() (time.Duration, error)) (o, f time.Duration, ratio float64, err error) {
-	var os, fs []time.Duration
-	var rs []float64
-	for range n {
-		a, err := ours()
-		if err != nil {
-			return 0, 0, 0, err
-		}
-		b, err := floor()
-		if err != nil {
-			return 0, 0, 0, err
-		}
-		os, fs, rs = append(os, a), append(fs, b), append(rs, float64(a)/float64(b))
-	}
-	return median(os), median(fs), median(rs), nil
-}
-
-var errNoTool = errors.New("not installed")
-
-func tool(name string) (string, error) {
-	p, err := exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, errNoTool)
-	}
-	return p, nil
+	return failed
 }

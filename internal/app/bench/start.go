@@ -2,22 +2,20 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
 const (
 	startTurns = 7
-	deployed   = 1000
+	deployed   = 10_000
 )
 
-// start measures the daemon itself: from exec until ready, its memory, and the same with a thousand functions deployed.
-func start(bin, dir string) ([]row, error) {
-	data := filepath.Join(dir, "start")
+// start measures the daemon itself: from exec until ready, and its memory.
+func start(l lab) ([]row, error) {
 	var ready []time.Duration
 	var rss []int64
-	for i := range startTurns {
-		d, err := startDaemon(bin, data)
+	for i := range startTurns + 1 {
+		d, err := startDaemon(l, "start")
 		if err != nil {
 			return nil, err
 		}
@@ -26,35 +24,52 @@ func start(bin, dir string) ([]row, error) {
 		}
 		d.stop()
 	}
-	rows := []row{
-		{name: "daemon start to ready, empty", ours: median(ready), target: "≤ 300 ms"},
-		{name: "daemon memory, empty", text: megabytes(median(rss)), target: "≤ 80 MB"},
-	}
-	d, err := startDaemon(bin, data)
-	if err != nil {
-		return rows, err
-	}
-	if err := d.createRole(); err != nil {
-		return rows, d.fail(err)
-	}
-	begin := time.Now()
-	for i := range deployed {
-		if err := d.create(fmt.Sprintf("f%04d", i), "python3.11", "app.handler", 128, map[string][]byte{"app.py": []byte(helloPython)}); err != nil {
-			return rows, d.fail(err)
-		}
-	}
-	took := time.Since(begin)
-	rows = append(rows,
-		row{name: fmt.Sprintf("deploy, each of %d functions", deployed), ours: took / deployed},
-		row{name: fmt.Sprintf("daemon memory after deploying %d", deployed), text: megabytes(d.rss())})
-	d.stop()
-	if d, err = startDaemon(bin, data); err != nil {
-		return rows, err
-	}
-	defer d.stop()
-	return append(rows,
-		row{name: fmt.Sprintf("daemon start to ready, %d functions", deployed), ours: d.ready},
-		row{name: fmt.Sprintf("daemon memory, %d functions at zero", deployed), text: megabytes(d.rss())}), nil
+	return []row{
+		{name: "start of the daemon to ready, empty", ours: took(median(ready)), goal: upTo(took(150 * time.Millisecond))},
+		{name: "memory of the daemon, empty", ours: bytesOf(median(rss)), goal: upTo(bytesOf(80 << 20))},
+	}, nil
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
+// zero measures functions that are deployed and at zero: what the daemon needs to start, and its memory.
+func zero(l lab) ([]row, error) {
+	d, err := startDaemon(l, "zero")
+	if err != nil {
+		return nil, err
+	}
+	if err := d.createRole(); err != nil {
+		return nil, d.fail(err)
+	}
+	d.stop()
+	if d, err = startDaemon(l, "zero"); err != nil {
+		return nil, err
+	}
+	lang, err := d.language(samples[0].prefix)
+	if err != nil {
+		return nil, d.fail(err)
+	}
+	empty := d.rss()
+	var names []string
+	for i := range deployed {
+		names = append(names, fmt.Sprintf("f%05d", i))
+	}
+	begin := time.Now()
+	if err := each(names, 16, func(name string) error {
+		return d.create(name, lang.runtime, "app.handler", 128, map[string][]byte{"app.py": []byte(helloPython)})
+	}); err != nil {
+		return nil, d.fail(err)
+	}
+	each := time.Since(begin) / deployed
+	d.stop()
+	if d, err = startDaemon(l, "zero"); err != nil {
+		return nil, err
+	}
+	defer d.stop()
+	full := d.rss()
+	note := "Of the daemon's resident memory just after its start; all have the same code."
+	return []row{
+		{name: fmt.Sprintf("start of the daemon to ready, %d functions at zero", deployed), ours: took(d.ready), goal: upTo(took(2 * time.Second))},
+		{name: fmt.Sprintf("memory of the daemon, %d functions at zero", deployed), ours: bytesOf(full), goal: upTo(bytesOf(250 << 20)), note: note},
+		{name: "memory of one function at zero", ours: bytesOf((full - empty) / deployed), goal: upTo(bytesOf(15 << 10)), note: note},
+		{name: fmt.Sprintf("deploy, each of %d, 16 at once", deployed), ours: took(each)},
+	}, nil
+}

@@ -2,14 +2,12 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +17,8 @@ import (
 const streamBytes = 200 << 20
 
 // stream measures answers that a custom runtime streams to an HTTP client behind a function URL.
-func stream(bin, dir string) ([]row, error) {
-	d, err := startDaemon(bin, filepath.Join(dir, "stream"))
+func stream(l lab) ([]row, error) {
+	d, err := startDaemon(l, "stream")
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +26,7 @@ func stream(bin, dir string) ([]row, error) {
 	if err := d.createRole(); err != nil {
 		return nil, err
 	}
-	url, err := d.streamer(dir)
+	url, err := d.streamer(l.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -36,18 +34,20 @@ func stream(bin, dir string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(late)
-	rows := []row{{name: fmt.Sprintf("stream, a piece with its client, p50 / p95 of %d", len(late)), text: short(late[len(late)/2]) + " / " + short(late[len(late)*95/100]), target: "≤ 2 ms"}}
+	rows := []row{
+		{name: fmt.Sprintf("stream, until a piece is with its client, p50 of %d", len(late)), ours: took(median(late))},
+		{name: "stream, the same, p95", ours: took(quantile(late, 0.95)), goal: upTo(took(2 * time.Millisecond))},
+	}
 	before := d.rss()
 	if before == 0 {
 		return rows, fmt.Errorf("the daemon's memory can't be read")
 	}
-	most, took, err := d.drain(url)
+	most, over, err := d.drain(url)
 	if err != nil {
 		return rows, err
 	}
-	return append(rows, row{name: fmt.Sprintf("stream of %d MB, rate / growth of the daemon", streamBytes>>20),
-		text: fmt.Sprintf("%.0f MB/s / %.1f MB", streamBytes/1e6/took.Seconds(), float64(most-before)/1e6), target: "flat"}), nil
+	return append(rows, row{name: fmt.Sprintf("stream of %d MB, growth of the daemon", streamBytes>>20), ours: bytesOf(most - before),
+		note: fmt.Sprintf("It took %s.", took(over))}), nil
 }
 
 // streamer makes the function and its URL, by path.
@@ -65,16 +65,7 @@ func (d *daemon) streamer(dir string) (string, error) {
 	if err := d.create("stream", "provided.al2023", "stream", 1769, map[string][]byte{"bootstrap": boot}); err != nil {
 		return "", err
 	}
-	b, err := d.do("POST", "lambda", "/2021-10-31/functions/stream/url", "application/json", []byte(`{"AuthType":"NONE","InvokeMode":"RESPONSE_STREAM"}`))
-	if err != nil {
-		return "", err
-	}
-	var made struct{ FunctionUrl string }
-	if err := json.Unmarshal(b, &made); err != nil {
-		return "", err
-	}
-	id, _, _ := strings.Cut(strings.TrimPrefix(made.FunctionUrl, "http://"), ".")
-	return d.endpoint + "/_artesian/url/" + id + "/", nil
+	return d.openURL("stream", "RESPONSE_STREAM")
 }
 
 // lateness is how long after the function wrote them its pieces were with the client.

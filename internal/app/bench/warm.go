@@ -1,29 +1,33 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
-	"path/filepath"
-	"slices"
-	"sync"
+	"strings"
 	"time"
 )
 
 const (
 	helloPython = "def handler(event, context):\n    return {\"hello\": event[\"name\"]}\n"
+	helloNode   = "exports.handler = async (event, context) => ({ hello: event.name })\n" // a handler of the plainest kind
 	event       = `{"name":"Ada","items":[1,2,3,4,5,6,7,8],"nested":{"a":"b","c":null,"d":true}}`
-	warmTurns   = 21
-	turnTime    = 250 * time.Millisecond
+	warmTurns   = 7
 )
 
-// helloNode is a handler of the plainest kind.
-const helloNode = "exports.handler = async (event, context) => ({ hello: event.name })\n"
+// sizes are the memory sizes that figures are taken at: one CPU, and the smallest with its quota of 7 %.
+var sizes = []int{1769, 128}
+
+// sample is a function in one of the languages.
+type sample struct {
+	title, name, prefix, file, code string // prefix: what identifiers of its runtimes begin with
+	least                     float64 // of the floor's throughput
+}
+
+var samples = []sample{{"Python", "python", "python3.", "app.py", helloPython, 0.65}, {"Node.js", "node", "nodejs", "app.js", helloNode, 0.75}}
 
 // warm measures calls to an instance that is there: everything that the product does on every call against the floor.
-func warm(bin, dir string) (rows []row, err error) {
-	d, err := startDaemon(bin, filepath.Join(dir, "warm"))
+func warm(l lab) (rows []row, err error) {
+	d, err := startDaemon(l, "warm")
 	if err != nil {
 		return nil, err
 	}
@@ -31,120 +35,142 @@ func warm(bin, dir string) (rows []row, err error) {
 	if err := d.createRole(); err != nil {
 		return nil, err
 	}
-	if err := d.create("python", "python3.11", "app.handler", 1769, map[string][]byte{"app.py": []byte(helloPython)}); err != nil {
-		return nil, err
-	}
-	if rows, err = warmOf(d, "Python", "python"); err != nil {
-		return rows, err
-	}
-	if _, err := tool("node"); err != nil {
-		return rows, nil
-	}
-	if err := d.create("node", nodeRuntime, "app.handler", 1769, map[string][]byte{"app.js": []byte(helloNode)}); err != nil {
-		return rows, err
-	}
-	more, err := warmOf(d, "Node.js", "node")
-	return append(rows, more...), err
-}
-
-// nodeRuntime is one that whatever Node.js is here serves.
-const nodeRuntime = "nodejs18.x"
-
-func warmOf(d *daemon, language, function string) ([]row, error) {
-	floorURL, stopFloor, err := startFloor(language)
-	if err != nil {
-		return nil, err
-	}
-	defer stopFloor()
-	floor := func() (*http.Request, error) {
-		return http.NewRequest("POST", floorURL, bytes.NewReader([]byte(event)))
-	}
-	ours := func() (*http.Request, error) {
-		return d.request("POST", "lambda", invokePath(function), "application/json", []byte(event))
-	}
-	var rows []row
-	for _, clients := range []int{1, 16} {
-		var oursN, floorN []float64
-		o, f, ratio, err := turns(warmTurns, func() (time.Duration, error) {
-			p50, n, err := load(d.client, ours, clients)
-			oursN = append(oursN, n)
-			return p50, err
-		}, func() (time.Duration, error) {
-			p50, n, err := load(d.client, floor, clients)
-			floorN = append(floorN, n)
-			return p50, err
-		})
+	for _, s := range samples {
+		lang, err := d.language(s.prefix)
 		if err != nil {
+			rows = append(rows, row{name: "warm calls, " + s.title, text: "not measured: " + err.Error()})
+			continue
+		}
+		more, err := d.warmOf(l, s, lang)
+		if rows = append(rows, more...); err != nil {
 			return rows, err
 		}
-		name, target := fmt.Sprintf("warm call, %s, %d client(s), p50", language, clients), ""
-		if clients == 1 {
-			target = "≤ 3.00×"
-		}
-		rows = append(rows, row{name: name, ours: o, floor: f, ratio: ratio, target: target})
-		var rs []float64
-		for i := range oursN {
-			rs = append(rs, oursN[i]/floorN[i])
-		}
-		rows = append(rows, row{name: fmt.Sprintf("warm throughput, %s, %d client(s), calls/s", language, clients),
-			text: fmt.Sprintf("%.0f / %.0f", median(oursN), median(floorN)), ratio: median(rs)})
 	}
 	return rows, nil
 }
 
-// load lets clients call back to back for one turn and returns the p50 and the calls a second.
-func load(client *http.Client, prepare func() (*http.Request, error), clients int) (time.Duration, float64, error) {
-	var mu sync.Mutex
-	var all []time.Duration
-	var failed error
-	var wg sync.WaitGroup
-	begin := time.Now()
-	for range clients {
-		req, err := prepare()
+func (d *daemon) warmOf(l lab, s sample, lang language) (rows []row, err error) {
+	floor, err := startFloor(lang.path)
+	if err != nil {
+		return nil, err
+	}
+	defer floor.stop()
+	req, err := http.NewRequest("POST", floor.url, strings.NewReader(event))
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := newDriver(l, "floor-"+s.name, req, event)
+	if err != nil {
+		return nil, err
+	}
+	for _, mb := range sizes {
+		name := fmt.Sprintf("%s-%d", s.name, mb)
+		ours, err := d.sampleDriver(l, name, s, lang, mb)
 		if err != nil {
-			return 0, 0, err
+			return rows, err
 		}
-		wg.Go(func() {
-			var mine []time.Duration
-			var err error
-			for time.Since(begin) < turnTime && err == nil {
-				at := time.Now()
-				err = call(client, req)
-				mine = append(mine, time.Since(at))
+		one := contest{ours: ours, theirs: theirs, oursPID: d.pid(), theirPID: floor.pid, clients: 1}
+		if err := one.run(warmTurns); err != nil {
+			return rows, err
+		}
+		rows = append(rows,
+			one.latency().row(fmt.Sprintf("warm call, %s, %d MB, 1 client, p50", s.title, mb), ratioUpTo(1.15), floorNote),
+			one.cpu().row(fmt.Sprintf("CPU time of a warm call, %s, %d MB, daemon and function", s.title, mb), ratioUpTo(1.3), ""))
+		sixteen := contest{ours: ours, theirs: theirs, oursPID: d.pid(), theirPID: floor.pid, clients: 16}
+		if err := sixteen.run(warmTurns); err != nil {
+			return rows, err
+		}
+		r := sixteen.throughput(fmt.Sprintf("warm throughput, %s, %d MB, 16 clients", s.title, mb), ratioAtLeast(s.least))
+		if mb != 1769 {
+			r.goal, r.note = goal{}, "The quota of each of the 16 instances is 7 % of a CPU; the floor has none."
+		}
+		rows = append(rows, r)
+		if s.name == "node" && mb == 1769 {
+			more, err := besideWorkerd(l, ours, d.pid())
+			if rows = append(rows, more...); err != nil {
+				return rows, err
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, mine...)
-			if err != nil {
-				failed = err
-			}
-		})
+		}
 	}
-	wg.Wait()
-	took := time.Since(begin)
-	slices.Sort(all)
-	if failed != nil {
-		return 0, 0, failed
-	}
-	return all[len(all)/2], float64(len(all)) / took.Seconds(), nil
+	return rows, nil
 }
 
-// call sends a prepared request once more; its body is rewound first.
-func call(client *http.Client, req *http.Request) error {
-	body, err := req.GetBody()
+const floorNote = "The floor: a bare Go HTTP server that parses the event and makes a framed round trip over a unix socket to the same interpreter."
+
+// sampleDriver makes a function, calls it once, and writes down a signed request to it.
+func (d *daemon) sampleDriver(l lab, name string, s sample, lang language, mb int) (driver, error) {
+	if err := d.create(name, lang.runtime, "app.handler", mb, map[string][]byte{s.file: []byte(s.code)}); err != nil {
+		return driver{}, err
+	}
+	if b, _, err := d.call(name, event); err != nil || !strings.Contains(string(b), `"Ada"`) {
+		return driver{}, fmt.Errorf("%s answered %s: %w", name, b, err)
+	}
+	req, err := d.request("POST", "lambda", invokePath(name), "application/json", []byte(event))
 	if err != nil {
-		return err
+		return driver{}, err
 	}
-	r := req.Clone(req.Context())
-	r.Body = body
-	resp, err := client.Do(r)
-	if err != nil {
-		return err
+	return newDriver(l, name, req, event)
+}
+
+// contest has two servers take turns under the same load.
+type contest struct {
+	ours, theirs      driver
+	oursPID, theirPID int // of the trees whose CPU time counts
+	clients           int
+
+	a, b       []pull
+	cpuA, cpuB []time.Duration // a call
+}
+
+func (c *contest) run(n int) error {
+	for i := range n + 1 {
+		a, cpuA, err := one(c.ours, c.oursPID, c.clients)
+		if err != nil {
+			return err
+		}
+		b, cpuB, err := one(c.theirs, c.theirPID, c.clients)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			continue // instances are started and code is compiled
+		}
+		c.a, c.b = append(c.a, a), append(c.b, b)
+		c.cpuA, c.cpuB = append(c.cpuA, cpuA), append(c.cpuB, cpuB)
 	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || !bytes.Contains(b, []byte(`"Ada"`))) {
-		err = fmt.Errorf("answer %s: %s", resp.Status, b)
+	return nil
+}
+
+// one is one turn of one server, and the CPU time of a call in it.
+func one(d driver, pid, clients int) (pull, time.Duration, error) {
+	before := cpu(pid)
+	p, err := d.run(clients)
+	if err != nil || p.calls == 0 {
+		return p, 0, err
 	}
-	return err
+	return p, time.Duration(float64(cpu(pid)-before) / p.calls), nil
+}
+
+func (c *contest) latency() (out compared) {
+	for i := range c.a {
+		out.ours, out.floor = append(out.ours, c.a[i].p50), append(out.floor, c.b[i].p50)
+		out.ratios = append(out.ratios, float64(c.a[i].p50)/float64(c.b[i].p50))
+	}
+	return out
+}
+
+func (c *contest) cpu() (out compared) {
+	out.ours, out.floor = c.cpuA, c.cpuB
+	for i := range c.cpuA {
+		out.ratios = append(out.ratios, float64(c.cpuA[i])/float64(max(c.cpuB[i], 1)))
+	}
+	return out
+}
+
+func (c *contest) throughput(name string, g goal) row {
+	var a, b, r []float64
+	for i := range c.a {
+		a, b, r = append(a, c.a[i].rate), append(b, c.b[i].rate), append(r, c.a[i].rate/c.b[i].rate)
+	}
+	return row{name: name, ours: rate(median(a)), floor: rate(median(b)), ratio: median(r), goal: g}
 }

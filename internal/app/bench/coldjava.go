@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"artesian/internal/door/gateway/admin"
 )
 
 const helloJava = `import java.util.Map;
@@ -24,42 +25,39 @@ public class App {
 const javaTurns = 9
 
 // coldJava measures a function in Java beside the same JVM with the same client and code, started by bwrap.
-func coldJava(d *daemon, dir string) (row, error) {
-	const memory = 1769
-	r := row{name: fmt.Sprintf("cold Java, %d MB, beside bwrap + java with AWS's client", memory)}
-	class, err := compileJava(dir)
+func coldJava(l lab) (rows []row, err error) {
+	class, err := compileJava(l.dir)
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	if _, err := d.do("POST", "artesian", "/_artesian/api/runtimes", "application/json", []byte(`{"path":"java-runtime"}`)); err != nil {
-		return r, fmt.Errorf("install the client: %w", err)
-	}
-	if err := d.create("java", "java17", "App::handle", memory, map[string][]byte{"App.class": class}); err != nil {
-		return r, err
-	}
-	var instances struct {
-		Instances []struct{ Function, Served string }
-	}
-	if _, err := d.do("POST", "lambda", invokePath("java"), "application/json", []byte(event)); err != nil {
-		return r, err
-	}
-	b, err := d.do("GET", "artesian", "/_artesian/api/ps", "", nil)
-	if err == nil {
-		err = json.Unmarshal(b, &instances)
-	}
+	d, err := startDaemon(l, "cold-java")
 	if err != nil {
-		return r, err
+		return nil, err
 	}
-	jvm := "java"
-	for _, i := range instances.Instances {
-		if _, path, ok := strings.Cut(i.Served, "("); ok && i.Function == "java" {
-			jvm, _, _ = strings.Cut(path, ")")
+	defer d.stop()
+	if err := d.createRole(); err != nil {
+		return nil, err
+	}
+	if _, err := d.do("POST", admin.Service, admin.RuntimesPath, "application/json", []byte(`{"path":"java-runtime"}`)); err != nil {
+		return nil, fmt.Errorf("install AWS's client: %w", err)
+	}
+	lang, err := d.language("java")
+	if err != nil {
+		return nil, err
+	}
+	packs := filepath.Join(d.data, "runtimes", "packs")
+	for _, mb := range sizes {
+		name := fmt.Sprintf("java-%d", mb)
+		if err := d.create(name, lang.runtime, "App::handle", mb, map[string][]byte{"App.class": class}); err != nil {
+			return rows, err
 		}
+		c, ways, err := d.coldTurns(javaTurns, name, event, func() (time.Duration, error) { return bwrapJava(lang.path, packs, filepath.Join(l.dir, "java")) })
+		if err != nil {
+			return rows, err
+		}
+		rows = append(rows, c.row(fmt.Sprintf("cold Java, %d MB, p50, beside bwrap + java with AWS's client", mb), ratioUpTo(0.2), "Ways: "+ways))
 	}
-	r.ours, r.floor, r.ratio, err = turns(javaTurns, d.coldCall("java"), func() (time.Duration, error) {
-		return bwrapJava(jvm, filepath.Join(d.data, "runtimes", "packs"), filepath.Join(dir, "java"))
-	})
-	return r, err
+	return rows, nil
 }
 
 func compileJava(dir string) ([]byte, error) {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// weight is the memory of a daemon and all that descends from it.
+type weight struct {
+	all       int64
+	sandboxes map[string]int64 // by the namespace of their processes
+	available int64            // of the machine
+}
+
+// weigh adds up proportional set sizes, a moment after the last call, when idle instances are frozen.
+func weigh(root int) weight {
+	time.Sleep(500 * time.Millisecond)
+	w := weight{sandboxes: map[string]int64{}, available: sizeIn("/proc/meminfo", "MemAvailable:")}
+	own := pidSpace(root)
+	for _, p := range tree(root) {
+		size := pss(p.pid)
+		w.all += size
+		if s := pidSpace(p.pid); s != own && s != "" {
+			w.sandboxes[s] += size
+		}
+	}
+	return w
+}
+
+// density says what n idle instances weigh: full has them, empty does not.
+func density(full, empty weight, n int) []row {
+	var each []int64
+	for s, size := range full.sandboxes {
+		if _, before := empty.sandboxes[s]; !before { // what is made ahead is no instance
+			each = append(each, size)
+		}
+	}
+	note := fmt.Sprintf("Of %d sandboxes, proportional set sizes. The machine's available memory fell by %s, the kernel's part included.", len(each),
+		bytesOf(empty.available-full.available))
+	return []row{
+		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(1200 << 20)), note: note},
+		{name: "one idle Python instance, p50", ours: bytesOf(median(each)), goal: upTo(bytesOf(5 << 20)), note: note},
+		{name: "one idle Python instance, the largest", ours: bytesOf(quantile(each, 1)), goal: upTo(bytesOf(5 << 20))},
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const prSetChildSubreaper = 36
+
+// adopt makes processes that lose their parent children of this one, so that the tree of a daemon holds all of them.
+func adopt() { _, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, prSetChildSubreaper, 1, 0) }
+
+// process is what /proc tells of one.
+type process struct {
+	pid, parent int
+	cpu         time.Duration
+}
+
+// tick is the unit of /proc's CPU times.
+const tick = 10 * time.Millisecond
+
+func readProcess(pid int) (p process, ok bool) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return p, false
+	}
+	_, rest, _ := strings.Cut(string(b[strings.LastIndexByte(string(b), ')'):]), " ")
+	f := strings.Fields(rest) // from the state on, the third field
+	if len(f) < 15 {
+		return p, false
+	}
+	n := func(i int) int64 { v, _ := strconv.ParseInt(f[i], 10, 64); return v }
+	return process{pid: pid, parent: int(n(1)), cpu: time.Duration(n(11)+n(12)+n(13)+n(14)) * tick}, true
+}
+
+// tree returns a process and all that descend from it.
+func tree(root int) []process {
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	children := map[int][]process{}
+	for _, e := range entries {
+		pid, _ := strconv.Atoi(filepath.Base(e))
+		if p, ok := readProcess(pid); ok {
+			children[p.parent] = append(children[p.parent], p)
+		}
+	}
+	first, _ := readProcess(root)
+	all := []process{first}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i].pid]...)
+	}
+	return all
+}
+
+// cpu is what a process and all that descend from it, the ended ones included, have used.
+func cpu(root int) (sum time.Duration) {
+	for _, p := range tree(root) {
+		sum += p.cpu
+	}
+	return sum
+}
+
+// pss is a process's memory in bytes, of what it shares its share.
+func pss(pid int) int64 { return sizeIn(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:") }
+
+// sizeIn reads a line of kilobytes.
+func sizeIn(file, label string) int64 {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, label); ok {
+			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// pidSpace names the namespace of a process's numbers.
+func pidSpace(pid int) string {
+	s, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
+	return s
+}
