@@ -50,14 +50,17 @@ func (m *Maker) Prepare(ctx context.Context, s sandbox.Spec) (sandbox.Cell, erro
 
 // checkCell is Check for what a cell is made from.
 func checkCell(s sandbox.Spec) error {
-	if s.Fork != nil {
-		return faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
+	if s.Fork != nil && !s.Channel {
+		return errUnheard
 	}
 	if !runs(s) {
 		if len(s.Mounts) > 0 || s.Channel {
 			return faas.Errorf(faas.Invalid, "sandbox: a cell without a main process has no mounts and no channel")
 		}
 		s.Argv, s.Dir = []string{"/"}, "/"
+	}
+	if s.Fork != nil {
+		s.Argv = []string{"/"}
 	}
 	return s.Check()
 }
@@ -74,21 +77,37 @@ func (c *cell) prepare(ctx context.Context) error {
 	if err := i.control.enlarge(stage0.MaxSize); err != nil {
 		return err
 	}
+	far := -1 // of the channel
+	if c.made.Fork != nil {
+		if far, err = unix.FcntlInt(uintptr(b.peer), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			return err
+		}
+		defer closeAll([]int{far})
+	}
 	p, ahead := planCell(c.made, b.layout)
 	c.layout, c.ahead = b.layout, ahead
 	want := expected{stage0.Ready, socketCount(c.made)}
-	if runs(c.made) {
+	executes := runs(c.made) && c.made.Fork == nil
+	if executes {
 		want.fds++
 	}
 	r, err := i.carryOut(ctx, spawner, &b, p, want)
 	if err != nil {
 		return err
 	}
-	if runs(c.made) {
+	if executes {
 		last := len(r.fds) - 1
 		i.main, r.fds = r.fds[last], r.fds[:last]
 	}
-	if err := errors.Join(i.takeSockets(r.fds), c.mindMain()); err != nil {
+	if err := i.takeSockets(r.fds); err != nil {
+		return err
+	}
+	if c.made.Fork != nil {
+		if err := c.forkAhead(ctx, far); err != nil {
+			return err
+		}
+	}
+	if err := c.mindMain(); err != nil {
 		return err
 	}
 	return i.watch()
@@ -151,8 +170,8 @@ func (c *cell) Become(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if s.Fork != nil {
-		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
+	if s.Fork != nil && !s.Channel {
+		return nil, errUnheard
 	}
 	mounts, err := lacking(c.made, s)
 	if err != nil {
@@ -191,11 +210,16 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err := c.limit(s); err != nil {
 		return err
 	}
-	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel}
+	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel && s.Fork == nil}
 	fds, err := c.baggage(ctx, s, &ch)
 	defer func() { closeAll(fds) }()
 	if err != nil {
 		return err
+	}
+	if s.Fork != nil && !runs(c.made) {
+		if ch.forked, err = c.forkNow(ctx, s); err != nil {
+			return err
+		}
 	}
 	c.i.become(s)
 	p := planBecome(c.made, s, c.layout, c.ahead, ch)

@@ -24,6 +24,8 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 	if runs(s) {
 		planView(p, nil, s.Mounts, l.dirs, a.mounts)
 		planClosed(p) // where there is no root inside, the main process could write
+	}
+	if runs(s) && s.Fork == nil {
 		a.pidfd = planMain(p, s, l, a.slots)
 		n++
 	}
@@ -34,13 +36,31 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 }
 
 // runs reports whether a cell made from s has a main process that runs.
-func runs(s sandbox.Spec) bool { return len(s.Argv) > 0 }
+func runs(s sandbox.Spec) bool { return len(s.Argv) > 0 || s.Fork != nil }
 
 // change is what makes a cell a sandbox, beyond the Spec.
 type change struct {
 	mounts  []sandbox.Mount // that are missing
 	dirs    []bool          // for each of them whether it is a directory
 	channel bool            // the channel travels with the program: the cell has none
+	forked  int             // the process id of a main process that has been forked into the cell for the Spec
+}
+
+// planAdopt is a program between a cell's two: a main process with that process id has been forked into the cell. Its pidfd is
+// handed out.
+func planAdopt(pid int, a ahead) (*program, ahead) {
+	p := &program{group: none, next: a.next, first: a.next}
+	a.pidfd = adopt(p, pid)
+	p.send(stage0.Ready, a.pidfd, 1)
+	p.add(step{what: "wait for the rest", kind: stage0.More, dst: none})
+	a.next = p.next
+	return p, a
+}
+
+// adopt has the first process know of a main process that it has not forked. The register of its pidfd comes back.
+func adopt(p *program, pid int) reg {
+	p.add(step{what: "adopt the main process", kind: stage0.Adopt, args: []any{pid}, dst: none})
+	return p.open("open the main process", unix.SYS_PIDFD_OPEN, pid, 0)
 }
 
 // planBecome is the second program of a cell that was made from made. Descriptors come in the order mounts, channel, aside.
@@ -71,7 +91,12 @@ func planBecome(made, s sandbox.Spec, l layout, a ahead, c change) *program {
 		planSeal(p, l, f, true)
 		return p
 	}
-	p.send(stage0.Running, planMain(p, s, l, f), 1)
+	if c.forked > 0 {
+		planBeside(p, s, l, f)
+		p.send(stage0.Running, adopt(p, c.forked), 1)
+	} else {
+		p.send(stage0.Running, planMain(p, s, l, f), 1)
+	}
 	planSeal(p, l, f, false)
 	return p
 }

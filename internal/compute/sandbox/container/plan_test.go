@@ -37,14 +37,22 @@ func TestPlan(t *testing.T) {
 	cells := layout{hostUID: 5000, group: true, ipv6: true, dirs: []bool{true}, lastCap: 2, filter: filter("12345678"), guard: filter("12345678")}
 	blankCell, blankAhead := planCell(blank, cells)
 	stemCell, stemAhead := planCell(stem, cells)
+	ahead := stem
+	ahead.Argv, ahead.Fork = nil, &zygote{}
+	forkedCell, forkedAhead := planCell(ahead, cells)
+	adopted, adoptedAhead := planAdopt(3, forkedAhead)
 	for _, c := range []struct {
 		name string
 		p    *program
 	}{
 		{"cell-blank", blankCell},
-		{"cell-blank-become", planBecome(blank, full, cells, blankAhead, change{full.Mounts, []bool{true, true, true, false}, true})},
+		{"cell-blank-become", planBecome(blank, full, cells, blankAhead, change{full.Mounts, []bool{true, true, true, false}, true, 0})},
 		{"cell-stem", stemCell},
-		{"cell-stem-become", planBecome(stem, full, cells, stemAhead, change{full.Mounts[1:], []bool{true, true, false}, false})},
+		{"cell-stem-become", planBecome(stem, full, cells, stemAhead, change{full.Mounts[1:], []bool{true, true, false}, false, 0})},
+		{"cell-forked", forkedCell},
+		{"cell-adopt", adopted},
+		{"cell-forked-become", planBecome(ahead, full, cells, adoptedAhead, change{full.Mounts[1:], []bool{true, true, false}, false, 0})},
+		{"cell-blank-forked", planBecome(blank, full, cells, blankAhead, change{full.Mounts, []bool{true, true, true, false}, false, 5})},
 		{"full", plan(full, layout{hostUID: 5000, group: true, joins: 2, ipv6: true, dirs: []bool{true, true, true, false}, lastCap: 40, filter: filter("12345678"), guard: filter("12345678")})},
 		{"wire", plan(sandbox.Spec{ID: "c", Owner: "o", Argv: bare.Argv, Dir: "/", MemoryMB: 128, TmpMB: 512, Pids: 10, Files: 100, Internet: true},
 			layout{hostUID: 5000, lastCap: 2, ipv6: true, wire: true})},
@@ -94,7 +102,7 @@ func describe(p *program) string {
 		names = arch.X86_64.SyscallNumbers
 	}
 	for _, s := range p.steps {
-		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT", stage0.Tend: "TEND", stage0.More: "MORE"}[s.kind]
+		what := map[uint8]string{stage0.Call: names[int(s.nr)], stage0.Fork: "FORK", stage0.Send: "SEND", stage0.Wait: "WAIT", stage0.Tend: "TEND", stage0.Adopt: "ADOPT", stage0.More: "MORE"}[s.kind]
 		fmt.Fprintf(&b, "%-28s %s", s.what, what)
 		for _, a := range s.args {
 			switch a := a.(type) {

@@ -30,7 +30,7 @@ func (m *Maker) begin(ctx context.Context, s sandbox.Spec, hosts bool) (sandbox.
 		return nil, err
 	}
 	if s.Fork != nil {
-		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
+		return m.startForked(ctx, s)
 	}
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)

@@ -33,8 +33,8 @@ const (
 type zygote struct {
 	maker   *Maker
 	spec    sandbox.ZygoteSpec
-	group   *cgroup.Group // nil without control groups
-	process *os.File      // pidfd
+	group   bounds   // nil without control groups
+	process *os.File // pidfd
 	channel *net.UnixConn
 	began   time.Time
 	forks   atomic.Int64
@@ -80,12 +80,13 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 	defer b.close()
 	b.layout.tmpMB = minZygoteMB
 	if m.tree != nil {
-		if z.group, err = m.tree.New(z.spec.ID, cgroup.Limits{Memory: zygoteMB << 20, Pids: zygotePids}); err != nil {
+		group, err := m.tree.New(z.spec.ID, cgroup.Limits{Memory: zygoteMB << 20, Pids: zygotePids})
+		if err != nil {
 			return err
 		}
-		b.group = z.group.Dir()
+		z.group, b.group = group, group.Dir()
 		b.layout.group = b.group >= 0
-		if b.joins, err = z.group.Joins(); err != nil {
+		if b.joins, err = group.Joins(); err != nil {
 			return err
 		}
 		b.layout.joins = len(b.joins)

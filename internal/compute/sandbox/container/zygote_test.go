@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/framed"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/cgroup"
@@ -175,4 +176,40 @@ func writeFile(t testing.TB, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// BenchmarkFork is a fork from a zygote into a sandbox that is there, until the child can be assigned.
+func BenchmarkFork(b *testing.B) {
+	m := open(b, 4<<30)
+	r := forked(b)
+	z := startZygote(b, m, r)
+	i, _ := place(b, m, r, b.TempDir())
+	var fork time.Duration
+	inside, outside := cpu(b, i.group), cpu(b, z.group)
+	for b.Loop() {
+		begun := time.Now()
+		c, err := forkInto(b, z, i)
+		if err != nil {
+			b.Fatal(err)
+		}
+		fork += time.Since(begun)
+		if err := framed.Greeting(b.Context(), c.channel); err != nil {
+			b.Fatal(err)
+		}
+		_ = c.channel.Close() // it ends
+		_ = c.output.Close()
+	}
+	per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(b.N) }
+	b.ReportMetric(per(fork), "µs/fork")
+	b.ReportMetric(per(cpu(b, i.group)-inside), "cpu-µs/child")
+	b.ReportMetric(per(cpu(b, z.group)-outside), "cpu-µs/zygote")
+}
+
+// cpu is the processor time that a control group has used; 0 without one.
+func cpu(b *testing.B, g bounds) time.Duration {
+	c, err := g.Counters()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c.CPU
 }

@@ -19,6 +19,10 @@ import (
 type Cells struct {
 	sandbox.Ahead
 	Stem string // the payload: it is each cell's main process, and executes what it is told once the cell is a sandbox. Empty: the cells are blank
+	// Fork, if there is one, is a zygote whose children are stems: the main process of each cell, or, with Late, forked when the
+	// cell becomes a sandbox.
+	Fork sandbox.Zygote
+	Late bool
 }
 
 // stemDir is where a stem's program is inside.
@@ -37,6 +41,9 @@ const cellMB = 64
 // Start implements sandbox.Maker.
 func (c Cells) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
 	ahead := CellSpec(s.ID, c.Stem)
+	if c.Fork != nil && !c.Late {
+		ahead.Fork, ahead.Dir, ahead.Channel = c.Fork, "/", true
+	}
 	ahead.TmpMB, ahead.Pids, ahead.Files, ahead.Listen, ahead.Dials, ahead.Internet = s.TmpMB, s.Pids, s.Files, s.Listen, s.Dials, s.Internet
 	cell, err := c.Prepare(ctx, ahead)
 	if err != nil {
@@ -62,8 +69,14 @@ func (c Cells) Become(ctx context.Context, cell sandbox.Cell, s sandbox.Spec) (s
 	if c.Stem != "" {
 		s.Mounts, s.Channel = append(slices.Clone(s.Mounts), CellSpec("", c.Stem).Mounts...), true
 	}
+	if c.Fork != nil {
+		s.Channel = true
+	}
+	if c.Late {
+		s.Fork = c.Fork
+	}
 	b, err := cell.Become(ctx, s)
-	if err != nil || c.Stem == "" {
+	if err != nil || c.Stem == "" && c.Fork == nil {
 		return b, err
 	}
 	if err := tell(b.Channel(), told); err != nil {

@@ -57,6 +57,8 @@ func run(h *Header) bool {
 			wait()
 		case Tend:
 			tend()
+		case Adopt:
+			errno = adopt(uintptr(op.Args[0]))
 		case More:
 			more(h)
 			pc = 0
@@ -95,6 +97,28 @@ func fork() (uintptr, syscall.Errno) {
 	clone = cloneArgs{flags: clonePidfd | cloneVfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
 	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
 	return pid, errno
+}
+
+// adopt makes a process the main one. The one that forked it has come from outside and is about to end: then it is ours, even if
+// it has ended already.
+//
+//go:norace
+//go:nosplit
+func adopt(pid uintptr) syscall.Errno {
+	pause = syscall.Timespec{Nsec: 20_000}
+	for {
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_WAITID, pPID, pid, uintptr(unsafe.Pointer(&info)), syscall.WNOHANG|syscall.WNOWAIT|syscall.WEXITED, 0, 0)
+		switch errno {
+		case 0:
+			main = pid
+			return 0
+		case syscall.ECHILD:
+			syscall.RawSyscall(syscall.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&pause)), 0, 0)
+		case syscall.EINTR:
+		default:
+			return errno
+		}
+	}
 }
 
 // wait is the rest of a first process's life: the kernel kills all others when it exits.

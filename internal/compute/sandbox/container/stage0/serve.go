@@ -13,6 +13,7 @@ const (
 	cloneInto   = 0x200000000
 	same        = ^uintptr(0) // an id that setresuid leaves as it is, also in 32 bits
 	killSignal  = uintptr(syscall.SIGKILL)
+	pPID        = 1 // P_PID
 	childSignal = uint64(syscall.SIGCHLD)
 )
 
@@ -55,6 +56,8 @@ var (
 	path   [64]byte
 	status int32
 	signal uint64 // a set of signals
+	pause  syscall.Timespec
+	info   [16]uint64 // a siginfo_t
 )
 
 // serve carries out programs until the daemon closes its end or dies.
