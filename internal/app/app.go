@@ -24,6 +24,7 @@ import (
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/lang/pack"
 	"artesian/internal/compute/pool"
+	"artesian/internal/compute/pool/stock"
 	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/door/aws/lambda"
@@ -32,6 +33,7 @@ import (
 	"artesian/internal/engine"
 	"artesian/internal/engine/blob"
 	"artesian/internal/engine/kv"
+	"artesian/internal/faas"
 	"artesian/internal/observe/logs"
 	"artesian/internal/observe/logs/insights"
 	"artesian/internal/observe/metrics"
@@ -74,6 +76,9 @@ type App struct {
 	pool      *pool.Pool
 	functions *registry.Registry
 	settler   settler
+	stock     *stock.Stock // nil: nothing is made ahead
+	expect    func(*faas.Version)
+	expected  changes
 	retries   retries
 	invoker   *invoke.Invoker
 	download  *downloads
@@ -104,7 +109,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.publish,
+		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.publish, a.expectCalls,
 	} {
 		if err := step(ctx); err != nil {
 			_ = a.Stop(context.Background())

@@ -47,9 +47,10 @@ func (a *App) openCompute(ctx context.Context) error {
 	n := &node.Node{
 		Maker: a.maker, Code: a.packages, Runtimes: a.runtimes, OpenLog: a.openLog, Env: a.functionEnv,
 		Internet: func(v *faas.Version) (bool, error) { return a.internet(v.Internet) },
-		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now,
+		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger,
 	}
-	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Logger: a.cfg.Logger})
+	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Yield: func() { a.stock.Yield() }, Logger: a.cfg.Logger})
+	a.openStock(n)
 	a.onStop(func(ctx context.Context) error {
 		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
@@ -58,6 +59,9 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, func(v faas.VersionID) {
 		a.retire(v)
 		a.settler.note(v)
+		if a.stock != nil {
+			a.expected.note(v)
+		}
 	})
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.settle()

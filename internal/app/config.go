@@ -37,6 +37,9 @@ type Config struct {
 	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
 	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
 	MemoryMB  int           `json:"memory_mb"` // of all functions together; default: the machine's less a tenth, at least 512 MB
+	// AheadMB is how much of MemoryMB may be taken by sandboxes and runtimes that are started ahead of the calls that need them; 0:
+	// nothing is. Default: an eighth, at most 1,024.
+	AheadMB int `json:"ahead_mb"`
 	// Internet says whether functions reach the internet that say nothing about it themselves.
 	Internet bool `json:"internet"`
 	// EgressAllow are ranges of addresses that are not the internet, such as a private network, and that functions may reach.
@@ -62,6 +65,7 @@ func DefaultConfig(data string) Config {
 		Listen:      "127.0.0.1:4566",
 		Account:     faas.DefaultAccount,
 		Isolation:   sandbox.Container,
+		AheadMB:     -1,
 		Internet:    true,
 		Idle:        5 * time.Minute,
 		Version:     "dev",
@@ -96,6 +100,12 @@ func (c *Config) load() error {
 	}
 	if c.MemoryMB == 0 {
 		c.MemoryMB = max(c.machineMB-max(c.machineMB/10, 512), faas.MinMemoryMB)
+	}
+	if c.AheadMB < -1 {
+		return fmt.Errorf("ahead_mb %d: it must be at least 0", c.AheadMB)
+	}
+	if c.AheadMB == -1 {
+		c.AheadMB = min(c.MemoryMB/shareOfAhead, mostAheadMB)
 	}
 	return c.check()
 }

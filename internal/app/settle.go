@@ -14,14 +14,29 @@ import (
 
 // settler remembers which functions may have something about them that is not settled.
 type settler struct {
+	changes
+	work sync.WaitGroup // who settles
+}
+
+// changes are functions that are new or have changed.
+type changes struct {
 	mu    sync.Mutex
 	noted []faas.VersionID
 	wake  chan struct{}
-	work  sync.WaitGroup // who settles
+}
+
+// listen returns what tells that there are some. There may be already.
+func (s *changes) listen() <-chan struct{} {
+	wake := make(chan struct{}, 1)
+	wake <- struct{}{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = wake
+	return wake
 }
 
 // note takes in that a function is new or changed. It does not block.
-func (s *settler) note(v faas.VersionID) {
+func (s *changes) note(v faas.VersionID) {
 	if v.Version != faas.Latest || v.Revision == "" {
 		return
 	}
@@ -35,7 +50,7 @@ func (s *settler) note(v faas.VersionID) {
 	}
 }
 
-func (s *settler) take() []faas.VersionID {
+func (s *changes) take() []faas.VersionID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	noted := s.noted
@@ -47,11 +62,7 @@ func (s *settler) take() []faas.VersionID {
 // came out without its pack before is tried once more, and what is Active gets back a pack that is no longer here: it was
 // removed, or this program carries a newer one than the last.
 func (a *App) settle() {
-	wake := make(chan struct{}, 1)
-	wake <- struct{}{}
-	a.settler.mu.Lock()
-	a.settler.wake = wake
-	a.settler.mu.Unlock()
+	wake := a.settler.listen()
 	ctx, cancel := context.WithCancel(context.Background())
 	work := &a.settler.work
 	work.Go(func() {

@@ -78,6 +78,17 @@ func (b *budget) give(mb int) {
 	b.grant()
 }
 
+// borrow takes mb if nobody waits and they are free.
+func (b *budget) borrow(mb int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) > 0 || !b.fits(mb) {
+		return false
+	}
+	b.used += mb
+	return true
+}
+
 func (b *budget) fits(mb int) bool { return b.total == 0 || b.used+mb <= b.total }
 
 func (b *budget) grant() {

@@ -24,6 +24,7 @@ type Config struct {
 	MemoryMB   int           // of all instances together, by configured size; 0 is unlimited
 	MaxWaiting int           // callers without an instance, per version; default 1,000
 	PlaceWait  time.Duration // a start waits this long for memory; default 10 s
+	Yield      func()        // has whoever borrowed memory return it, because a start lacks some; may be nil
 	Logger     *slog.Logger
 }
 
@@ -191,6 +192,12 @@ func (p *Pool) reclaim() {
 	if missing == 0 {
 		return
 	}
+	if p.cfg.Yield != nil {
+		p.cfg.Yield()
+		if missing = p.memory.short(); missing == 0 {
+			return
+		}
+	}
 	type candidate struct {
 		in   *Instance
 		idle time.Time
@@ -215,6 +222,12 @@ func (p *Pool) reclaim() {
 		}
 	}
 }
+
+// Borrow takes mb of what the instances may have together, for what is made ahead of them; false if there is not so much to spare.
+func (p *Pool) Borrow(mb int) bool { return p.memory.borrow(mb) }
+
+// Return gives back what was borrowed.
+func (p *Pool) Return(mb int) { p.memory.give(mb) }
 
 // watch takes an instance whose sandbox ended by itself out of the idle ones.
 func (p *Pool) watch(in *Instance, r *Running) {

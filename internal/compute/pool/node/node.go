@@ -7,12 +7,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/extension"
 	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/pool"
+	"artesian/internal/compute/pool/stock"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
 )
@@ -52,30 +54,59 @@ type Node struct {
 	Listen   []string // host:port sockets on which the platform is reached from inside
 	Serve    func(sandbox.Sandbox, *faas.Version)
 	Now      func() time.Time
+	Stock    *stock.Stock // of sandboxes made ahead; nil: none
+	Log      *slog.Logger
+}
+
+// job is what a launch needs to know of its version, whatever it becomes.
+type job struct {
+	runtime      lang.Runtime
+	code, layers string
+	internet     bool
+}
+
+// launch is one instance in the making.
+type launch struct {
+	spec       sandbox.Spec
+	stream     string
+	at         time.Time
+	extensions aside
 }
 
 // Launch implements pool.Launcher.
 func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, error) {
-	runtime, err := n.Runtimes.Resolve(v.Runtime)
+	defer n.Stock.Starting()()
+	job, err := n.look(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	code, err := n.Code.Dir(ctx, v.Code.SHA256)
-	if err != nil {
-		return nil, fmt.Errorf("unpack code: %w", err)
-	}
-	layers, err := n.Code.Layers(ctx, v.Layers)
-	if err != nil {
-		return nil, fmt.Errorf("unpack layers: %w", err)
-	}
-	internet, err := n.Internet(v)
+	m, err := n.make(ctx, v, job)
 	if err != nil {
 		return nil, err
 	}
-	id := newID()
-	now := n.Now().UTC()
-	stream := fmt.Sprintf("%s/[%s]%s", now.Format("2006/01/02"), v.ID.Version, id)
-	spec := sandbox.Spec{
+	return n.run(v, job, m)
+}
+
+// look finds what v is made of.
+func (n *Node) look(ctx context.Context, v *faas.Version) (j job, err error) {
+	if j.runtime, err = n.Runtimes.Resolve(v.Runtime); err != nil {
+		return j, err
+	}
+	if j.code, err = n.Code.Dir(ctx, v.Code.SHA256); err != nil {
+		return j, fmt.Errorf("unpack code: %w", err)
+	}
+	if j.layers, err = n.Code.Layers(ctx, v.Layers); err != nil {
+		return j, fmt.Errorf("unpack layers: %w", err)
+	}
+	j.internet, err = n.Internet(v)
+	return j, err
+}
+
+// prepare plans the sandbox of that id.
+func (n *Node) prepare(v *faas.Version, j job, id string) (*launch, error) {
+	l := &launch{at: n.Now().UTC()}
+	l.stream = l.at.Format("2006/01/02") + "/[" + v.ID.Version + "]" + id
+	l.spec = sandbox.Spec{
 		ID:       id,
 		Owner:    v.ID.FunctionID.ARN(),
 		MemoryMB: v.MemoryMB,
@@ -83,43 +114,49 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 		Pids:     maxPids,
 		Files:    maxFiles,
 		CPU:      float64(v.MemoryMB) / faas.MemoryMBPerCPU,
-		Listen:   n.Listen,
-		Internet: internet,
+		Listen:   n.Listen[:len(n.Listen):len(n.Listen)],
+		Internet: j.internet,
 		Env:      n.Env(v),
 	}
-	if layers != "" {
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: layers, Target: lambda.LayerDir})
+	if j.layers != "" {
+		l.spec.Mounts = append(l.spec.Mounts, sandbox.Mount{Source: j.layers, Target: lambda.LayerDir})
 	}
-	runtime.Prepare(&spec, *v, code, stream)
-	lambda.Wrap(&spec, *v)
-	extensions, err := beside(&spec, layers)
+	j.runtime.Prepare(&l.spec, *v, j.code, l.stream)
+	lambda.Wrap(&l.spec, *v)
+	var err error
+	l.extensions, err = beside(&l.spec, j.layers)
+	return l, err
+}
+
+// run takes over the conversation with a sandbox and what it prints.
+func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
+	n.Serve(m.sandbox, v)
+	log, err := n.OpenLog(v, m.stream)
 	if err != nil {
-		return nil, err
-	}
-	sb, err := n.Maker.Start(ctx, spec)
-	if err != nil {
-		return nil, fmt.Errorf("start sandbox: %w", err)
-	}
-	n.Serve(sb, v)
-	log, err := n.OpenLog(v, stream)
-	if err != nil {
-		_ = sb.Close()
+		_ = m.sandbox.Close()
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	var out *printed
-	host := extension.NewHost(v, extensions.names, func(at time.Time, line string) { out.Line(at, line) }, n.Now)
-	out, err = newOutput(sb, v, n.Now, log, host.Printed)
+	host := extension.NewHost(v, m.extensions.names, func(at time.Time, line string) { out.Line(at, line) }, n.Now)
+	out, err = newOutput(m.sandbox, v, n.Now, log, host.Printed)
 	if err != nil {
-		_ = sb.Close()
+		_ = m.sandbox.Close()
 		log.Close()
 		return nil, fmt.Errorf("take over output: %w", err)
 	}
-	for _, line := range lambda.InitStartLines(v, runtime.Served(), now) {
-		out.Line(now, line)
+	for _, line := range lambda.InitStartLines(v, j.runtime.Served(), m.at) {
+		out.Line(m.at, line)
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
-	session := extension.Extend(runtime.Attach(extensions.open(sb, host), *v), host, sb, runtime.Served())
-	return &pool.Running{Sandbox: oursOf(sb), Session: session, Output: out, Served: runtime.Served(), Stream: stream, Way: faas.WayStart}, nil
+	sb := m.extensions.open(m.sandbox, host)
+	var session lang.Session
+	if m.adopted {
+		session = j.runtime.(lang.Generic).Adopt(sb, &m.spec, *v)
+	} else {
+		session = j.runtime.Attach(sb, *v)
+	}
+	session = extension.Extend(session, host, m.sandbox, j.runtime.Served())
+	return &pool.Running{Sandbox: oursOf(m.sandbox), Session: session, Output: out, Served: j.runtime.Served(), Stream: m.stream, Way: m.way, Note: m.note}, nil
 }
 
 func newID() string {

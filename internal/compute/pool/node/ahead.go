@@ -1,0 +1,234 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/pool/stock"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
+)
+
+// What a cell is made with before it is known whom it is for.
+const (
+	cellMB    = 64 // it becomes as large as the function's once that is known
+	cellDials = 4  // for what runs beside three extensions at most; who has more starts without a cell
+	forkMB    = 256
+)
+
+// Cell implements stock.Source.
+func (n *Node) Cell(ctx context.Context, k stock.Kind, z sandbox.Zygote) (sandbox.Cell, error) {
+	maker, ok := n.Maker.(sandbox.Ahead)
+	if !ok {
+		return nil, fmt.Errorf("isolation level %s makes no sandboxes ahead", n.Maker.Level())
+	}
+	spec := sandbox.Spec{ID: newID(), MemoryMB: cellMB, TmpMB: k.TmpMB, Pids: maxPids, Files: maxFiles, Dials: cellDials, Internet: k.Internet}
+	spec.Listen = n.listen(spec.ID)
+	if k.Form == stock.Blank {
+		return maker.Prepare(ctx, spec)
+	}
+	runtime, err := n.Runtimes.Resolve(k.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	generic, ok := runtime.(lang.Generic)
+	if !ok {
+		return nil, fmt.Errorf("runtime %s does not start before its function is known", k.Runtime)
+	}
+	spec.MemoryMB, spec.Fork = forkMB, z
+	if k.Form == stock.Stem {
+		spec.MemoryMB = k.MemoryMB
+	}
+	generic.Generic(&spec, k.MemoryMB)
+	return maker.Prepare(ctx, spec)
+}
+
+// Zygote implements stock.Source.
+func (n *Node) Zygote(ctx context.Context, f stock.Family) (sandbox.Zygote, error) {
+	runtime, err := n.Runtimes.Resolve(f.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	maker, ok := n.Maker.(sandbox.Ahead)
+	forked, ok2 := runtime.(lang.Forked)
+	if !ok || !ok2 {
+		return nil, fmt.Errorf("runtime %s has no zygote at level %s", f.Runtime, n.Maker.Level())
+	}
+	z := forked.Zygote()
+	z.ID = newID()
+	return maker.Zygote(ctx, z)
+}
+
+// listen are the addresses inside that a sandbox is made with, whatever runs in it.
+func (n *Node) listen(id string) []string {
+	return append(n.Listen[:len(n.Listen):len(n.Listen)], lambda.APIAddress(id))
+}
+
+// Expect has the stock hold what a call of v would be served from: somebody who deploys a function soon calls it.
+func (n *Node) Expect(v *faas.Version) {
+	if n.Stock == nil {
+		return
+	}
+	runtime, err := n.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return
+	}
+	internet, err := n.Internet(v)
+	if err != nil {
+		return
+	}
+	blank, best := kinds(v, runtime, internet)
+	n.Stock.Expect(blank)
+	if best != blank {
+		n.Stock.Expect(best)
+	}
+}
+
+// kinds are what v can be served from: a blank cell, and the best there may be.
+func kinds(v *faas.Version, runtime lang.Runtime, internet bool) (blank, best stock.Kind) {
+	blank = stock.Kind{Form: stock.Blank, TmpMB: v.TmpMB, Internet: internet}
+	best = blank
+	switch runtime.(type) {
+	case lang.Forked:
+		best.Form, best.Runtime, best.Account = stock.Fork, v.Runtime, v.ID.Account
+	case lang.Generic:
+		best.Form, best.Runtime, best.MemoryMB = stock.Stem, v.Runtime, v.MemoryMB
+	}
+	return blank, best
+}
+
+// made is a sandbox of a launch, and how it came to be.
+type made struct {
+	*launch
+	sandbox sandbox.Sandbox
+	adopted bool // its main process ran before it was known whom for
+	way     string
+	note    string
+}
+
+// make brings a sandbox up by the fastest way that is ready.
+func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error) {
+	if n.Stock == nil {
+		return n.plain(ctx, v, job, nil, "")
+	}
+	blank, best := kinds(v, job.runtime, job.internet)
+	why, makes := "", 0
+	if best != blank {
+		if why = job.runtime.(lang.Generic).Unsuited(v, job.code, job.layers); why != "" {
+			best, why = blank, fmt.Sprintf("no %s: %s; ", best.Form, why)
+		}
+	}
+	if best != blank {
+		var m *made
+		if m, makes, why = n.fromStock(ctx, v, job, best, nil); m != nil || ctx.Err() != nil {
+			return m, ctx.Err()
+		}
+		why = fmt.Sprintf("no %s ready%s%s; ", best, inTheMaking(makes), why)
+	}
+	var zygote sandbox.Zygote
+	if best.Form == stock.Fork {
+		zygote = n.Stock.Zygote(stock.Family{Account: best.Account, Runtime: best.Runtime})
+	}
+	m, makes, more := n.fromStock(ctx, v, job, blank, zygote)
+	if m == nil && ctx.Err() == nil {
+		why += fmt.Sprintf("no cell ready%s%s", inTheMaking(makes), more)
+		return n.plain(ctx, v, job, zygote, why+": ")
+	}
+	if m != nil {
+		m.note = why + m.note
+	}
+	return m, ctx.Err()
+}
+
+func inTheMaking(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d in the making)", n)
+}
+
+// tries is how many cells a launch takes before it does without.
+const tries = 3
+
+// fromStock makes a cell of a kind the sandbox. Without one nothing comes back but how many are in the making, and why the
+// last did not do.
+func (n *Node) fromStock(ctx context.Context, v *faas.Version, job job, k stock.Kind, z sandbox.Zygote) (*made, int, string) {
+	why := ""
+	for range tries {
+		c, making := n.Stock.Take(k)
+		if c == nil || ctx.Err() != nil {
+			return nil, making, why
+		}
+		began := time.Now()
+		l, err := n.prepare(v, job, c.ID())
+		var sb sandbox.Sandbox
+		if err == nil {
+			l.spec.Fork = z
+			sb, err = c.Become(ctx, l.spec)
+		}
+		if err == nil {
+			return &made{launch: l, sandbox: sb, adopted: k.Form != stock.Blank || z != nil, way: wayOf(k.Form, z), note: noteOf(k, z, time.Since(began))}, 0, ""
+		}
+		why = ", one did not do: " + err.Error()
+		go func() { _ = c.Close() }() // it may be unfit only
+		if !errors.Is(err, sandbox.ErrUnfit) {
+			n.Log.Debug("make a cell a sandbox", "kind", k.String(), "error", err)
+		}
+	}
+	return nil, 0, why
+}
+
+func wayOf(f stock.Form, z sandbox.Zygote) string {
+	switch {
+	case f != stock.Blank:
+		return faas.WayStem
+	case z != nil:
+		return faas.WayFork
+	}
+	return faas.WayCell
+}
+
+func noteOf(k stock.Kind, z sandbox.Zygote, took time.Duration) string {
+	switch {
+	case k.Form == stock.Fork:
+		return fmt.Sprintf("child of zygote %s ready, assigned in %s", k.Runtime, millis(took))
+	case k.Form == stock.Stem:
+		return fmt.Sprintf("stem %s ready, assigned in %s", k.Runtime, millis(took))
+	case z != nil:
+		return fmt.Sprintf("cell and zygote ready, forked in %s", millis(took))
+	}
+	return "cell ready, executed in " + millis(took)
+}
+
+func millis(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// plain starts a sandbox with nothing that was made ahead but the zygote, if there is one.
+func (n *Node) plain(ctx context.Context, v *faas.Version, job job, z sandbox.Zygote, why string) (*made, error) {
+	for {
+		began := time.Now()
+		l, err := n.prepare(v, job, newID())
+		if err != nil {
+			return nil, err
+		}
+		l.spec.Fork = z
+		sb, err := n.Maker.Start(ctx, l.spec)
+		switch {
+		case err == nil && z != nil:
+			return &made{l, sb, true, faas.WayFork, why + "zygote ready, made one and forked in " + millis(time.Since(began))}, nil
+		case err == nil && why == "":
+			return &made{l, sb, false, faas.WayStart, ""}, nil
+		case err == nil:
+			return &made{l, sb, false, faas.WayStart, why + "made one in " + millis(time.Since(began))}, nil
+		case z == nil || ctx.Err() != nil:
+			return nil, fmt.Errorf("start sandbox: %w", err)
+		}
+		n.Log.Debug("fork from a zygote", "error", err)
+		z = nil
+	}
+}
