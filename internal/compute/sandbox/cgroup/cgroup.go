@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,9 @@ func Open(name string, limit int64) (*Tree, error) {
 	}
 	if err := t.limitMemory(t.memory.dir, limit); err != nil {
 		return nil, fmt.Errorf("limit memory of all sandboxes: %w", err)
+	}
+	if err := t.weigh(runtime.NumCPU()); err != nil {
+		return nil, fmt.Errorf("weigh all sandboxes: %w", err)
 	}
 	t.burst = t.cpu.has("cpu.cfs_burst_us", "cpu.max.burst")
 	t.peak = t.memory.has("memory.max_usage_in_bytes", "memory.peak")
@@ -178,6 +182,21 @@ func (t *Tree) limitMemory(dir string, limit int64) error {
 		return write(dir, "memory.limit_in_bytes", value)
 	}
 	return optional(write(dir, "memory.memsw.limit_in_bytes", value))
+}
+
+// weight is how much all groups together weigh on a busy core, in ordinary processes. A new group weighs as much as one of them
+// on all cores together, so that functions waited for whatever ran beside them, the daemon's and its clients' threads first.
+const weight = 2
+
+// weigh sets the tree's share of busy cores. In it the groups share alike.
+func (t *Tree) weigh(cores int) error {
+	switch {
+	case t.cpu.dir == "":
+		return nil
+	case t.cpu.v2:
+		return optional(write(t.cpu.dir, "cpu.weight", strconv.Itoa(min(weight*cores*100, 10_000))))
+	}
+	return optional(write(t.cpu.dir, "cpu.shares", strconv.Itoa(min(weight*cores*1024, 262_144))))
 }
 
 // optional forgets that a file is not there: the kernel was built without what it controls.

@@ -103,3 +103,38 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// TestWeight: all sandboxes together are no single process to the scheduler.
+func TestWeight(t *testing.T) {
+	for _, c := range []struct {
+		v2          bool
+		file, start string
+		cores       int
+		want        string
+	}{
+		{false, "cpu.shares", "1024", 2, "4096"},
+		{false, "cpu.shares", "1024", 256, "262144"},
+		{true, "cpu.weight", "100", 4, "800"},
+		{true, "cpu.weight", "100", 256, "10000"},
+		{true, "", "", 4, ""},
+	} {
+		dir := t.TempDir()
+		if c.file != "" {
+			if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.start), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := (&Tree{cpu: place{dir, c.v2}}).weigh(c.cores); err != nil {
+			t.Fatal(err)
+		}
+		if c.file == "" {
+			continue
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, c.file)); err != nil || !strings.HasPrefix(string(got), c.want) {
+			t.Errorf("%s with %d cores: %q, %v, want %s", c.file, c.cores, got, err, c.want)
+		}
+	}
+	if err := (&Tree{}).weigh(2); err != nil {
+		t.Error("without the controller:", err)
+	}
+}
