@@ -27,7 +27,7 @@ func Install(dir, prefix string, fsys fs.FS, root string) (string, error) {
 		}
 	}
 	for name, text := range sources {
-		if err := restore(filepath.Join(folder, name), text); err != nil {
+		if err := Restore(filepath.Join(folder, name), text); err != nil {
 			return "", fmt.Errorf("install %s: %w", folder, err)
 		}
 	}
@@ -48,8 +48,8 @@ func MakeFolder(dir string) error {
 	return engine.SyncDir(filepath.Dir(dir))
 }
 
-// restore writes a file unless it has that content.
-func restore(path string, text []byte) error {
+// Restore writes a file unless it has that content.
+func Restore(path string, text []byte) error {
 	if there, err := os.ReadFile(path); err == nil && bytes.Equal(there, text) {
 		return nil
 	}

@@ -83,6 +83,9 @@ func (a *Assigning) Send(ctx context.Context) error {
 	return err
 }
 
+// Gone reports whether the other end is why Send failed.
+func (a *Assigning) Gone() bool { return a.err == nil && len(a.rest) > 0 }
+
 // Adopt takes over the channel of a generic process in a sandbox that has become the one of spec. The session begins with the
 // assignment: working directory and environment are spec's, args what the runtime's program takes besides.
 func Adopt(sb sandbox.Sandbox, spec *sandbox.Spec, args ...string) *Session {

@@ -135,7 +135,11 @@ func planJava(_ context.Context, f *facts, g ground) (served, error) {
 		}
 	}
 	m = append(m, system("")...)
-	jvm.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"})
+	ahead, err := java.Install(g.dir)
+	if err != nil {
+		return nil, err
+	}
+	jvm.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"}, sandbox.Mount{Source: ahead, Target: java.AheadDir})
 	return func(id, pack string) lang.Runtime { return java.New(id, jvm, pack) }, nil
 }
 

@@ -3,6 +3,7 @@
 package java
 
 import (
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -14,11 +15,11 @@ import (
 
 // JVM is a Java virtual machine of this machine and how it is shown inside a sandbox.
 type JVM struct {
-	Version string // 17.0.15
-	Major   int    // 17
-	Path    string // on the host
-	Exec    string // inside
-	Mounts  []sandbox.Mount
+	Version string          // 17.0.15
+	Major   int             // 17
+	Path    string          // on the host
+	Exec    string          // inside
+	Mounts  []sandbox.Mount // itself, the libraries that it needs, what Install writes
 }
 
 // Runtime is a lang.Runtime for one runtime identifier.
@@ -50,19 +51,47 @@ func (r *Runtime) Served() string {
 // Prepare implements lang.Runtime. The client itself puts the function's classes and jars on its class path: /var/task,
 // /var/task/lib and /opt/java/lib.
 func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string) {
-	spec.Mounts = append(spec.Mounts, r.jvm.Mounts...)
-	if r.pack != "" {
-		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: clientDir})
-	}
+	r.mount(spec)
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
 	api := lambda.ListenAPI(spec)
 	spec.Argv = []string{"/usr/bin/false"}
 	if r.pack != "" {
-		spec.Argv = append(append([]string{r.jvm.Exec}, flags(v.MemoryMB, r.jvm.Major, v.Env["JAVA_TOOL_OPTIONS"])...),
-			"-cp", clientDir+"/*", clientMain, v.Handler)
+		spec.Argv = r.argv(v.MemoryMB, v.Env["JAVA_TOOL_OPTIONS"], clientMain, v.Handler)
 	}
-	spec.Env = lambda.Env(spec.Env, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "AWS_LAMBDA_RUNTIME_API="+api, "JAVA_HOME="+lambda.LangDir)
+	spec.Env = lambda.Env(spec.Env, v, stream, append(r.own(), "AWS_LAMBDA_RUNTIME_API="+api)...)
 	spec.Dir = lambda.TaskRoot
+	spec.Channel = true // by which a JVM that is started ahead is told; a sandbox has it from its beginning
+}
+
+// mount adds what all functions of the runtime see.
+func (r *Runtime) mount(spec *sandbox.Spec) {
+	spec.Mounts = append(spec.Mounts, r.jvm.Mounts...)
+	if r.pack != "" {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: r.pack, Target: clientDir})
+	}
+}
+
+// argv is the command that runs a program of the class path in a function of that memory and with those options.
+func (r *Runtime) argv(memoryMB int, options, program string, args ...string) []string {
+	argv := append([]string{r.jvm.Exec}, flags(memoryMB, r.jvm.Major, options)...)
+	return append(append(argv, "-cp", r.classPath(), program), args...)
+}
+
+// classPath lists the client's jars in an order that is always the same, which an archive of their classes is bound to.
+func (r *Runtime) classPath() string {
+	jars, _ := filepath.Glob(filepath.Join(r.pack, "*.jar")) // the pattern is well-formed
+	if len(jars) == 0 {
+		return clientDir + "/*"
+	}
+	for i, jar := range jars {
+		jars[i] = clientDir + "/" + filepath.Base(jar)
+	}
+	return strings.Join(append(jars, aheadJar), ":")
+}
+
+// own are the variables that only this language has.
+func (r *Runtime) own() []string {
+	return []string{"AWS_EXECUTION_ENV=AWS_Lambda_" + r.id, "JAVA_HOME=" + lambda.LangDir}
 }
 
 // heapPercent of a function's memory may be heap, as on Lambda; the rest is for threads, classes and compiled code.

@@ -98,8 +98,11 @@ func (d *Direct) pair(t testing.TB) *os.File {
 	return os.NewFile(uintptr(fds[1]), "channel")
 }
 
-// onHost replaces a path that starts with the target of a mount, the most specific one.
+// onHost replaces a path that starts with the target of a mount, the most specific one, and each of a list of paths.
 func onHost(mounts []sandbox.Mount, path string) string {
+	if first, rest, list := strings.Cut(path, ":"); list && filepath.IsAbs(first) && filepath.IsAbs(rest) {
+		return onHost(mounts, first) + ":" + onHost(mounts, rest)
+	}
 	if !filepath.IsAbs(path) {
 		return path
 	}
