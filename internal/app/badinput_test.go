@@ -101,7 +101,7 @@ func TestBadInput(t *testing.T) {
 			violates("no name", spec{"FunctionName": nil}, "'functionName'", "must not be null"),
 			violates("a version in its name", spec{"FunctionName": "new:1"}, "'functionName'"),
 			invalid("no runtime", spec{"Runtime": nil}, "Runtime"),
-			invalid("an own tag that is not known", spec{"Tags": spec{"artesian:inet": "off"}}, "artesian:inet", "there is only artesian:internet"),
+			invalid("an own tag that is not known", spec{"Tags": spec{"artesian:inet": "off"}}, "artesian:inet", "artesian:fork", "artesian:internet"),
 			invalid("an unknown runtime", spec{"Runtime": "cobol85"}, "cobol85", "'runtime'", "python3.11", "provided.al2023"),
 			invalid("a runtime that is not built", spec{"Runtime": "dotnet8"}, "dotnet8", "python3.11", "provided.al2023"),
 			invalid("no handler", spec{"Handler": nil}, "Handler", "python3.11"),

@@ -34,6 +34,7 @@ type Version struct {
 	Logging      Logging
 	Tracing      string // PassThrough or Active
 	Internet     string `json:",omitempty"` // on or off; empty is the node's default
+	Fork         string `json:",omitempty"` // off: its instances are not forked from a zygote
 	PerTenant    bool   `json:",omitempty"` // every call names its tenant, and tenants never share an instance
 	Modified     time.Time
 	State        State

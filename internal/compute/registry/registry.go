@@ -209,7 +209,7 @@ func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]s
 	id := v.ID.FunctionID
 	first := r.number(id)
 	rec := &Record{Format: format, Version: v, First: first, Next: first, Tags: tags, Created: r.now()}
-	rec.Version.Internet = tags[faas.InternetTag]
+	rec.Version.Internet, rec.Version.Fork = tags[faas.InternetTag], tags[faas.ForkTag]
 	r.stamp(&rec.Version)
 	if publish {
 		r.freeze(rec, "")
@@ -254,20 +254,20 @@ func (r *Registry) Update(ctx context.Context, id faas.FunctionID, revision stri
 	return rec.Newest, nil
 }
 
-// Tag changes the tags of a function, which leaves its revision and its instances alone, but for faas.InternetTag: that is
+// Tag changes the tags of a function, which leaves its revision and its instances alone, but for those that are settings: that is
 // a change of $LATEST.
 func (r *Registry) Tag(ctx context.Context, id faas.FunctionID, mutate func(map[string]string) error) error {
 	_, err := r.Configure(ctx, id, func(rec *Record) error {
 		tags := make(map[string]string, len(rec.Tags))
 		maps.Copy(tags, rec.Tags)
 		rec.Tags = tags
-		if err := mutate(tags); err != nil || tags[faas.InternetTag] == rec.Version.Internet {
+		if err := mutate(tags); err != nil || tags[faas.InternetTag] == rec.Version.Internet && tags[faas.ForkTag] == rec.Version.Fork {
 			return err
 		}
 		if err := settled(&rec.Version); err != nil {
 			return err
 		}
-		rec.Version.Internet = tags[faas.InternetTag]
+		rec.Version.Internet, rec.Version.Fork = tags[faas.InternetTag], tags[faas.ForkTag]
 		r.stamp(&rec.Version)
 		return nil
 	})

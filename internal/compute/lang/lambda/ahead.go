@@ -18,6 +18,19 @@ func Defaults() []string { return slices.Clone(base[:]) }
 // startOnly reports whether a runtime reads a variable of the function's when it starts and not again. Empty if nothing stands
 // against it.
 func Unsuited(v *faas.Version, code, layers string, startOnly func(name string) bool) string {
+	if why := Executed(v, startOnly); why != "" {
+		return why
+	}
+	for _, d := range [][2]string{{code, ""}, {code, "lib"}, {layers, "lib"}} {
+		if library := sharedIn(d[0], d[1]); library != "" {
+			return "the loader looks for shared libraries of the function's, such as " + library + ", only where there were some when the runtime was executed"
+		}
+	}
+	return ""
+}
+
+// Executed is the part of Unsuited that is about v's environment.
+func Executed(v *faas.Version, startOnly func(name string) bool) string {
 	if v.Env[wrapperName] != "" {
 		return wrapperName + " has another program start the runtime"
 	}
@@ -30,11 +43,6 @@ func Unsuited(v *faas.Version, code, layers string, startOnly func(name string) 
 	if len(early) > 0 {
 		slices.Sort(early)
 		return "the runtime reads " + strings.Join(early, ", ") + " only when it is executed"
-	}
-	for _, d := range [][2]string{{code, ""}, {code, "lib"}, {layers, "lib"}} {
-		if library := sharedIn(d[0], d[1]); library != "" {
-			return "the loader looks for shared libraries of the function's, such as " + library + ", only where there were some when the runtime was executed"
-		}
 	}
 	return ""
 }

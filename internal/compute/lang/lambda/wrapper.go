@@ -11,9 +11,6 @@ import (
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
 const wrapperName = "AWS_LAMBDA_EXEC_WRAPPER"
 
-// Wrapped reports whether v names one.
-func Wrapped(v *faas.Version) bool { return v.Env[wrapperName] != "" }
-
 // Wrap makes the program that v names start the managed runtime that spec has as its command. A runtime of the function's own does
 // so itself, if it wants to. A wrapper that can't be executed ends like the shell that tries: with status 126 or 127 and the
 // reason in the log, as on Lambda.

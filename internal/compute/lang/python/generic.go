@@ -2,7 +2,6 @@ package python
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"artesian/internal/compute/lang"
@@ -45,13 +44,13 @@ func (r *Runtime) Adopt(sb sandbox.Sandbox, spec *sandbox.Spec, _ faas.Version) 
 	return framed.Adopt(sb, spec)
 }
 
-// Unsuited implements lang.Generic.
+// Unsuited implements lang.Generic. A zygote has every folder of LD_LIBRARY_PATH, so shared libraries are found.
 func (r *Runtime) Unsuited(v *faas.Version, code, layers string) string {
-	if name := early(v.Env); name != "" {
-		return "its variable " + name + " is read when Python starts"
+	if v.Fork == faas.Off {
+		return "its tag " + faas.ForkTag + " is off"
 	}
-	if lambda.Wrapped(v) {
-		return "a wrapper script starts it"
+	if why := lambda.Executed(v, startOnly); why != "" {
+		return why
 	}
 	for _, folder := range r.searched(code, layers) {
 		if name := r.standard.shadowed(folder); name != "" {
@@ -59,6 +58,12 @@ func (r *Runtime) Unsuited(v *faas.Version, code, layers string) string {
 		}
 	}
 	return ""
+}
+
+// startOnly reports whether Python, or a library that a standard module loads, reads a variable when it starts and not again.
+// https://docs.python.org/3/using/cmdline.html#environment-variables
+func startOnly(name string) bool {
+	return strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "OPENSSL_")
 }
 
 // searched are the host's folders of a function's own modules.
@@ -69,24 +74,4 @@ func (r *Runtime) searched(code, layers string) []string {
 		folders = append(folders, filepath.Join(layers, "python", "lib", "python3."+minor, "site-packages"), filepath.Join(layers, "python"))
 	}
 	return folders
-}
-
-// early returns the name of a variable in env that says something to the interpreter, the loader or the C library when they
-// start, or to a standard module when that is loaded; empty when there is none.
-func early(env map[string]string) string {
-	var found []string
-	for name := range env {
-		for _, prefix := range []string{"PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_", "OPENSSL_"} {
-			if strings.HasPrefix(name, prefix) {
-				found = append(found, name)
-			}
-		}
-		if name == "LANG" || name == "LOCPATH" {
-			found = append(found, name)
-		}
-	}
-	if len(found) == 0 {
-		return ""
-	}
-	return slices.Min(found)
 }

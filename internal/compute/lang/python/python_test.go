@@ -22,7 +22,7 @@ import (
 // function is a Python function in a running process.
 type function struct {
 	t       testing.TB
-	sb      *langtest.Direct
+	sb      sandbox.Sandbox
 	session lang.Session
 	output  chan string // all of it, once the process has ended
 }
@@ -46,12 +46,17 @@ func start(t testing.TB, runtime, code string, change ...func(*faas.Version)) *f
 func launch(t testing.TB, r lang.Runtime, spec sandbox.Spec, v faas.Version, dir string) *function {
 	t.Helper()
 	r.Prepare(&spec, v, dir, "2026/01/01/[$LATEST]0")
-	f := &function{t: t, sb: langtest.Start(t, spec), output: make(chan string, 1)}
+	f := &function{t: t, output: make(chan string, 1)}
+	if fork, ok := r.(lang.Forked); ok && forks != nil {
+		f.sb, f.session = forks.launch(t, fork, spec, v, dir)
+	} else {
+		f.sb = langtest.Start(t, spec)
+		f.session = r.Attach(f.sb, v)
+	}
 	go func() {
 		all, _ := io.ReadAll(f.sb.Output())
 		f.output <- string(all)
 	}()
-	f.session = r.Attach(f.sb, v)
 	t.Cleanup(func() { _ = f.session.Close() })
 	return f
 }
@@ -65,7 +70,13 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	shared = host.New(host.Config{Dir: dir, Path: os.Getenv("PATH"), Home: os.Getenv("HOME")})
+	if os.Getenv(forkedEnv) != "" {
+		forks = newForkery()
+	}
 	code := m.Run()
+	if forks != nil {
+		forks.close()
+	}
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }

@@ -82,14 +82,17 @@ func (s *Service) checkTags(tags map[string]string) error {
 		if len(k) >= 4 && strings.EqualFold(k[:4], "aws:") {
 			return faas.Errorf(faas.Invalid, "Tags: %q begins with aws:, which is reserved for AWS's own tags", k)
 		}
-		if len(k) >= len(faas.OwnTags) && strings.EqualFold(k[:len(faas.OwnTags)], faas.OwnTags) && k != faas.InternetTag {
-			return faas.Errorf(faas.Invalid, "Tags: %q is not known; of those that begin with %s there is only %s", k, faas.OwnTags, faas.InternetTag)
+		if len(k) >= len(faas.OwnTags) && strings.EqualFold(k[:len(faas.OwnTags)], faas.OwnTags) && k != faas.InternetTag && k != faas.ForkTag {
+			return faas.Errorf(faas.Invalid, "Tags: %q is not known; of those that begin with %s there are only %s and %s", k, faas.OwnTags, faas.ForkTag, faas.InternetTag)
 		}
+	}
+	if value, given := tags[faas.ForkTag]; given && value != faas.On && value != faas.Off {
+		return faas.Errorf(faas.Invalid, "Tags: the value of %s is %q; it must be %s or %s", faas.ForkTag, value, faas.On, faas.Off)
 	}
 	return s.checkInternet(tags)
 }
 
-// checkInternet holds the one tag that is a setting to its values, and to what this node can do.
+// checkInternet holds the tag that says whether a function has the internet to its values, and to what this node can do.
 func (s *Service) checkInternet(tags map[string]string) error {
 	value, given := tags[faas.InternetTag]
 	if !given {
