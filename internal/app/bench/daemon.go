@@ -47,7 +47,7 @@ func startDaemon(l lab, name string, args ...string) (*daemon, error) {
 		return nil, err // what is measured needs no pack but Java's; 200 idle instances of 128 MB are admitted whatever the machine has
 	}
 	d.cmd = exec.Command(l.bin, append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json", "--log", "error"}, args...)...)
-	d.cmd.Stderr = errorsOnly{}
+	d.cmd.Stderr = &errorsOnly{left: 5}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -87,11 +87,12 @@ func startDaemon(l lab, name string, args ...string) (*daemon, error) {
 	return d, nil
 }
 
-// errorsOnly passes on what a daemon says, but for its farewell.
-type errorsOnly struct{}
+// errorsOnly passes on the first things that a daemon says, but for its farewell.
+type errorsOnly struct{ left int }
 
-func (errorsOnly) Write(b []byte) (int, error) {
-	if !strings.HasPrefix(string(b), "artesian: stopping") {
+func (e *errorsOnly) Write(b []byte) (int, error) {
+	if e.left > 0 && !strings.HasPrefix(string(b), "artesian: stopping") {
+		e.left--
 		return os.Stderr.Write(b)
 	}
 	return len(b), nil

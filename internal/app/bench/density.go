@@ -38,7 +38,7 @@ func density(full, empty weight, n int) []row {
 	note := fmt.Sprintf("Of %d sandboxes, proportional set sizes. The machine's available memory fell by %s, the kernel's part included.", len(each),
 		bytesOf(empty.available-full.available))
 	return []row{
-		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(1200 << 20)), note: note},
+		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(int64(n) * (1200 << 20) / burstMost)), note: note},
 		{name: "one idle Python instance, p50", ours: bytesOf(median(each)), goal: upTo(bytesOf(5 << 20)), note: note},
 		{name: "one idle Python instance, the largest", ours: bytesOf(quantile(each, 1)), goal: upTo(bytesOf(5 << 20))},
 	}
