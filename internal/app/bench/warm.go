@@ -19,8 +19,8 @@ var sizes = []int{1769, 128}
 
 // sample is a function in one of the languages.
 type sample struct {
-	title, name, prefix, file, code string // prefix: what identifiers of its runtimes begin with
-	least                     float64 // of the floor's throughput
+	title, name, prefix, file, code string  // prefix: what identifiers of its runtimes begin with
+	least                           float64 // of the floor's throughput
 }
 
 var samples = []sample{{"Python", "python", "python3.", "app.py", helloPython, 0.65}, {"Node.js", "node", "nodejs", "app.js", helloNode, 0.75}}
