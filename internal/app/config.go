@@ -32,7 +32,7 @@ type Config struct {
 	Account   string        `json:"-"`         // 12 digits
 	Isolation sandbox.Level `json:"-"`         // container, gvisor or process
 	Nearest   bool          `json:"-"`         // an older version of a language may serve a newer one's functions
-	Idle      time.Duration `json:"-"`         // an instance without work lives this long
+	Idle      time.Duration `json:"-"`         // an instance without work lives this long; 0: as long as its function's habits are worth its memory
 	Version   string        `json:"-"`         // of this program
 	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
 	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
@@ -67,7 +67,6 @@ func DefaultConfig(data string) Config {
 		Isolation:   sandbox.Container,
 		AheadMB:     -1,
 		Internet:    true,
-		Idle:        5 * time.Minute,
 		Version:     "dev",
 		Logger:      slog.New(slog.DiscardHandler),
 		Concurrency: faas.DefaultConcurrency,
@@ -221,8 +220,8 @@ func (c *Config) CheckTyped() error {
 	if !c.Isolation.Known() {
 		return fmt.Errorf("isolation %q: it must be container, gvisor or process", c.Isolation)
 	}
-	if c.Idle <= 0 {
-		return fmt.Errorf("idle time %v: it must be more than 0", c.Idle)
+	if c.Idle < 0 {
+		return fmt.Errorf("idle time %v: it must not be less than 0", c.Idle)
 	}
 	return nil
 }

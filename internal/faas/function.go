@@ -43,6 +43,7 @@ type Version struct {
 	Update       State // state of the last update
 	UpdateReason string
 	UpdateCode   string
+	Held         bool `json:"-"` // instances of this copy are made to be kept ready: provisioned concurrency
 }
 
 // Code locates a deployment package in the content-addressed store.

@@ -32,7 +32,7 @@ type section struct {
 var sections = []section{
 	{"warm", warm}, {"signed", signed}, {"cold-python", coldPython}, {"cold-node", coldNode}, {"cold-go", coldGo}, {"cold-java", coldJava},
 	{"imports", imports}, {"neighbour", neighbour}, {"burst", burst}, {"stem-empty", stemEmpty}, {"start", start},
-	{"zero", zero}, {"peers", peers}, {"egress", egress}, {"reads", reads}, {"stream", stream},
+	{"zero", zero}, {"peers", peers}, {"egress", egress}, {"reads", reads}, {"stream", stream}, {"keep", keep},
 }
 
 func main() {

@@ -22,7 +22,7 @@ type row struct {
 // value is a number with its unit.
 type value struct {
 	number float64
-	unit   string // s, B, /s, or none
+	unit   string // s, B, /s, calls, GB h, or none
 }
 
 func took(d time.Duration) value   { return value{d.Seconds(), "s"} }
@@ -52,6 +52,8 @@ func (v value) String() string {
 		return fmt.Sprintf("%.2f GB", n/(1<<30))
 	case "bit/s":
 		return fmt.Sprintf("%.1f Gbit/s", n/1e9)
+	case "calls", "GB h":
+		return fmt.Sprintf("%.0f %s", n, v.unit)
 	case "/s":
 		return fmt.Sprintf("%.0f/s", n)
 	}

@@ -2,55 +2,110 @@ package pool
 
 import "time"
 
-// State is what a decision about one version's instances rests on. It holds no pointers to anything live.
+// State is what a decision about one version's instances rests on. It holds no pointers to anything live but the Habit, which its
+// owner lends for the time of the decision.
 type State struct {
 	Waiting   int         // callers without an instance
 	Starting  int         // instances on their way
-	IdleSince []time.Time // when each idle instance was last used, oldest first
+	Busy      int         // executions under way
+	IdleSince []time.Time // when what each idle instance stands for was last used, oldest first
 	Started   []time.Time // when each of them was started, in the same order
 	MaxAge    time.Duration
-	Draining  bool      // replaced by a newer revision, or the pool is closing
-	NotBefore time.Time // after a start that went wrong: no new one before this
-	KeepAlive time.Duration
+	Draining  bool          // replaced by a newer revision, or the pool is closing
+	NotBefore time.Time     // after a start that went wrong: no new one before this
+	KeepAlive time.Duration // an idle instance is kept so long, no more and no less; 0: as long as the odds have it
+
+	// what the odds rest on
+	Keeping *Keeping
+	Habit   *Habit // nil: nothing is known, and nothing made ahead
+	Barren  bool   // what was made ahead came to nothing: nothing more is
+	Need    Need
 }
 
 // Action is what to do for a version: start instances, and stop idle ones.
 type Action struct {
 	Start int
-	Reap  int   // so many from the longest idle on
-	Old   []int // these too, by their place among the idle, because they are too old
+	Ahead int   // instances to make though nobody waits for them, where there is room
+	End   []int // idle instances to stop, by their place among the idle, in order
 	// Again is when the same state would lead to another decision; zero is never.
 	Again time.Time
 }
 
-// Decide is the whole scaling policy: one instance on its way for every caller that waits, idle ones gone after KeepAlive
-// and at MaxAge.
+// Decide is the whole scaling policy: one instance on its way for every caller that waits; idle ones stay as long as the odds of a call
+// are worth their memory, or for KeepAlive; one is made ahead when the odds say so; all go at MaxAge.
 // It is pure: the same state and time give the same action.
 func Decide(s State, now time.Time) Action {
 	var a Action
 	if missing := s.Waiting - s.Starting; missing > 0 {
 		if now.Before(s.NotBefore) {
-			a.Again = s.NotBefore
+			a.again(s.NotBefore)
 		} else {
 			a.Start = missing
 		}
 	}
-	for _, since := range s.IdleSince {
-		end := since.Add(s.KeepAlive)
-		if !s.Draining && now.Before(end) {
-			a.again(end)
-			break
+	stays := false // the longest idle goes first: while it is worth it, so are those before it
+	for i := range s.IdleSince {
+		if aged(s.Started[i], now, s.MaxAge) || s.Draining {
+			a.End = append(a.End, i)
+			continue
 		}
-		a.Reap++
-	}
-	for i := a.Reap; i < len(s.Started); i++ {
-		if aged(s.Started[i], now, s.MaxAge) {
-			a.Old = append(a.Old, i)
-		} else if s.MaxAge > 0 {
+		if !stays {
+			end := s.until(i, now)
+			if stays = now.Before(end); !stays {
+				a.End = append(a.End, i)
+				continue
+			}
+			a.again(end)
+		}
+		if s.MaxAge > 0 {
 			a.again(s.Started[i].Add(s.MaxAge))
 		}
 	}
+	s.ahead(&a, now)
 	return a
+}
+
+// until is when an idle instance's time is over.
+func (s *State) until(i int, now time.Time) time.Time {
+	since := s.IdleSince[i]
+	if s.KeepAlive > 0 {
+		return since.Add(s.KeepAlive)
+	}
+	return since.Add(s.Keeping.Until(s.Habit, s.Busy+len(s.IdleSince)-i, max(now.Sub(since), 0), s.Need))
+}
+
+// ahead decides whether an instance is made that nobody waits for: when the next place that none is there for is likely to be used.
+func (s *State) ahead(a *Action, now time.Time) {
+	if s.KeepAlive > 0 || s.Habit == nil || s.Barren || s.Draining || s.Waiting+s.Starting > 0 {
+		return
+	}
+	n := s.Busy + len(s.IdleSince) - len(a.End) + 1
+	at, ok := s.due(n, now)
+	if !ok {
+		return
+	}
+	if at.Before(s.NotBefore) {
+		at = s.NotBefore
+	}
+	if now.Before(at) {
+		a.again(at)
+	} else {
+		a.Ahead = 1
+	}
+}
+
+// due is when an instance for the n-th place is to be there.
+func (s *State) due(n int, now time.Time) (time.Time, bool) {
+	left := s.Habit.Left(n)
+	next := n == s.Busy+1
+	if left.IsZero() { // it was never needed
+		return now, next && n > s.Keeping.rates.Ahead
+	}
+	if n > places && !next { // those beyond are not told apart
+		return now, false
+	}
+	age, ok := s.Keeping.Next(s.Habit, n, max(now.Sub(left), 0), s.Need)
+	return left.Add(age), ok
 }
 
 // again notes a time at which to decide anew, unless an earlier one is noted.

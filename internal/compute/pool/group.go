@@ -21,7 +21,7 @@ type group struct {
 	idle     []*Instance // last used last: lent from the end, reaped from the front
 	busy     map[*Instance]struct{}
 	waiters  []*waiter
-	starting int
+	starting int      // those that nobody waits for included
 	placing  []*claim // those of starting that have no memory yet
 	failures int      // starts in a row
 	before   time.Time
@@ -31,6 +31,11 @@ type group struct {
 	killed   bool // the pool could wait no longer
 	timer    *time.Timer
 	armed    time.Time // when timer fires next; zero: it does not
+
+	habit  *Habit        // nil for a tenant's
+	cold   time.Duration // what a start takes, on average
+	barren bool          // what was made ahead came to nothing: no more before the next call
+	held   holding       // what is kept ready whatever the odds
 }
 
 // errGone asks the caller to look its group up again.
@@ -60,10 +65,22 @@ func (g *group) claim() (*Instance, *waiter, error) {
 	if g.gone {
 		return nil, nil, errGone
 	}
+	if in := g.held.take(); in != nil {
+		g.lend(in)
+		return in, nil, nil
+	}
+	now := time.Now()
+	g.barren = false
+	if g.habit != nil {
+		g.habit.Use(g.demand()+1, now)
+	}
 	if n := len(g.idle); n > 0 {
 		in := g.idle[n-1]
 		g.idle = g.idle[:n-1]
 		g.lend(in)
+		if n == 1 {
+			g.decide(now) // one more may be needed
+		}
 		return in, nil, nil
 	}
 	if len(g.waiters) >= g.pool.cfg.MaxWaiting {
@@ -71,7 +88,7 @@ func (g *group) claim() (*Instance, *waiter, error) {
 	}
 	w := &waiter{group: g, result: make(chan result, 1)}
 	g.waiters = append(g.waiters, w)
-	g.decide(time.Now())
+	g.decide(now)
 	return nil, w, nil
 }
 
@@ -107,12 +124,18 @@ func (w *waiter) wait(ctx context.Context) (*Instance, error) {
 	return nil, ctx.Err()
 }
 
+// demand is how many executions there are, or wait, that what is kept ready does not serve. The caller holds the lock.
+func (g *group) demand() int { return len(g.busy) - g.held.busy + len(g.waiters) }
+
 // decide applies the policy. The caller holds the lock.
 func (g *group) decide(now time.Time) {
-	s := State{Waiting: len(g.waiters), Starting: g.starting, Draining: g.draining, NotBefore: g.before, KeepAlive: g.pool.cfg.KeepAlive, MaxAge: g.pool.cfg.MaxAge}
-	for _, in := range g.idle {
-		s.IdleSince = append(s.IdleSince, in.idleSince())
-		s.Started = append(s.Started, in.started)
+	s := State{Waiting: len(g.waiters), Starting: g.starting, Busy: len(g.busy) - g.held.busy, Draining: g.draining, NotBefore: g.before,
+		KeepAlive: g.pool.cfg.KeepAlive, MaxAge: g.pool.cfg.MaxAge, Keeping: g.pool.keeping, Habit: g.habit, Barren: g.barren, Need: g.need()}
+	if n := len(g.idle); n > 0 {
+		s.IdleSince, s.Started = make([]time.Time, n), make([]time.Time, n)
+		for i, in := range g.idle {
+			s.IdleSince[i], s.Started[i] = in.since, in.started
+		}
 	}
 	a := Decide(s, now)
 	for range a.Start {
@@ -121,16 +144,17 @@ func (g *group) decide(now time.Time) {
 		g.pool.work.Add(1)
 		go g.start(why)
 	}
-	for _, i := range slices.Backward(a.Old) {
+	for _, i := range slices.Backward(a.End) {
 		g.end(g.idle[i])
 		g.idle = slices.Delete(g.idle, i, i+1)
 	}
-	for _, in := range g.idle[:a.Reap] {
-		g.end(in)
+	if a.Ahead > 0 {
+		g.ahead(now)
 	}
-	g.idle = slices.Delete(g.idle, 0, a.Reap)
 	g.arm(a.Again, now)
 }
+
+func (g *group) need() Need { return Need{Cold: g.cold, MemoryMB: g.version.MemoryMB} }
 
 // arm sees to it that decide runs again at a time, or before. The caller holds the lock.
 func (g *group) arm(at, now time.Time) {
@@ -150,6 +174,7 @@ func (g *group) tick() {
 	defer g.mu.Unlock()
 	g.armed = time.Time{}
 	g.decide(time.Now())
+	g.provide(time.Now())
 	g.settle()
 }
 
@@ -175,6 +200,7 @@ func (g *group) start(why string) {
 		return
 	}
 	g.failures, g.served = 0, true
+	g.learn(in)
 	g.lend(in)
 	handed := !g.killed && g.deliver(result{in: in})
 	g.mu.Unlock()
@@ -185,12 +211,16 @@ func (g *group) start(why string) {
 
 // launch is the cold start: memory, sandbox, runtime, the function's own initialisation.
 func (g *group) launch(why string) (*Instance, error) {
-	p, v := g.pool, g.version
 	begin := time.Now()
 	if err := g.place(); err != nil {
 		return nil, err
 	}
-	placed := time.Now()
+	return g.bring(g.version, why, time.Since(begin))
+}
+
+// bring is the cold start of an instance that has its memory, which it gives back when there will be none.
+func (g *group) bring(v *faas.Version, why string, waited time.Duration) (*Instance, error) {
+	p, placed := g.pool, time.Now()
 	ctx, cancel := context.WithTimeout(p.life, faas.MaxInit)
 	defer cancel()
 	r, err := p.launcher.Launch(ctx, v)
@@ -199,7 +229,7 @@ func (g *group) launch(why string) (*Instance, error) {
 		return nil, fmt.Errorf("start %s: %w", v.ID.Name, err)
 	}
 	in := &Instance{ID: fmt.Sprintf("i%d", p.nextID.Add(1)), Version: v, Running: r, group: g, started: placed, busy: true,
-		Cold: &faas.Cold{Way: r.Way, Why: because(why, r.Note), Place: placed.Sub(begin), Sandbox: time.Since(placed)}}
+		Cold: &faas.Cold{Way: r.Way, Why: because(why, r.Note), Place: waited, Sandbox: time.Since(placed)}}
 	p.watch(in, r)
 	phases, err := r.Session.Init(ctx)
 	in.Cold.Runtime, in.Cold.Init = phases.Runtime, phases.Init
@@ -288,21 +318,27 @@ func (g *group) release(in *Instance) {
 	dead := in.broken || in.InitErr != nil || ended(in) || aged(in.started, now, g.pool.cfg.MaxAge)
 
 	g.mu.Lock()
+	place := g.demand()
 	delete(g.busy, in)
 	dead = dead || g.killed
 	switch {
+	case in.held:
+		g.restHeld(in, now, dead)
 	case !dead && len(g.waiters) > 0:
 		g.lend(in)
 		g.deliver(result{in: in})
 		g.withdraw()
 	case !dead && !g.draining:
+		g.leave(place, now)
 		in.rest(now, g.pool.cfg.Grace)
+		in.since = now
 		g.idle = append(g.idle, in)
-		g.arm(now.Add(g.pool.cfg.KeepAlive), now)
+		g.arm(now.Add(g.pool.least()), now)
 		if most := g.pool.cfg.MaxAge; most > 0 {
 			g.arm(in.started.Add(most), now)
 		}
 	default:
+		g.leave(place, now)
 		g.end(in)
 		g.decide(now)
 		g.settle()
@@ -330,7 +366,7 @@ func ended(in *Instance) bool {
 // settle takes a drained group, or a tenant's, out of the pool once nothing of it is left: tenants may be without number. The
 // caller holds the lock.
 func (g *group) settle() {
-	if len(g.idle)+len(g.busy)+len(g.waiters)+g.starting > 0 || g.pool.closing.Load() {
+	if len(g.idle)+len(g.busy)+len(g.waiters)+g.starting+g.held.there() > 0 || g.pool.closing.Load() {
 		return
 	}
 	switch now := time.Now(); {
@@ -350,11 +386,16 @@ func (g *group) remove(in *Instance) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(g.idle, in)
-	if i < 0 {
+	switch {
+	case i >= 0:
+		g.idle = slices.Delete(g.idle, i, i+1)
+	case g.held.remove(in):
+		g.held.tell()
+	default:
 		return false
 	}
-	g.idle = slices.Delete(g.idle, i, i+1)
 	g.end(in)
+	g.provide(time.Now())
 	g.settle()
 	return true
 }
@@ -375,6 +416,8 @@ func (g *group) drain() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.draining = true
+	g.held.want = 0
+	g.provide(time.Now())
 	g.decide(time.Now())
 	g.settle()
 }
@@ -397,6 +440,9 @@ func (g *group) members() map[*Instance]bool {
 	defer g.mu.Unlock()
 	all := make(map[*Instance]bool, len(g.idle)+len(g.busy))
 	for _, in := range g.idle {
+		all[in] = true
+	}
+	for _, in := range g.held.ready {
 		all[in] = true
 	}
 	for in := range g.busy {

@@ -61,6 +61,8 @@ type Instance struct {
 
 	group   *group
 	started time.Time
+	since   time.Time // when what it stands for among the idle was last used; guarded by the group's lock
+	held    bool      // one of those that are kept ready whatever the odds; guarded by the group's lock
 	calls   atomic.Int64
 	broken  bool   // set by the holder: not to be lent again
 	linger  func() // set by the holder, with freed
@@ -235,7 +237,7 @@ func (in *Instance) info(idle bool) Info {
 	r, since, frozen := in.Running, in.idle, in.frozen
 	in.mu.Unlock()
 	i := Info{ID: in.ID, Version: in.Version.ID, Runtime: in.Version.Runtime, Served: r.Served, State: "busy",
-		MemoryMB: in.Version.MemoryMB, Calls: int(in.calls.Load()), Started: in.started}
+		MemoryMB: in.Version.MemoryMB, Calls: int(in.calls.Load()), Started: in.started, Held: in.Version.Held}
 	if idle {
 		i.Idle, i.State = since, "idle"
 		if frozen {

@@ -18,7 +18,7 @@ import (
 
 // Config bounds a pool. The zero value of a field is its documented default.
 type Config struct {
-	KeepAlive  time.Duration // an idle instance lives this long; default 10 minutes
+	KeepAlive  time.Duration // an idle instance lives this long, and none is made ahead; 0: as the function's habits have it
 	MaxAge     time.Duration // an instance is not lent again once it is older; 0 is unlimited
 	Grace      time.Duration // an idle instance runs on this long before it is frozen; default 10 ms
 	MemoryMB   int           // of all instances together, by configured size; 0 is unlimited
@@ -33,8 +33,11 @@ type Pool struct {
 	cfg      Config
 	launcher Launcher
 	log      *slog.Logger
+	keeping  *Keeping
 	memory   budget
-	groups   sync.Map // groupKey → *group
+	groups   sync.Map     // groupKey → *group
+	latest   sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
+	ahead    atomic.Int64 // starts under way that nobody waits for
 	closing  atomic.Bool
 	work     sync.WaitGroup // starts and stops under way, and busy instances
 	nextID   atomic.Uint64
@@ -52,9 +55,6 @@ type groupKey struct {
 
 // New returns a pool that starts instances by launcher.
 func New(launcher Launcher, cfg Config) *Pool {
-	if cfg.KeepAlive == 0 {
-		cfg.KeepAlive = 10 * time.Minute
-	}
 	if cfg.Grace == 0 {
 		cfg.Grace = 10 * time.Millisecond
 	}
@@ -67,7 +67,7 @@ func New(launcher Launcher, cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, memory: budget{total: cfg.MemoryMB}}
+	p := &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, keeping: NewKeeping(Learned()), memory: budget{total: cfg.MemoryMB}}
 	p.life, p.cut = context.WithCancel(context.Background())
 	return p
 }
@@ -114,8 +114,26 @@ func (p *Pool) group(v *faas.Version, tenant string) *group {
 	if g, ok := p.groups.Load(key); ok {
 		return g.(*group)
 	}
-	g, _ := p.groups.LoadOrStore(key, &group{pool: p, key: key, version: v})
+	g, _ := p.groups.LoadOrStore(key, &group{pool: p, key: key, version: v, habit: p.inherit(v.ID.FunctionID, tenant)})
+	if tenant == "" {
+		p.latest.Store(v.ID.FunctionID, g)
+	}
 	return g.(*group)
+}
+
+// inherit returns what is known of a function from its last version. Of a tenant nothing is remembered: they are without number.
+func (p *Pool) inherit(id faas.FunctionID, tenant string) *Habit {
+	if tenant != "" {
+		return nil
+	}
+	h := new(Habit)
+	if before, ok := p.latest.Load(id); ok {
+		g := before.(*group)
+		g.mu.Lock()
+		*h = *g.habit
+		g.mu.Unlock()
+	}
+	return h
 }
 
 // Retire lets the instances of a version go that has been replaced: idle ones now, busy ones after their call. Callers
@@ -127,6 +145,9 @@ func (p *Pool) Retire(id faas.VersionID) {
 // RetireFunction retires the $LATEST of a function, except the revision given; without one the function is gone, and all
 // its versions are retired.
 func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
+	if keep == "" {
+		p.latest.Delete(id)
+	}
 	p.retire(func(v faas.VersionID) bool {
 		return v.FunctionID == id && (keep == "" || v.Version == faas.Latest && v.Revision != keep)
 	})
@@ -184,45 +205,6 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 }
 
-// reclaim stops idle instances, the longest idle first, until what the waiting miss is on its way back.
-func (p *Pool) reclaim() {
-	p.reclaiming.Lock()
-	defer p.reclaiming.Unlock()
-	missing := p.memory.short()
-	if missing == 0 {
-		return
-	}
-	if p.cfg.Yield != nil {
-		p.cfg.Yield()
-		if missing = p.memory.short(); missing == 0 {
-			return
-		}
-	}
-	type candidate struct {
-		in   *Instance
-		idle time.Time
-	}
-	var all []candidate
-	p.groups.Range(func(_, v any) bool {
-		g := v.(*group)
-		g.mu.Lock()
-		for _, in := range g.idle {
-			all = append(all, candidate{in, in.idleSince()})
-		}
-		g.mu.Unlock()
-		return true
-	})
-	sort.Slice(all, func(i, j int) bool { return all[i].idle.Before(all[j].idle) })
-	for _, c := range all {
-		if missing <= 0 {
-			return
-		}
-		if c.in.group.remove(c.in) {
-			missing -= c.in.Version.MemoryMB
-		}
-	}
-}
-
 // Borrow takes mb of what the instances may have together, for what is made ahead of them; false if there is not so much to spare.
 func (p *Pool) Borrow(mb int) bool { return p.memory.borrow(mb) }
 
@@ -246,6 +228,7 @@ type Info struct {
 	Runtime  string
 	Served   string
 	State    string // starting is not listed; busy, idle or frozen
+	Held     bool   // kept ready whatever the odds
 	MemoryMB int
 	PeakMB   int64
 	Calls    int

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -505,32 +504,4 @@ func TestOldInstancesGo(t *testing.T) {
 		expect(2, 0)
 		closeAll(t, p)
 	})
-}
-
-func TestDecide(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	for name, c := range map[string]struct {
-		s    State
-		want Action
-	}{
-		"nothing":                {State{KeepAlive: time.Minute}, Action{}},
-		"one start per waiter":   {State{Waiting: 3, Starting: 1}, Action{Start: 2}},
-		"starts under way do":    {State{Waiting: 1, Starting: 2}, Action{}},
-		"back off":               {State{Waiting: 1, NotBefore: now.Add(time.Second)}, Action{Again: now.Add(time.Second)}},
-		"oldest idle goes":       {State{IdleSince: []time.Time{ago(2 * time.Minute), ago(time.Second)}, KeepAlive: time.Minute}, Action{Reap: 1, Again: now.Add(59 * time.Second)}},
-		"draining: all idle go":  {State{IdleSince: []time.Time{ago(2), ago(1)}, KeepAlive: time.Minute, Draining: true}, Action{Reap: 2}},
-		"draining still serves":  {State{Waiting: 1, Draining: true}, Action{Start: 1}},
-		"exactly at the end":     {State{IdleSince: []time.Time{ago(time.Minute)}, KeepAlive: time.Minute}, Action{Reap: 1}},
-		"the earlier comes next": {State{Waiting: 1, NotBefore: now.Add(time.Hour), IdleSince: []time.Time{now}, KeepAlive: time.Minute}, Action{Again: now.Add(time.Minute)}},
-		"old ones go": {State{IdleSince: []time.Time{ago(3), ago(2), ago(1)}, Started: []time.Time{ago(time.Hour), ago(59 * time.Minute), ago(time.Hour)},
-			KeepAlive: time.Minute * 2, MaxAge: time.Hour}, Action{Old: []int{0, 2}, Again: now.Add(time.Minute)}},
-		"old and long idle": {State{IdleSince: []time.Time{ago(2 * time.Minute), ago(0)}, Started: []time.Time{ago(time.Hour), ago(2 * time.Hour)},
-			KeepAlive: time.Minute, MaxAge: time.Hour}, Action{Reap: 1, Old: []int{1}, Again: now.Add(time.Minute)}},
-		"no age is too old": {State{IdleSince: []time.Time{now}, Started: []time.Time{ago(1e6 * time.Hour)}, KeepAlive: time.Minute}, Action{Again: now.Add(time.Minute)}},
-	} {
-		if got := Decide(c.s, now); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %+v, want %+v", name, got, c.want)
-		}
-	}
 }

@@ -34,7 +34,7 @@ type upCmd struct {
 	Account   string   `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
 	Runtimes  string   `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
 	Isolation string   `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
-	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds." default:"5m" placeholder:"TIME"`
+	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds. Without it, as long as the function's habits are worth its memory." placeholder:"TIME"`
 	Log       string   `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
 	JSON      bool     `help:"Print the ready line as JSON."`
 }

@@ -158,14 +158,14 @@ func (h *Host) platform(name string, r map[string]any) {
 
 // initStart tells of a new instance.
 func (h *Host) initStart(served string) {
-	h.platform("initStart", map[string]any{"initializationType": "on-demand", "phase": "init", "runtimeVersion": served,
+	h.platform("initStart", map[string]any{"initializationType": lambda.InitializationType(h.version), "phase": "init", "runtimeVersion": served,
 		"functionName": h.version.ID.Name, "functionVersion": h.version.ID.Version, "instanceMaxMemory": h.version.MemoryMB << 20})
 }
 
 // initDone tells how the runtime's, or the whole initialisation came out.
 func (h *Host) initDone(name string, err error, took time.Duration) {
 	status, kind := lambda.Outcome(err)
-	r := map[string]any{"initializationType": "on-demand", "phase": "init", "status": status}
+	r := map[string]any{"initializationType": lambda.InitializationType(h.version), "phase": "init", "status": status}
 	if kind != "" {
 		r["errorType"] = kind
 	}

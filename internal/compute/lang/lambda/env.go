@@ -52,7 +52,7 @@ func Env(given []string, v faas.Version, stream string, language ...string) []st
 	env.add("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", strconv.Itoa(v.MemoryMB))
 	env.add("AWS_LAMBDA_LOG_GROUP_NAME", v.Logging.Group)
 	env.add("AWS_LAMBDA_LOG_STREAM_NAME", stream)
-	env.add("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+	env.add("AWS_LAMBDA_INITIALIZATION_TYPE", InitializationType(&v))
 	if v.Logging.Format == "JSON" {
 		env.add("AWS_LAMBDA_LOG_FORMAT", "JSON")
 		level := v.Logging.ApplicationLevel
@@ -107,4 +107,12 @@ var reserved = [...]string{
 	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
 	"AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
 	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+}
+
+// InitializationType is how AWS Lambda calls the way in which an instance of v is made.
+func InitializationType(v *faas.Version) string {
+	if v.Held {
+		return "provisioned-concurrency"
+	}
+	return "on-demand"
 }

@@ -27,7 +27,7 @@ func InitStartLines(v *faas.Version, served string, at time.Time) []string {
 		return []string{"INIT_START Runtime Version: " + served}
 	}
 	return event(v, at, levelInfo, "platform.initStart", record{
-		InitializationType: "on-demand", Phase: "init", RuntimeVersion: served, FunctionName: v.ID.Name, FunctionVersion: v.ID.Version,
+		InitializationType: InitializationType(v), Phase: "init", RuntimeVersion: served, FunctionName: v.ID.Name, FunctionVersion: v.ID.Version,
 	})
 }
 
@@ -52,7 +52,7 @@ func InitReportLines(v *faas.Version, phase string, d time.Duration, err error, 
 		level = levelDebug
 	}
 	return event(v, at, level, "platform.initReport", record{
-		InitializationType: "on-demand", Phase: phase, Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(d)},
+		InitializationType: InitializationType(v), Phase: phase, Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(d)},
 	})
 }
 

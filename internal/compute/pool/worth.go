@@ -1,0 +1,197 @@
+package pool
+
+import (
+	"math"
+	"time"
+)
+
+// Rates are the policy's constants.
+type Rates struct {
+	// Price is what memory kept idle must earn: so many seconds of waiting for a start spared, by the odds, a gigabyte and hour.
+	Price float64
+	// First and Other say what is likely of the first and of the other places of a function of which nothing is known.
+	First, Other Prior
+	// Ahead is how many executions at once are the least at which one more instance than ever was needed is made when all are busy.
+	Ahead int
+	// Blur is how many idle times must be known before they are taken to the minute; before, each counts for its neighbours, too.
+	Blur float64
+	// Bridge is how long an instance that is not worth it is kept when it will be again: a start costs, too.
+	Bridge time.Duration
+}
+
+// Prior is a distribution of idle times whose chance to end falls as they last: of those that have lasted t, Shape/(Scale+t) end
+// in the next moment. It counts like Weight observations. Round says which part of them are people's schedules.
+type Prior struct {
+	Weight, Shape float64
+	Scale         time.Duration
+	Round         float64
+}
+
+// schedules are what people set timers to, and which part of all schedules each is. A call takes its time: what begins every five
+// minutes has been idle for a little less.
+var schedules = [...]struct {
+	every time.Duration
+	share float64
+}{{5 * time.Minute, .22}, {10 * time.Minute, .16}, {15 * time.Minute, .16}, {30 * time.Minute, .10}, {time.Hour, .36}}
+
+// Keeping is the policy: what an idle instance is worth, and how long. It is read-only.
+type Keeping struct {
+	rates        Rates
+	first, other []float64 // how many of the prior's observations last at least until a bin's beginning
+}
+
+// NewKeeping makes a policy of its constants.
+func NewKeeping(r Rates) *Keeping {
+	return &Keeping{rates: r, first: r.First.table(firstBins), other: r.Other.table(otherBins)}
+}
+
+func (p Prior) table(bins int) []float64 {
+	t := make([]float64, bins)
+	for i := range t {
+		t[i] = (1 - p.Round) * math.Pow(1+edge(i).Minutes()/p.Scale.Minutes(), -p.Shape)
+		for _, s := range schedules {
+			if edge(i) < s.every {
+				t[i] += p.Round * s.share
+			}
+		}
+		t[i] *= p.Weight
+	}
+	return t
+}
+
+// Learned are the constants as tuned on one half of the sample trace's functions; pool/sim says how they do on the other.
+func Learned() Rates {
+	return Rates{Price: 0.8, Ahead: 2, Blur: 52, Bridge: 15 * time.Second,
+		First: Prior{Weight: 1.3, Shape: 1.15, Scale: 5 * time.Minute, Round: .135},
+		Other: Prior{Weight: .145, Shape: .22, Scale: 30 * time.Second}}
+}
+
+// Least is how long an instance is kept whatever the odds, so that a release costs no thought.
+const Least = 15 * time.Second
+
+// The bounds of what a start costs, for the odds.
+const leastCold, mostCold = 100 * time.Millisecond, 5 * time.Second
+
+// Need is what decides how likely a call must be: what a start takes, and how much memory an instance has.
+type Need struct {
+	Cold     time.Duration
+	MemoryMB int
+}
+
+// chance a minute at which an instance earns its memory.
+func (k *Keeping) enough(need Need) float64 {
+	return k.rates.Price * float64(need.MemoryMB) / 1024 / cold(need).Seconds() / 60
+}
+
+func cold(need Need) time.Duration { return min(max(need.Cold, leastCold), mostCold) }
+
+// Worth is what an instance is worth whose place, the n-th, has been idle for an age: seconds of waiting spared, by the odds,
+// a gigabyte and hour.
+func (k *Keeping) Worth(h *Habit, n int, age time.Duration, need Need) float64 {
+	o := k.odds(h, n, age)
+	return o.next() * 60 * cold(need).Seconds() * 1024 / float64(max(need.MemoryMB, 1))
+}
+
+// odds walk through the bins of a place's idle times from one on.
+type odds struct {
+	own   [firstBins]float64 // how many of the idle times that are known count for a bin
+	prior []float64
+	i     int
+	after float64 // what lasts at least to bin i
+}
+
+func (k *Keeping) odds(h *Habit, n int, age time.Duration) (o odds) {
+	o.prior = k.first
+	if n > 1 {
+		o.prior = k.other
+	}
+	o.i = bin(age, len(o.prior))
+	o.after = o.prior[o.i]
+	if bins := h.bins(n); bins != nil {
+		o.know(bins, k.rates.Blur)
+	}
+	for i := o.i; i < len(o.prior); i++ {
+		o.after += o.own[i]
+	}
+	return o
+}
+
+// know spreads what is known. The more of the idle times came again to the minute, the more they are taken so; the rest of what they
+// count is spread widely, over half to twice each.
+func (o *odds) know(bins []uint8, blur float64) {
+	last := len(bins) - 1
+	known, again := 0, 0
+	for i := minute; i < last; i++ {
+		if n := int(bins[i]); n > 0 {
+			known += n
+			if n > 1 || i > minute && bins[i-1] > 0 || bins[i+1] > 0 && i+1 < last {
+				again += n
+			}
+		}
+	}
+	sharp := float64(again) / max(float64(known), 1)
+	side := sharp * blur / (blur + float64(known)) / 4
+	for i, c := range bins {
+		n := float64(c)
+		switch {
+		case c == 0:
+		case i < minute || i == last:
+			o.own[i] += n
+		default:
+			o.own[i] += n * (sharp - 2*side)
+			o.own[max(i-1, minute)] += n * side
+			o.own[min(i+1, last-1)] += n * side
+			m := i - minute + 1 // minutes
+			from, to := minute+m/2-1, min(minute+m*2, last)
+			each := n * (1 - sharp) / float64(to-from)
+			for j := from; j < to; j++ {
+				o.own[j] += each
+			}
+		}
+	}
+}
+
+func (o *odds) more() bool { return o.i < len(o.prior)-1 }
+
+// next is the chance a minute that an idle time which has lasted to the bin ends in it. It goes on to the following bin.
+func (o *odds) next() float64 {
+	if !o.more() {
+		return 0
+	}
+	mass := o.own[o.i] + o.prior[o.i] - o.prior[o.i+1]
+	chance := mass / o.after / (edge(o.i+1) - edge(o.i)).Minutes()
+	o.after -= mass
+	o.i++
+	return chance
+}
+
+// Until is up to which age an instance is kept whose place, the n-th, has been idle for an age. No later than age is not any longer.
+func (k *Keeping) Until(h *Habit, n int, age time.Duration, need Need) time.Duration {
+	if age < Least {
+		return Least
+	}
+	end, enough := age, k.enough(need)
+	if from, to := h.forecast(); n == 1 && age >= from && age < to {
+		end = to
+	}
+	for o := k.odds(h, n, age); o.more() && edge(o.i) <= end+k.rates.Bridge; {
+		if to := edge(o.i + 1); o.next() >= enough {
+			end = max(end, to)
+		}
+	}
+	return end
+}
+
+// Next is the age, not before one, at which an instance for the n-th place becomes worth to be made though nobody waits for it.
+func (k *Keeping) Next(h *Habit, n int, age time.Duration, need Need) (time.Duration, bool) {
+	enough := k.enough(need)
+	for o := k.odds(h, n, age); o.more(); {
+		if at := edge(o.i); o.next() >= enough {
+			return max(age, at), true
+		}
+	}
+	if from, to := h.forecast(); n == 1 && age < to {
+		return max(age, from), true
+	}
+	return 0, false
+}
