@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"artesian/internal/compute/pool/sim"
-)
+import "artesian/internal/compute/pool/sim"
 
 // keep replays a public trace of calls through the pool's own policy, and through fixed times and a clairvoyant. It measures no
 // machine: the figures are the same everywhere.
