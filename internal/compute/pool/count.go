@@ -46,9 +46,9 @@ func (g *group) count(add func(state string, n, memory int)) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	mb := g.version.MemoryMB
-	add("starting", g.starting, mb)
+	add("starting", g.starting+g.held.starting, mb)
 	add("busy", len(g.busy), mb)
-	for _, in := range g.idle {
+	for _, in := range slices.Concat(g.idle, g.held.ready) {
 		in.mu.Lock()
 		frozen := in.frozen
 		in.mu.Unlock()
