@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -16,12 +17,12 @@ import (
 
 // call is one invocation on its way.
 type call struct {
-	i     *Invoker
-	v     *faas.Version
-	inv   faas.Invocation
-	out   faas.Sink
-	leave func()     // the count of executions
-	usage faas.Usage // of the goroutine that holds the instance
+	i      *Invoker
+	v      *faas.Version
+	inv    faas.Invocation
+	out    faas.Sink
+	places *atomic.Int64 // the count of executions that it is among
+	usage  faas.Usage    // of the goroutine that holds the instance
 
 	ctx         context.Context // of the run
 	contentType string          // of a streamed answer

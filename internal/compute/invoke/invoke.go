@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"syscall"
 	"time"
 
@@ -19,12 +18,10 @@ import (
 type Versions interface {
 	// Resolve finds the version that serves a call; at, from 0 to less than 1, decides between those of an alias.
 	Resolve(id faas.FunctionID, qualifier string, at float64) (*faas.Version, error)
-	// Reservation is how many simultaneous executions are a function's own, if it has such a number.
-	Reservation(id faas.FunctionID) (int, bool)
+	// Places are the simultaneous executions that a function may have.
+	Places(id faas.FunctionID) faas.Places
 	// Loops tells that a function may take part in loops of calls.
 	Loops(id faas.FunctionID) bool
-	// Reserved is the sum of the reservations of a scope.
-	Reserved(scope faas.Scope) int
 }
 
 // Meter takes one usage record per invocation. It must not block on disk.
@@ -44,9 +41,7 @@ type Config struct {
 
 // Invoker runs invocations. Safe for concurrent use.
 type Invoker struct {
-	cfg      Config
-	scopes   sync.Map // faas.Scope → *atomic.Int64: executions now, of functions without a reservation
-	reserved sync.Map // faas.FunctionID → *atomic.Int64: executions now, of those with one
+	cfg Config
 }
 
 // New returns an Invoker.
@@ -75,7 +70,7 @@ func (i *Invoker) Invoke(ctx context.Context, inv faas.Invocation, out faas.Sink
 	rounds := 0
 	inv.Trace, rounds = follow(inv.Trace, v, inv.Received)
 	c := newCall(i, v, inv, out)
-	if c.leave, err = i.enter(inv.Function, rounds); err != nil {
+	if c.places, err = i.enter(inv.Function, rounds); err != nil {
 		c.usage.Outcome = faas.OutcomeThrottled
 		i.cfg.Meter.Record(c.usage)
 		return err

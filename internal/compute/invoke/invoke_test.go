@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,7 @@ type stage struct {
 	err    error
 
 	reserved map[string]int
+	running  sync.Map // by the function's name, or the empty one: *atomic.Int64
 }
 
 func (s *stage) Launch(context.Context, *faas.Version) (*pool.Running, error) {
@@ -107,20 +109,21 @@ func (s *stage) Launch(context.Context, *faas.Version) (*pool.Running, error) {
 	return &pool.Running{Sandbox: &box{done: make(chan struct{}), exit: s.exit}, Session: s.script, Output: s.paper}, nil
 }
 
-func (s *stage) Reservation(id faas.FunctionID) (int, bool) {
+func (s *stage) Places(id faas.FunctionID) faas.Places {
 	n, ok := s.reserved[id.Name]
-	return n, ok
+	name := ""
+	if ok {
+		name = id.Name
+	} else {
+		for _, own := range s.reserved {
+			n += own
+		}
+	}
+	running, _ := s.running.LoadOrStore(name, new(atomic.Int64))
+	return faas.Places{Own: ok, Limit: n, Running: running.(*atomic.Int64)}
 }
 
 func (s *stage) Loops(faas.FunctionID) bool { return false }
-
-func (s *stage) Reserved(faas.Scope) int {
-	sum := 0
-	for _, n := range s.reserved {
-		sum += n
-	}
-	return sum
-}
 
 func (s *stage) Resolve(id faas.FunctionID, _ string, _ float64) (*faas.Version, error) {
 	v := &faas.Version{ID: faas.VersionID{FunctionID: id, Version: faas.Latest}, MemoryMB: 128, Timeout: 3 * time.Second, State: faas.Active,

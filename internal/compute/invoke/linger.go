@@ -32,6 +32,9 @@ func (c *call) linger(in *pool.Instance, x lang.Extended, start, deadline time.T
 	}, c.leave)
 }
 
+// leave ends the count of an execution.
+func (c *call) leave() { c.places.Add(-1) }
+
 // depart ends the count of an execution, unless it lingers.
 func (c *call) depart() {
 	if !c.lingers {

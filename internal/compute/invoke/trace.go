@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"artesian/internal/compute/lang/lambda"
@@ -156,7 +157,7 @@ func markOf(id faas.FunctionID) (m mark) {
 }
 
 // enter admits a call, unless it would be one more round of a loop that the function may not take part in.
-func (i *Invoker) enter(id faas.FunctionID, rounds int) (leave func(), err error) {
+func (i *Invoker) enter(id faas.FunctionID, rounds int) (*atomic.Int64, error) {
 	if err := i.loop(id, rounds); err != nil {
 		return nil, err
 	}

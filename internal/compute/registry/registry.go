@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"artesian/internal/engine/kv"
@@ -56,7 +57,15 @@ type Record struct {
 	// of a published version only
 	Deleted bool `json:"deleted,omitempty"` // a number is never used again, so this stays
 
-	rev uint64
+	rev     uint64
+	scope   *standing
+	running *atomic.Int64 // executions on places of the function's own
+}
+
+// standing is what a scope's functions share.
+type standing struct {
+	reserved atomic.Int64 // the sum of its functions' reservations
+	running  atomic.Int64 // executions of those without one
 }
 
 // Store is what the registry needs of the durable store.
@@ -78,7 +87,7 @@ type Registry struct {
 	functions sync.Map // faas.FunctionID → *Record
 	versions  sync.Map // versionKey → *Record
 	layers    sync.Map // faas.LayerID → *Layer
-	reserved  sync.Map // faas.Scope → *atomic.Int64: the sum of its functions' reservations
+	scopes    sync.Map // faas.Scope → *standing
 	endpoints sync.Map // id of a URL → *Endpoint
 	changed   func(faas.VersionID)
 	stops     []func()
@@ -91,8 +100,8 @@ type versionKey struct {
 	number string
 }
 
-// Open follows the store. changed is called, in order, with the id of every $LATEST that is new or replaced by another
-// revision, and of every version that is deleted (then without revision); it must not block.
+// Open follows the store. changed is called, in order, with the id of every $LATEST that is new, replaced by another
+// revision or in another state, and of every version that is deleted (then without revision); it must not block.
 func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
 	r := &Registry{store: store, now: now, log: log, changed: changed}
 	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion),
@@ -125,9 +134,15 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 		return
 	}
 	r.count(id, rec)
+	rec.scope, rec.running = r.scope(id.Scope), new(atomic.Int64)
+	if old != nil {
+		rec.running = old.running
+	}
 	r.functions.Store(id, rec)
 	r.indexURLs(id, old, rec)
-	r.changed(rec.Version.ID)
+	if old == nil || old.Version.ID != rec.Version.ID || old.Version.State != rec.Version.State {
+		r.changed(rec.Version.ID)
+	}
 }
 
 func (r *Registry) applyVersion(e kv.Entry, deleted bool) {

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"artesian/internal/faas"
 )
@@ -31,7 +30,7 @@ func (r *Registry) Reserve(ctx context.Context, id faas.FunctionID, n *int, tota
 }
 
 // Reserved is how many simultaneous executions of a scope are reserved for single functions.
-func (r *Registry) Reserved(scope faas.Scope) int { return int(r.reservedOf(scope).Load()) }
+func (r *Registry) Reserved(scope faas.Scope) int { return int(r.scope(scope).reserved.Load()) }
 
 // Reservation is how many simultaneous executions are a function's own, if it has such a number.
 func (r *Registry) Reservation(id faas.FunctionID) (n int, ok bool) {
@@ -49,12 +48,27 @@ func (r *Registry) Loops(id faas.FunctionID) bool {
 	return ok && v.(*Record).Loops
 }
 
-func (r *Registry) reservedOf(scope faas.Scope) *atomic.Int64 {
-	v, ok := r.reserved.Load(scope)
-	if !ok {
-		v, _ = r.reserved.LoadOrStore(scope, new(atomic.Int64))
+// Places are the executions that a function may have at once.
+func (r *Registry) Places(id faas.FunctionID) faas.Places {
+	var scope *standing
+	if v, ok := r.functions.Load(id); ok {
+		rec := v.(*Record)
+		if rec.Reserved != nil {
+			return faas.Places{Own: true, Limit: *rec.Reserved, Running: rec.running}
+		}
+		scope = rec.scope
+	} else {
+		scope = r.scope(id.Scope)
 	}
-	return v.(*atomic.Int64)
+	return faas.Places{Limit: int(scope.reserved.Load()), Running: &scope.running}
+}
+
+func (r *Registry) scope(scope faas.Scope) *standing {
+	v, ok := r.scopes.Load(scope)
+	if !ok {
+		v, _ = r.scopes.LoadOrStore(scope, new(standing))
+	}
+	return v.(*standing)
 }
 
 func reservation(rec *Record) int {
@@ -71,6 +85,6 @@ func (r *Registry) count(id faas.FunctionID, now *Record) {
 		before = v.(*Record)
 	}
 	if d := reservation(now) - reservation(before); d != 0 {
-		r.reservedOf(id.Scope).Add(int64(d))
+		r.scope(id.Scope).reserved.Add(int64(d))
 	}
 }
