@@ -378,7 +378,7 @@ func (g *group) settle() {
 		return
 	}
 	g.gone = true
-	g.pool.groups.CompareAndDelete(g.key, g)
+	g.pool.displace(g)
 }
 
 // remove stops an instance if it is idle, and reports whether it was.

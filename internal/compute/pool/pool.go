@@ -36,6 +36,7 @@ type Pool struct {
 	keeping  *Keeping
 	memory   budget
 	groups   sync.Map     // groupKey → *group
+	index    index
 	latest   sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
 	ahead    atomic.Int64 // starts under way that nobody waits for
 	closing  atomic.Bool
@@ -114,11 +115,11 @@ func (p *Pool) group(v *faas.Version, tenant string) *group {
 	if g, ok := p.groups.Load(key); ok {
 		return g.(*group)
 	}
-	g, _ := p.groups.LoadOrStore(key, &group{pool: p, key: key, version: v, habit: p.inherit(v.ID.FunctionID, tenant)})
+	g := p.place(&group{pool: p, key: key, version: v, habit: p.inherit(v.ID.FunctionID, tenant)})
 	if tenant == "" {
 		p.latest.Store(v.ID.FunctionID, g)
 	}
-	return g.(*group)
+	return g
 }
 
 // inherit returns what is known of a function from its last version. Of a tenant nothing is remembered: they are without number.
@@ -139,7 +140,11 @@ func (p *Pool) inherit(id faas.FunctionID, tenant string) *Habit {
 // Retire lets the instances of a version go that has been replaced: idle ones now, busy ones after their call. Callers
 // that wait for it are still served.
 func (p *Pool) Retire(id faas.VersionID) {
-	p.retire(func(v faas.VersionID) bool { return v == id })
+	for _, g := range p.of(id.FunctionID) {
+		if g.key.VersionID == id {
+			g.drain()
+		}
+	}
 }
 
 // RetireFunction retires the $LATEST of a function, except the revision given; without one the function is gone, and all
@@ -148,23 +153,20 @@ func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
 	if keep == "" {
 		p.latest.Delete(id)
 	}
-	p.retire(func(v faas.VersionID) bool {
-		return v.FunctionID == id && (keep == "" || v.Version == faas.Latest && v.Revision != keep)
-	})
+	for _, g := range p.keep(id, keep) {
+		if v := g.key.VersionID; keep == "" || v.Version == faas.Latest && v.Revision != keep {
+			g.drain()
+		}
+	}
 }
 
 // RetireVersion retires all revisions of one version.
 func (p *Pool) RetireVersion(id faas.FunctionID, version string) {
-	p.retire(func(v faas.VersionID) bool { return v.FunctionID == id && v.Version == version })
-}
-
-func (p *Pool) retire(which func(faas.VersionID) bool) {
-	p.groups.Range(func(k, g any) bool {
-		if which(k.(groupKey).VersionID) {
-			g.(*group).drain()
+	for _, g := range p.of(id) {
+		if g.key.Version == version {
+			g.drain()
 		}
-		return true
-	})
+	}
 }
 
 // Packages returns the names of the content that instances run from, those on their way included.
