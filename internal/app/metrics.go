@@ -55,7 +55,36 @@ func (a *App) gauges() []metrics.Gauge {
 		out = append(out, metrics.Gauge{Name: "artesian_instances", Help: "Instances by what they are doing: starting, busy, idle or frozen.",
 			Labels: []string{"runtime", cmp.Or(c.Runtime, "image"), "state", c.State}, Value: float64(c.Instances)})
 	}
+	out = append(out, a.ahead()...)
 	return append(out,
 		metrics.Gauge{Name: "artesian_instances_memory_bytes", Help: "Memory that the instances are configured with, all together.", Value: float64(memory) * (1 << 20)},
 		metrics.Gauge{Name: "artesian_start_time_seconds", Help: "When the daemon started, in seconds since 1970.", Value: float64(a.started.UnixMilli()) / 1000})
+}
+
+// ahead is what is made before it is known whom for, by form and runtime.
+func (a *App) ahead() []metrics.Gauge {
+	type kind struct{ form, runtime string }
+	ready, making := map[kind]int{}, map[kind]int{}
+	memory := 0
+	var kinds []kind
+	for _, i := range a.stock.List() {
+		k := kind{string(i.Form), i.Runtime}
+		if _, ok := ready[k]; !ok {
+			kinds = append(kinds, k)
+		}
+		ready[k] += i.Ready
+		making[k] += i.Making
+		memory += i.MemoryMB
+	}
+	out := []metrics.Gauge{{Name: "artesian_ahead_memory_bytes", Help: "Memory that sandboxes made ahead are reckoned with.", Value: float64(memory) * (1 << 20)}}
+	for _, k := range kinds {
+		for _, n := range []struct {
+			state string
+			of    map[kind]int
+		}{{"ready", ready}, {"making", making}} {
+			out = append(out, metrics.Gauge{Name: "artesian_ahead", Help: "Sandboxes made ahead of their use: blank, with a runtime that waits (stem), or forked from a zygote (fork).",
+				Labels: []string{"form", k.form, "runtime", k.runtime, "state", n.state}, Value: float64(n.of[k])})
+		}
+	}
+	return out
 }

@@ -50,6 +50,7 @@ func TestWhyACallWasCold(t *testing.T) {
 		`artesian_invocations_total{outcome="ok"} 4`:                                   true,
 		`artesian_cold_starts_total{runtime="python3.11",way="` + first.Cold.Way + `"`: true,
 		`artesian_instances{runtime="python3.11",state="`:                              true,
+		`artesian_ahead{form="blank",runtime="",state="ready"} `:                       true,
 		"arn:aws": false,
 	})
 }

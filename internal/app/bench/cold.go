@@ -62,7 +62,7 @@ func coldOf(l lab, s sample, n int, program []string, limit float64) (rows []row
 // coldTurns has cold calls of a function and a peer take turns, and says how the instances came to be.
 func (d *daemon) coldTurns(n int, name, payload string, peer func() (time.Duration, error)) (compared, string, error) {
 	cold := d.coldCall(name, payload)
-	for range 5 { // the daemon learns that the function is called
+	for range 12 { // the daemon learns that the function is called
 		if _, err := cold(); err != nil {
 			return compared{}, "", err
 		}
