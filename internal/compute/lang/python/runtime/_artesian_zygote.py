@@ -5,6 +5,8 @@ over descriptor 3, is a length in four bytes (big endian), with which the descri
 registers, and a program in the form of package sandbox/container/stage0. Register 0 is the socket for reports, register 1
 the pidfd of the sandbox's first process. Nothing of a function's is ever read or run here: its code is not visible.
 """
+import _artesian_errors  # noqa: F401
+import _artesian_logging  # noqa: F401
 import ctypes
 import gc
 import json
@@ -98,18 +100,17 @@ def trial(seconds=5):
     return None if alive else "a child forked from it does not live"
 
 
-def load(names, without, found):
+def load(names, without):
     """Imports modules but those of without. Returns the first that does harm, with the reason."""
     for name in names:
-        if name in without:
+        if any(name == w or name.startswith(w + ".") for w in without):
             continue
         try:
             __import__(name)
         except ImportError:  # this version or this pack does not have it
-            continue
+            pass
         except BaseException as e:
             return name, "it raised %s" % type(e).__name__
-        found.append(name)
         reason = harm()
         if reason:
             return name, reason
@@ -119,14 +120,13 @@ def load(names, without, found):
 def preload(without, pack):
     """Loads what there is, and remembers what the pack's modules are, so that a function with its own gets those."""
     global own
-    found = []
-    bad = load(STANDARD, without, found)
+    bad = load(STANDARD, without)
     if bad:
         return bad
     import warnings
 
     before, meta_path, filters = set(sys.modules), list(sys.meta_path), list(warnings.filters)
-    bad = load(PACK, without, found)
+    bad = load(PACK, without)
     try:
         tops = {n[:-3] if n.endswith(".py") else n for n in os.listdir(pack)}
     except OSError:

@@ -489,12 +489,13 @@ def fork_off():
     """As a zygote: forks, and returns in each child once that is told for whom it is."""
     import _artesian_zygote
 
+    sys.path[:] = search_path()
     _artesian_zygote.run(sys.argv[2:], PACK, ["-S", sys.argv[0], "--zygote"], [LAYERS])
     send(b"H", bytes([VERSION]))
     data = receive_whole()
     if data is None:
         os._exit(0)
-    _artesian_zygote.become(data, search_path()[:3])
+    _artesian_zygote.become(data, sys.path[:3])
 
 
 if __name__ == "__main__":
