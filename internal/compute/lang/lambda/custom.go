@@ -3,6 +3,7 @@ package lambda
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 
 	"artesian/internal/compute/lang"
@@ -38,10 +39,12 @@ func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string
 	spec.Dir = TaskRoot
 }
 
-// ListenAPI gives spec a further listener, for the Runtime API, and returns its address inside.
+// ListenAPI gives spec a further listener, for the Runtime API, unless it has that, and returns its address inside.
 func ListenAPI(spec *sandbox.Spec) string {
 	api := apiAddress(spec.ID)
-	spec.Listen = append(spec.Listen, api)
+	if !slices.Contains(spec.Listen, api) {
+		spec.Listen = append(spec.Listen, api)
+	}
 	return api
 }
 
