@@ -11,8 +11,8 @@ import (
 type Ahead interface {
 	Maker
 	// Prepare makes what does not depend on whom the sandbox is for. Of s it needs ID, TmpMB, Pids, Files, Listen, Dials,
-	// Channel and Internet; MemoryMB bounds the cell until it becomes a sandbox. With Argv, or Fork, the main process runs when
-	// it returns, as isolated as in any sandbox; then Mounts, Env and Dir are that process's. Owner is not looked at: a cell has
+	// Channel and Internet, and of Mounts what is known; MemoryMB bounds the cell until it becomes a sandbox. With Argv, or Fork,
+	// the main process runs when it returns, as isolated as in any sandbox; then Env and Dir are that process's. Owner is not looked at: a cell has
 	// a user of its own, which no sandbox has besides.
 	Prepare(ctx context.Context, s Spec) (Cell, error)
 	// Zygote starts a process that main processes are forked from.

@@ -22,6 +22,9 @@ type Custom struct {
 // finds besides its own code. It has a /usr/bin/false.
 func NewCustom(id string, mounts []sandbox.Mount) *Custom { return &Custom{id: id, mounts: mounts} }
 
+// View are the mounts that every sandbox of this runtime has.
+func (c *Custom) View() []sandbox.Mount { return c.mounts }
+
 // Served implements lang.Runtime.
 func (c *Custom) Served() string { return c.id + " (the function's own bootstrap)" }
 

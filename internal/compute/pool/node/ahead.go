@@ -28,12 +28,16 @@ func (n *Node) Cell(ctx context.Context, k stock.Kind, z sandbox.Zygote) (sandbo
 	}
 	spec := sandbox.Spec{ID: newID(), MemoryMB: cellMB, TmpMB: k.TmpMB, Pids: maxPids, Files: maxFiles, Dials: cellDials, Internet: k.Internet}
 	spec.Listen = n.listen(spec.ID)
-	if k.Form == stock.Blank {
+	if k.Runtime == "" {
 		return maker.Prepare(ctx, spec)
 	}
 	runtime, err := n.Runtimes.Resolve(k.Runtime)
 	if err != nil {
 		return nil, err
+	}
+	if v, ok := runtime.(viewed); ok && k.Form == stock.Blank {
+		spec.Mounts = v.View()
+		return maker.Prepare(ctx, spec)
 	}
 	generic, ok := runtime.(lang.Generic)
 	if !ok {
@@ -46,6 +50,9 @@ func (n *Node) Cell(ctx context.Context, k stock.Kind, z sandbox.Zygote) (sandbo
 	generic.Generic(&spec, k.MemoryMB)
 	return maker.Prepare(ctx, spec)
 }
+
+// viewed is a runtime that executes what the function brings, in a file system of which most is always the same.
+type viewed interface{ View() []sandbox.Mount }
 
 // Zygote implements stock.Source.
 func (n *Node) Zygote(ctx context.Context, f stock.Family) (sandbox.Zygote, error) {
@@ -93,6 +100,9 @@ func kinds(v *faas.Version, runtime lang.Runtime, internet bool) (blank, best st
 	blank = stock.Kind{Form: stock.Blank, TmpMB: v.TmpMB, Internet: internet}
 	best = blank
 	switch runtime.(type) {
+	case viewed:
+		blank.Runtime = v.Runtime
+		best = blank
 	case lang.Forked:
 		best.Form, best.Runtime, best.Account = stock.Fork, v.Runtime, v.ID.Account
 	case lang.Generic:

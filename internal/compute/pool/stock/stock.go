@@ -32,14 +32,14 @@ type Memory interface {
 type Config struct {
 	Most     int           // cells together; default 64
 	MemoryMB int           // of cells and zygotes together; default 512
-	Parallel int           // cells in the making at once; default 2
+	Parallel int           // cells in the making at once; default 1
 	Keep     time.Duration // a kind nobody asks for is kept this long; default 1 hour
 	Forks    int           // a zygote is renewed after so many; default 1,000
 	Age      time.Duration // or at this age; default 1 hour
 	Logger   *slog.Logger
 }
 
-// A start has the processors for a moment after it came, but what is missing is not put off for longer than patience.
+// A start has the processors until a moment after it ended. While starts never cease, a cell is made now and then all the same.
 const (
 	quiet       = 10 * time.Millisecond
 	patience    = 200 * time.Millisecond
@@ -83,7 +83,7 @@ func New(source Source, memory Memory, cfg Config) *Stock {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&cfg.Most, 64}, {&cfg.MemoryMB, 512}, {&cfg.Parallel, 2}, {&cfg.Forks, 1000}} {
+	}{{&cfg.Most, 64}, {&cfg.MemoryMB, 512}, {&cfg.Parallel, 1}, {&cfg.Forks, 1000}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -300,6 +300,7 @@ func (s *Stock) make(k Kind, now time.Time, a *Action) {
 		defer s.mu.Unlock()
 		defer s.poke()
 		sh.making--
+		s.waiting = time.Now() // who calls has waited for this one
 		if err == nil && !s.closed {
 			sh.failures = 0
 			sh.ready = append(sh.ready, c)

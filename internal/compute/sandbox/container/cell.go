@@ -54,8 +54,8 @@ func checkCell(s sandbox.Spec) error {
 		return errUnheard
 	}
 	if !runs(s) {
-		if len(s.Mounts) > 0 || s.Channel {
-			return faas.Errorf(faas.Invalid, "sandbox: a cell without a main process has no mounts and no channel")
+		if s.Channel {
+			return faas.Errorf(faas.Invalid, "sandbox: a cell without a main process has no channel")
 		}
 		s.Argv, s.Dir = []string{"/"}, "/"
 	}

@@ -28,6 +28,10 @@ func TestCellConformance(t *testing.T) {
 			sandboxtest.Conformance(t, sandboxtest.Cells{Ahead: m, Stem: stem}, own(t, m))
 		})
 	}
+	t.Run("seen", func(t *testing.T) {
+		m := open(t, 4<<30)
+		sandboxtest.Conformance(t, sandboxtest.Cells{Ahead: m, Seen: true}, own(t, m))
+	})
 }
 
 func prepare(t *testing.T, m *Maker, s sandbox.Spec) sandbox.Cell {
@@ -209,10 +213,11 @@ func TestClosedWithCells(t *testing.T) {
 func TestBadCell(t *testing.T) {
 	m := open(t, 0)
 	for field, change := range map[string]func(*sandbox.Spec){
-		"id":     func(s *sandbox.Spec) { s.ID = "../x" },
-		"tmp":    func(s *sandbox.Spec) { s.TmpMB = 0 },
-		"memory": func(s *sandbox.Spec) { s.MemoryMB = 1 },
-		"mounts": func(s *sandbox.Spec) { s.Mounts = []sandbox.Mount{{Source: "/usr", Target: "/usr"}} },
+		"id":      func(s *sandbox.Spec) { s.ID = "../x" },
+		"tmp":     func(s *sandbox.Spec) { s.TmpMB = 0 },
+		"memory":  func(s *sandbox.Spec) { s.MemoryMB = 1 },
+		"mount":   func(s *sandbox.Spec) { s.Mounts = []sandbox.Mount{{Source: "/usr", Target: "/proc"}} },
+		"channel": func(s *sandbox.Spec) { s.Channel = true },
 	} {
 		s := sandboxtest.CellSpec("cell", "")
 		change(&s)

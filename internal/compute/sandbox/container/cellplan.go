@@ -14,15 +14,15 @@ type ahead struct {
 	pidfd reg // of the main process, if that runs
 }
 
-// planCell is the first program of a cell: all that does not depend on what will run, and with a main process that does not
-// depend on it either, its mounts and that. It hands the sockets out, the main process's pidfd behind them, and waits for planBecome.
+// planCell is the first program of a cell: all that does not depend on what will run, the mounts that do not either, and with a
+// main process that does not, that. It hands the sockets out, the main process's pidfd behind them, and waits for planBecome.
 func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 	p := newProgram(l)
 	a := ahead{slots: assign(p, s, l), pidfd: none}
 	sockets := planAhead(p, s, l, a.slots)
 	n := int(p.next - sockets)
+	planView(p, nil, s.Mounts, l.dirs, a.mounts)
 	if runs(s) {
-		planView(p, nil, s.Mounts, l.dirs, a.mounts)
 		planClosed(p) // where there is no root inside, the main process could write
 	}
 	if runs(s) && s.Fork == nil {

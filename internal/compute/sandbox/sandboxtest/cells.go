@@ -18,6 +18,7 @@ import (
 // Cells is a Maker each of whose sandboxes was a cell first.
 type Cells struct {
 	sandbox.Ahead
+	Seen bool   // the cells have the Spec's mounts
 	Stem string // the payload: it is each cell's main process, and executes what it is told once the cell is a sandbox. Empty: the cells are blank
 	// Fork, if there is one, is a zygote whose children are stems: the main process of each cell, or, with Late, forked when the
 	// cell becomes a sandbox.
@@ -45,6 +46,9 @@ func (c Cells) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, erro
 		ahead.Fork, ahead.Dir, ahead.Channel = c.Fork, "/", true
 	}
 	ahead.TmpMB, ahead.Pids, ahead.Files, ahead.Listen, ahead.Dials, ahead.Internet = s.TmpMB, s.Pids, s.Files, s.Listen, s.Dials, s.Internet
+	if c.Seen {
+		ahead.Mounts = append(ahead.Mounts, s.Mounts...)
+	}
 	cell, err := c.Prepare(ctx, ahead)
 	if err != nil {
 		return nil, err
