@@ -74,6 +74,9 @@ func planBecome(made, s sandbox.Spec, l layout, a ahead, c change) *program {
 	if len(s.Beside) > 0 {
 		f.aside = p.take(1)
 	}
+	if c.channel { // where it arrives may be where it is to be, which is no place to duplicate it to
+		f.channel = p.open("move channel", unix.SYS_FCNTL, f.channel, unix.F_DUPFD_CLOEXEC, 4)
+	}
 	if s.MemoryMB != made.MemoryMB {
 		p.call("resize /dev/shm", unix.SYS_MOUNT, 0, "/dev/shm", 0, unix.MS_REMOUNT|quiet, "size="+itoa(s.MemoryMB)+"m")
 	}
