@@ -18,6 +18,9 @@ func Defaults() []string { return slices.Clone(base[:]) }
 // startOnly reports whether a runtime reads a variable of the function's when it starts and not again. Empty if nothing stands
 // against it.
 func Unsuited(v *faas.Version, code, layers string, startOnly func(name string) bool) string {
+	if v.Fork == faas.Off {
+		return "its tag " + faas.ForkTag + " is off"
+	}
 	if why := Executed(v, startOnly); why != "" {
 		return why
 	}

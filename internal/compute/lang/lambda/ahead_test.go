@@ -39,4 +39,7 @@ func TestUnsuited(t *testing.T) {
 			t.Errorf("%v %s: %q, want %q", c.env, c.code, got, c.want)
 		}
 	}
+	if why := Unsuited(&faas.Version{Fork: faas.Off}, plain, "", mine); why != "its tag artesian:fork is off" {
+		t.Error(why)
+	}
 }
