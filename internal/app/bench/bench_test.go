@@ -82,3 +82,15 @@ func TestTree(t *testing.T) {
 		t.Error(n)
 	}
 }
+
+func TestWays(t *testing.T) {
+	const before = "artesian_cold_starts_total{runtime=\"a\",way=\"stem\"} 1\nartesian_cold_start_seconds_sum{runtime=\"a\",way=\"stem\",phase=\"init\"} 0.002\n"
+	const after = "artesian_cold_starts_total{runtime=\"a\",way=\"stem\"} 3\nartesian_cold_starts_total{runtime=\"b\",way=\"cell\"} 2\n" +
+		"artesian_cold_start_seconds_sum{runtime=\"a\",way=\"stem\",phase=\"init\"} 0.008\nartesian_cold_start_seconds_sum{runtime=\"b\",way=\"cell\",phase=\"init\"} 0.002\n"
+	if got := readWays(after).less(readWays(before)).String(); got != "2 cell, 2 stem; mean place 0 µs, sandbox 0 µs, runtime 0 µs, init 2 ms." {
+		t.Error(got)
+	}
+	if got := readWays("").String(); got != "none." {
+		t.Error(got)
+	}
+}

@@ -47,9 +47,10 @@ func main() {
 	only := flag.String("run", "", "run the sections whose names match this regular expression: "+names())
 	bin := flag.String("artesian", "", "the program to measure; default: build it")
 	out := flag.String("results", "", "a directory to keep the table in, as DATE-COMMIT.md")
+	say := flag.Bool("notes", false, "print the notes below the table too")
 	where := flag.String("peers", ".peers", "where the peers are installed")
 	flag.Parse()
-	if err := run(*bin, *only, *out, *where); err != nil {
+	if err := run(*bin, *only, *out, *where, *say); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -63,7 +64,7 @@ func names() string {
 	return strings.Join(all, ", ")
 }
 
-func run(bin, only, out, where string) error {
+func run(bin, only, out, where string, say bool) error {
 	filter, err := regexp.Compile(only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
@@ -87,7 +88,7 @@ func run(bin, only, out, where string) error {
 	}
 	adopt()
 	begin := time.Now()
-	t := table{}
+	t := table{notes: say}
 	t.head()
 	var failed error
 	for _, s := range sections {

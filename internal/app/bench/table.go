@@ -116,6 +116,7 @@ type table struct {
 	rows     []row
 	sections []string // one line each: its name and how long it took
 	took     time.Duration
+	notes    bool // printed, too
 }
 
 const columns = "%-78s %12s %12s %8s  %-10s %s\n"
@@ -128,6 +129,9 @@ func (t *table) add(section string, took time.Duration, rows []row) {
 	for _, r := range rows {
 		ours, floor, ratio := r.columns()
 		fmt.Printf(columns, r.name, ours, floor, ratio, r.goal, r.verdict())
+		if t.notes && r.note != "" {
+			fmt.Println("    " + r.note)
+		}
 	}
 	t.rows = append(t.rows, rows...)
 	t.sections = append(t.sections, fmt.Sprintf("%s %.0f s", section, took.Seconds()))

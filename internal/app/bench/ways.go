@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,14 +11,21 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"artesian/internal/door/gateway/admin"
 )
 
-// ways are how many cold starts came about in each way.
-type ways map[string]int
+// ways are how many cold starts came about in each way, and how long their phases took together.
+type ways struct {
+	count  map[string]int
+	phases map[string]time.Duration
+}
 
-var startsLine = regexp.MustCompile(`(?m)^artesian_cold_starts_total\{runtime="[^"]*",way="([^"]*)"\} (\d+)`)
+var (
+	startsLine = regexp.MustCompile(`(?m)^artesian_cold_starts_total\{runtime="[^"]*",way="([^"]*)"\} (\d+)`)
+	phaseLine  = regexp.MustCompile(`(?m)^artesian_cold_start_seconds_sum\{runtime="[^"]*",way="[^"]*",phase="([^"]*)"\} (\S+)`)
+)
 
 // metrics reads the daemon's metrics.
 func (d *daemon) metrics() (string, error) {
@@ -44,33 +52,52 @@ func (d *daemon) metrics() (string, error) {
 
 func (d *daemon) ways() (ways, error) {
 	text, err := d.metrics()
-	if err != nil {
-		return nil, err
-	}
-	w := ways{}
-	for _, m := range startsLine.FindAllStringSubmatch(text, -1) {
+	return readWays(text), err
+}
+
+func readWays(metrics string) ways {
+	w := ways{map[string]int{}, map[string]time.Duration{}}
+	for _, m := range startsLine.FindAllStringSubmatch(metrics, -1) {
 		n, _ := strconv.Atoi(m[2])
-		w[m[1]] += n
+		w.count[m[1]] += n
 	}
-	return w, nil
+	for _, m := range phaseLine.FindAllStringSubmatch(metrics, -1) {
+		s, _ := strconv.ParseFloat(m[2], 64)
+		w.phases[m[1]] += time.Duration(s * float64(time.Second))
+	}
+	return w
 }
 
 // less returns what has come since.
 func (w ways) less(before ways) ways {
-	out := ways{}
-	for k, n := range w {
-		if n -= before[k]; n > 0 {
-			out[k] = n
+	out := ways{map[string]int{}, map[string]time.Duration{}}
+	for k, n := range w.count {
+		if n -= before.count[k]; n > 0 {
+			out.count[k] = n
 		}
+	}
+	for k, d := range w.phases {
+		out.phases[k] = d - before.phases[k]
 	}
 	return out
 }
 
+// String says how many came about in which way, and the means of the phases.
 func (w ways) String() string {
 	var parts []string
-	for k, n := range w {
+	all := 0
+	for k, n := range w.count {
 		parts = append(parts, fmt.Sprintf("%d %s", n, k))
+		all += n
 	}
 	slices.Sort(parts)
-	return strings.Join(parts, ", ") + "."
+	text := cmp.Or(strings.Join(parts, ", "), "none")
+	if all == 0 {
+		return text + "."
+	}
+	text += "; mean"
+	for _, p := range []string{"place", "sandbox", "runtime", "init"} {
+		text += fmt.Sprintf(" %s %s,", p, took(w.phases[p]/time.Duration(all)))
+	}
+	return text[:len(text)-1] + "."
 }
