@@ -402,6 +402,7 @@ def call(handler, fields, event):
 def serve(handler):
     global request_id, tenant_id
     environ, trace = os.environ, None
+    variables, name = environ._data, environ.encodekey("_X_AMZN_TRACE_ID")  # setting one by name takes twice as long
     while True:
         received = receive()
         if received is None:
@@ -411,7 +412,8 @@ def serve(handler):
         if fields[2] != trace:
             trace = fields[2]
             if trace:
-                environ["_X_AMZN_TRACE_ID"] = trace
+                variables[name] = value = trace.encode("utf-8", "replace")
+                os.putenv(name, value)
             else:
                 environ.pop("_X_AMZN_TRACE_ID", None)
         answer, error = call(handler, fields, event)
