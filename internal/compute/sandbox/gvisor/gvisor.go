@@ -119,6 +119,8 @@ func (m *Maker) Report() []sandbox.Guarantee {
 		switch g.Name {
 		case "system calls":
 			g = sandbox.Guarantee{Name: g.Name, Enforced: true, How: "answered by gVisor's kernel in user space; that kernel's own by its seccomp filter"}
+		case "freezing":
+			continue
 		case "process limit":
 			g.How = "RLIMIT_NPROC inside; threads of the kernel: " + g.How
 		case "memory limit", "memory watch":
@@ -126,5 +128,6 @@ func (m *Maker) Report() []sandbox.Guarantee {
 		}
 		all = append(all, g)
 	}
+	all = append(all, sandbox.Guarantee{Name: "freezing", Enforced: true, How: "the kernel stops what it runs; it is not frozen itself"})
 	return append(all, sandbox.Guarantee{Name: "kernel", Enforced: true, How: "gVisor, platform systrap; sockets are the host's, of the sandbox's network namespace"})
 }

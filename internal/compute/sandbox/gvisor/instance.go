@@ -36,7 +36,10 @@ type instance struct {
 	answers chan runsc.News
 	done    chan struct{}
 
-	writing sync.Mutex // of orders
+	asking   sync.Mutex // held while an answer is awaited
+	writing  sync.Mutex // of orders
+	freezing sync.Mutex
+	paused   bool // under freezing
 
 	mu     sync.Mutex
 	exited bool
@@ -138,13 +141,28 @@ func (i *instance) order(o runsc.Order, fds ...int) error {
 	return runsc.Write(i.Sandbox.Channel(), o, fds...)
 }
 
+// ask gives an order and waits for the answer.
+func (i *instance) ask(ctx context.Context, o runsc.Order, files ...*os.File) error {
+	i.asking.Lock()
+	defer i.asking.Unlock()
+	var fds []int
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	if err := i.order(o, fds...); err != nil {
+		return err
+	}
+	_, err := i.answer(ctx)
+	return err
+}
+
 // answer waits for the answer to an order.
 func (i *instance) answer(ctx context.Context) (runsc.News, error) {
 	select {
 	case n, ok := <-i.answers:
 		switch {
 		case !ok:
-			return n, errors.New("its kernel ended before its program ran: " + i.said())
+			return n, errors.New("its kernel ended: " + i.said())
 		case n.Kind == runsc.Failed:
 			return n, failure(n.Error)
 		}
@@ -199,7 +217,7 @@ func (i *instance) listen() {
 		case runsc.Left:
 			e := exitOf(syscall.WaitStatus(n.Status))
 			i.ended <- sandbox.Ended{Program: n.Program, Code: e.Code, Signal: e.Signal} // has room for all
-		case runsc.Running, runsc.Saved, runsc.Failed:
+		case runsc.Running, runsc.Done, runsc.Failed:
 			select {
 			case i.answers <- n:
 			default: // to an order whose answer nobody waits for

@@ -170,23 +170,30 @@ func (s *supervisor) obey() {
 		if err != nil {
 			os.Exit(1) // all ends with this process
 		}
-		answer := News{Kind: Failed}
-		switch o.Kind {
-		case Signal:
-			err = s.signal(unix.Signal(o.Signal))
-		case Save:
-			answer.Kind = Saved
-			err = s.save(files)
-		default:
-			err = fmt.Errorf("unknown order %q", o.Kind)
-		}
+		err = s.carryOut(o, files)
 		Close(files)
-		if err != nil {
-			answer = News{Kind: Failed, Error: err.Error()}
+		switch {
+		case o.Kind == Signal || o.Kind == Resume:
+		case err != nil:
+			s.tell(News{Kind: Failed, Error: err.Error()})
+		default:
+			s.tell(News{Kind: Done})
 		}
-		if o.Kind == Save || err != nil {
-			s.tell(answer)
-		}
+	}
+}
+
+func (s *supervisor) carryOut(o Order, files []*os.File) error {
+	switch o.Kind {
+	case Signal:
+		return s.signal(unix.Signal(o.Signal))
+	case Pause:
+		return s.inside.Sandbox.Pause(name)
+	case Resume:
+		return s.inside.Sandbox.Resume(name)
+	case Save:
+		return s.save(files)
+	default:
+		return fmt.Errorf("unknown order %q", o.Kind)
 	}
 }
 

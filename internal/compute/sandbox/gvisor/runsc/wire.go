@@ -25,7 +25,9 @@ const (
 	Run     = "run"     // Program; descriptors: channel, if it has one, then the output of those beside, if there are any
 	Restore = "restore" // Run from an image: Program as it was saved; descriptors follow: state, metadata, pages
 	Save    = "save"    // descriptors: state, metadata, pages, all empty; everything ends with it
-	Signal  = "signal"  // to the main process
+	Pause   = "pause"   // what runs inside
+	Resume  = "resume"  // without an answer
+	Signal  = "signal"  // to the main process, without an answer
 )
 
 // Program is what runs inside.
@@ -60,7 +62,7 @@ type News struct {
 const (
 	Made    = "made"    // the kernel is there, and nothing in it yet
 	Running = "running" // the answer to Run and Restore
-	Saved   = "saved"   // the answer to Save
+	Done    = "done"    // the answer to Save and Pause
 	Failed  = "failed"  // the answer to any, with Error
 	Exited  = "exited"  // the main process
 	Left    = "left"    // one beside
