@@ -7,9 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/sandboxtest"
 )
 
@@ -121,4 +123,43 @@ func BenchmarkBecome(b *testing.B) {
 		slices.Sort(phases[i])
 		b.ReportMetric(float64(phases[i][len(phases[i])/2].Microseconds()), "µs-"+name+"-p50")
 	}
+}
+
+// BenchmarkBurst is 200 sandboxes asked for at once: until the last program runs, the slowest start, and until all are closed.
+func BenchmarkBurst(b *testing.B) {
+	const burst = 200
+	m := open(b, 0)
+	payload := sandboxtest.Payload(b)
+	var running, closed []time.Duration
+	for n := 0; b.Loop(); n++ {
+		began := time.Now()
+		var all sync.WaitGroup
+		sandboxes := make([]sandbox.Sandbox, burst)
+		for k := range burst {
+			all.Go(func() {
+				s := sandboxtest.Spec(fmt.Sprintf("burst-%d-%d", n, k), payload, "wait")
+				s.Listen, s.TmpMB = []string{"127.0.0.1:4566"}, 64 // what 200 of them may grow by is claimed of the disk
+				sb, err := m.Start(context.Background(), s)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				sandboxes[k] = sb
+			})
+		}
+		all.Wait()
+		running = append(running, time.Since(began))
+		began = time.Now()
+		for _, sb := range sandboxes {
+			if sb != nil {
+				all.Go(func() { _ = sb.Close() })
+			}
+		}
+		all.Wait()
+		closed = append(closed, time.Since(began))
+	}
+	slices.Sort(running)
+	slices.Sort(closed)
+	b.ReportMetric(float64(running[len(running)/2].Milliseconds()), "ms-running-p50")
+	b.ReportMetric(float64(closed[len(closed)/2].Milliseconds()), "ms-closed-p50")
 }

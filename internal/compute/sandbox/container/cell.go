@@ -244,13 +244,16 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 
 var errEnded = errors.New("it ended before its program ran")
 
-// limit sets the limits of s, where they differ from the cell's.
+// limit sets the limits of s, where they differ from the cell's, and has the disk keep room for its /tmp.
 func (c *cell) limit(s sandbox.Spec) error {
 	i := c.i
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {
 		return os.ErrClosed
+	}
+	if err := i.maker.disks.settle(i.tmp); err != nil {
+		return err
 	}
 	if runs(c.made) {
 		used, err := i.group.Counters()

@@ -40,6 +40,7 @@ type extent struct {
 type disk struct {
 	mount int
 	root  int
+	size  int64 // that it may grow to
 	claim *claim
 }
 
@@ -63,21 +64,38 @@ func (d *disks) available() error {
 	return f.Close()
 }
 
-// new makes a file system of sizeMB whose top directory belongs to a user and group.
-func (d *disks) new(ctx context.Context, sizeMB, uid, gid int) (*disk, error) {
+// shelfClaim is what the /tmp of a cell claims of the disk: nobody writes to it before it is a sandbox's, see settle.
+const shelfClaim = 4 << 20
+
+// new makes a file system of sizeMB whose top directory belongs to a user and group. On a shelf, it has no room to grow yet.
+func (d *disks) new(ctx context.Context, sizeMB, uid, gid int, shelf bool) (*disk, error) {
 	t, err := d.template(ctx, sizeMB)
 	if err != nil {
 		return nil, fmt.Errorf("prepare /tmp: %w", err)
 	}
-	c, err := d.room.take(d.dir, t.size)
+	size := t.size
+	if shelf {
+		size = min(size, shelfClaim)
+	}
+	c, err := d.room.take(d.dir, size)
 	if err != nil {
 		return nil, err
 	}
 	k, err := d.mount(t, c, uid, gid)
 	if err != nil {
 		c.give()
+		return nil, err
 	}
-	return k, err
+	k.size = t.size
+	return k, nil
+}
+
+// settle claims of the disk what the file system may grow to.
+func (d *disks) settle(k *disk) error {
+	if k == nil || k.claim == nil {
+		return nil
+	}
+	return k.claim.raise(d.dir, k.size)
 }
 
 // mount makes an image and mounts it, as a disk that owns the claim.

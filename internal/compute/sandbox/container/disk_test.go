@@ -14,7 +14,7 @@ func TestDisk(t *testing.T) {
 		t.Skip(m.noDisks)
 	}
 	for _, sizeMB := range []int{8, 512, 10240} {
-		k, err := m.disks.new(context.Background(), sizeMB, 1234, 5678)
+		k, err := m.disks.new(context.Background(), sizeMB, 1234, 5678, false)
 		if err != nil {
 			t.Fatal(err)
 		}

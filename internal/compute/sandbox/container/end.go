@@ -184,8 +184,11 @@ func (i *instance) Close() error {
 	return i.release()
 }
 
-// release gives back all that start made. The processes are gone.
+// release gives back all that start made. The processes are gone. A burst of ends keeps a few threads busy, and not as many as
+// there are ends.
 func (i *instance) release() error {
+	i.maker.tidying <- struct{}{}
+	defer func() { <-i.maker.tidying }()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.closed {

@@ -50,6 +50,8 @@ type Maker struct {
 	leaving   chan struct{}
 	patrolled chan struct{} // closed when nobody watches any more; nil if nobody did
 
+	tidying chan struct{} // has room for as many releases as may be under way at once
+
 	starting sync.WaitGroup
 
 	mu       sync.Mutex
@@ -59,6 +61,9 @@ type Maker struct {
 	live     map[string]*instance
 	zygotes  map[*zygote]bool
 }
+
+// mostTidying is how many sandboxes are taken down at once: each unmounts a file system, which keeps a thread.
+const mostTidying = 2
 
 // New checks what this machine offers. The error names what is missing.
 func New(c Config) (*Maker, error) {
@@ -74,7 +79,7 @@ func New(c Config) (*Maker, error) {
 			return nil, err
 		}
 	}
-	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}, zygotes: map[*zygote]bool{}, leaving: make(chan struct{})}
+	m := &Maker{dir: dir, log: c.Logger, net: c.Net, live: map[string]*instance{}, tidying: make(chan struct{}, mostTidying), zygotes: map[*zygote]bool{}, leaving: make(chan struct{})}
 	if err := m.open(c.NodeMemory); err != nil {
 		if m.tree != nil {
 			_ = m.tree.Close() // what an earlier daemon left in it stays for its Sweep

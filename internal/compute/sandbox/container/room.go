@@ -27,6 +27,7 @@ func reserveOf(total int64) int64 {
 type room struct {
 	mu     sync.Mutex
 	claims map[*claim]struct{}
+	sizes  int64 // of all claims
 }
 
 // claim is the room of one image.
@@ -38,35 +39,67 @@ type claim struct {
 
 // take claims size bytes of the disk with dir. The error, if there is too little, is a *faas.Error of kind Unavailable.
 func (r *room) take(dir string, size int64) (*claim, error) {
-	c := &claim{room: r, size: size}
-	promised, err := r.add(c)
-	// What is free is asked last: growth in between counts twice rather than not at all.
-	var st unix.Statfs_t
-	if err == nil {
-		err = unix.Statfs(dir, &st)
+	c := &claim{room: r}
+	if err := c.raise(dir, size); err != nil {
+		c.give()
+		return nil, err
 	}
-	if err == nil {
-		free, reserve := int64(st.Bavail)*st.Bsize, reserveOf(int64(st.Blocks)*st.Bsize)
-		if free-reserve >= promised {
-			return c, nil
-		}
-		err = &faas.Error{Kind: faas.Unavailable, Op: "start sandbox",
-			Message: "the node's disk is full: it has no room for another /tmp of this size",
-			Cause: fmt.Errorf("%d MB free in %s, of which %d are kept back; all /tmp together may still grow by %d: %w",
-				free>>20, dir, reserve>>20, promised>>20, syscall.ENOSPC)}
-	}
-	c.give()
-	return nil, err
+	return c, nil
 }
 
-// add registers a claim and sums up by how much all images may still grow, this one included.
-func (r *room) add(c *claim) (int64, error) {
+// raise makes a claim one of size bytes, with the errors of take; after one it is as it was.
+func (c *claim) raise(dir string, size int64) error {
+	before, all := c.room.set(c, size)
+	spare, err := spareOf(dir)
+	if err == nil && spare >= all { // even if no image had grown yet
+		return nil
+	}
+	var promised int64
+	if err == nil {
+		promised, err = c.room.measure()
+	}
+	// What is free is asked last: growth in between counts twice rather than not at all.
+	if err == nil {
+		spare, err = spareOf(dir)
+	}
+	if err == nil && spare < promised {
+		err = &faas.Error{Kind: faas.Unavailable, Op: "start sandbox",
+			Message: "the node's disk is full: it has no room for another /tmp of this size",
+			Cause: fmt.Errorf("%d MB free in %s beside what is kept back; all /tmp together may still grow by %d: %w",
+				spare>>20, dir, promised>>20, syscall.ENOSPC)}
+	}
+	if err != nil {
+		c.room.set(c, before)
+	}
+	return err
+}
+
+// spareOf is how much of the disk with dir images may take.
+func spareOf(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail)*st.Bsize - reserveOf(int64(st.Blocks)*st.Bsize), nil
+}
+
+// set registers a claim of a size. What it was before comes back, and the size of all.
+func (r *room) set(c *claim, size int64) (before, all int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.claims == nil {
 		r.claims = map[*claim]struct{}{}
 	}
 	r.claims[c] = struct{}{}
+	before, c.size = c.size, size
+	r.sizes += size - before
+	return before, r.sizes
+}
+
+// measure sums up by how much all images may still grow.
+func (r *room) measure() (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var promised int64
 	for c := range r.claims {
 		grown := int64(0)
@@ -93,7 +126,10 @@ func (c *claim) follow(image *os.File) {
 func (c *claim) give() {
 	c.room.mu.Lock()
 	defer c.room.mu.Unlock()
-	delete(c.room.claims, c)
+	if _, ok := c.room.claims[c]; ok {
+		c.room.sizes -= c.size
+		delete(c.room.claims, c)
+	}
 	if c.image != nil {
 		_ = c.image.Close()
 		c.image = nil

@@ -74,7 +74,7 @@ func TestRoom(t *testing.T) {
 		}
 	}
 	take := func() error {
-		k, err := d.new(ctx, 64, 1000, 1000)
+		k, err := d.new(ctx, 64, 1000, 1000, false)
 		if err != nil {
 			refused(err)
 			return err
@@ -131,6 +131,40 @@ func (endless) Read(b []byte) (int, error) {
 		b[i] = 'x'
 	}
 	return len(b), nil
+}
+
+// TestRoomOnTheShelf: what nobody can write to yet claims next to nothing, and all of its size once somebody can, or is refused.
+func TestRoomOnTheShelf(t *testing.T) {
+	const fit = 2
+	d := smallDisks(t, fit*71+40)
+	var shelf []*disk
+	t.Cleanup(func() {
+		for _, k := range shelf {
+			k.close()
+		}
+	})
+	for range fit + 2 {
+		k, err := d.new(context.Background(), 64, 1000, 1000, true)
+		if err != nil {
+			t.Fatalf("after %d on the shelf: %v", len(shelf), err)
+		}
+		shelf = append(shelf, k)
+	}
+	for i, k := range shelf {
+		if err := d.settle(k); i < fit && err != nil || i >= fit && faas.KindOf(err) != faas.Unavailable {
+			t.Errorf("the %d. one settles: %v", i+1, err)
+		}
+	}
+	shelf[0].close()
+	if err := d.settle(shelf[fit]); err != nil {
+		t.Errorf("after another has gone: %v", err)
+	}
+	for _, k := range shelf {
+		k.close()
+	}
+	if d.room.sizes != 0 || len(d.room.claims) != 0 {
+		t.Errorf("%d bytes and %d claims are left", d.room.sizes, len(d.room.claims))
+	}
 }
 
 // TestTemplatesAreMadeSideBySide: who waits for one size, or leaves, holds up nobody who wants another.

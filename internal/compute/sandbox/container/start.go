@@ -233,7 +233,7 @@ func (i *instance) prepareTmp(ctx context.Context, l *layout) (err error) {
 	}
 	uid, gid := i.uid+1, i.uid+1
 	if i.maker.noDisks == nil {
-		i.tmp, err = i.maker.disks.new(ctx, i.spec.TmpMB, uid, gid)
+		i.tmp, err = i.maker.disks.new(ctx, i.spec.TmpMB, uid, gid, i.answers != nil)
 		return err
 	}
 	dir := filepath.Join(i.maker.dir, plainPrefix+i.id)
