@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -94,16 +92,11 @@ type App struct {
 	stops      []func(context.Context) error
 }
 
-// heapLimit is the soft limit of the daemon's own memory, in bytes, unless GOMEMLIMIT says another: embedded JetStream's
-// buffers would otherwise grow with the load.
-const heapLimit = 512 << 20
-
 // Start brings a daemon up and returns once it serves. Its error is one sentence for people.
 func Start(ctx context.Context, cfg Config) (*App, error) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(heapLimit)
-	}
+	release := boundHeap()
 	a := &App{cfg: cfg, counts: metrics.New(), started: time.Now(), stopped: make(chan error, 1)}
+	a.onStop(func(context.Context) error { release(); return nil })
 	a.closing, a.close = context.WithCancel(context.Background())
 	if err := a.cfg.load(); err != nil {
 		return nil, err
