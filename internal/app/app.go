@@ -77,6 +77,7 @@ type App struct {
 	stock     *stock.Stock // nil: nothing is made ahead
 	expect    func(*faas.Version)
 	expected  changes
+	archives  archives
 	retries   retries
 	invoker   *invoke.Invoker
 	download  *downloads

@@ -49,6 +49,7 @@ public class App implements RequestHandler<Map<String, Object>, Map<String, Obje
     public String fails(Object in) { throw new IllegalStateException("it is wrong", new RuntimeException("because")); }
     public String exits(Object in) { System.exit(3); return ""; }
     public String fills(Object in) { List<byte[]> all = new ArrayList<>(); while (true) all.add(new byte[1 << 20]); }
+    public String maps(Object in) throws Exception { return new String(Files.readAllBytes(Paths.get("/proc/self/maps"))); }
     public String sleeps(Object in) throws Exception { Thread.sleep(60000); return ""; }
     public String writes(Object in) throws Exception {
         Files.write(Paths.get("/tmp/x"), new byte[10]);
@@ -166,4 +167,28 @@ func TestJava(t *testing.T) {
 	}
 	make("json", "java17", "odd.App", spec{"MemorySize": 128, "LoggingConfig": spec{"LogFormat": "JSON"}})
 	mustContain(t, "a JSON log", p.invoke("json", `{"n": 5}`).log, `"message":"logged 5`, `"AWSRequestId":"`)
+}
+
+// TestJavaArchive: once its archive of classes is written, a JVM that is started ahead maps it, and one that is executed does.
+func TestJavaArchive(t *testing.T) {
+	files := javaFunction(t)
+	p := start(t, withJava(t))
+	p.role()
+	if resp, body := p.tryCreate("maps", zipOf(t, files), spec{"Runtime": "java17", "Handler": "odd.App::maps", "MemorySize": 256, "Timeout": 20}); resp.StatusCode != 201 {
+		t.Skip(body)
+	}
+	eventually(t, "maps is active", func() bool { return p.standing("maps").State == "Active" })
+	eventually(t, "the archive is there", func() bool {
+		found, _ := filepath.Glob(filepath.Join(p.data, "runtimes", "packs", "java-runtime-*", ".classes-*.jsa"))
+		return len(found) == 1
+	})
+	if resp, body := p.tryCreate("plain", zipOf(t, files), spec{"Runtime": "java17", "Handler": "odd.App::maps", "MemorySize": 512, "Timeout": 20, "Tags": spec{"artesian:fork": "off"}}); resp.StatusCode != 201 {
+		t.Fatal(body)
+	}
+	eventually(t, "plain is active", func() bool { return p.standing("plain").State == "Active" })
+	for _, name := range []string{"maps", "plain"} {
+		if a := p.invoke(name, "{}"); !strings.Contains(a.body, "/var/runtime/lib/.classes-") || strings.Contains(a.log, "cds") {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
 }

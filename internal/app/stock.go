@@ -25,6 +25,7 @@ func (a *App) openStock(n *node.Node) {
 	a.stock = stock.New(n, a.pool, stock.Config{MemoryMB: a.cfg.AheadMB, Logger: a.cfg.Logger})
 	n.Stock = a.stock
 	a.expect = n.Expect
+	a.archives.write, a.archives.needs = n.Archive, n.Unarchived
 	a.onStop(func(context.Context) error { a.stock.Close(); return nil })
 }
 
@@ -40,7 +41,7 @@ func (a *App) expectCalls(context.Context) error {
 	work.Go(func() {
 		a.functions.Each(func(r *registry.Record) {
 			if ctx.Err() == nil {
-				a.expect(&r.Version)
+				a.foresee(ctx, &work, r.Version)
 			}
 		})
 		for {
@@ -51,7 +52,7 @@ func (a *App) expectCalls(context.Context) error {
 			}
 			for _, id := range a.expected.take() {
 				if r, err := a.functions.Get(id.FunctionID, ""); err == nil && r.Version.State == faas.Active {
-					a.expect(&r.Version)
+					a.foresee(ctx, &work, r.Version)
 				}
 			}
 		}

@@ -48,6 +48,16 @@ type Forked interface {
 	Zygote() sandbox.ZygoteSpec
 }
 
+// Archived is a Runtime whose processes start sooner, and share memory, by an archive that one of them writes once.
+type Archived interface {
+	Runtime
+	// Archive prepares spec, as Prepare does, for a process that runs nothing of a function's, writes the archive to its channel and
+	// ends with status 0. False: there is one, or there can be none.
+	Archive(spec *sandbox.Spec) bool
+	// Keep takes over what such a process wrote, once it has ended well.
+	Keep(archive io.Reader) error
+}
+
 // Session is the conversation with the runtime inside one sandbox. One call at a time; Close from any goroutine.
 type Session interface {
 	// Init waits until the runtime asks for its first event. It returns *Failure when the function's own code failed,

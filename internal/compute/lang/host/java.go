@@ -139,6 +139,9 @@ func planJava(_ context.Context, f *facts, g ground) (served, error) {
 	if err != nil {
 		return nil, err
 	}
+	if jvm.Build, err = java.Build(jvm.Version, library, ahead); err != nil {
+		return nil, fmt.Errorf("plan %s: %w", f.Executable, err)
+	}
 	jvm.Mounts = append(m, sandbox.Mount{Source: g.tools, Target: "/usr/bin"}, sandbox.Mount{Source: ahead, Target: java.AheadDir})
 	return func(id, pack string) lang.Runtime { return java.New(id, jvm, pack) }, nil
 }

@@ -20,6 +20,7 @@ type JVM struct {
 	Path    string          // on the host
 	Exec    string          // inside
 	Mounts  []sandbox.Mount // itself, the libraries that it needs, what Install writes
+	Build   string          // tells it from all others, and changes with any of its files
 }
 
 // Runtime is a lang.Runtime for one runtime identifier.
@@ -74,6 +75,7 @@ func (r *Runtime) mount(spec *sandbox.Spec) {
 // argv is the command that runs a program of the class path in a function of that memory and with those options.
 func (r *Runtime) argv(memoryMB int, options, program string, args ...string) []string {
 	argv := append([]string{r.jvm.Exec}, flags(memoryMB, r.jvm.Major, options)...)
+	argv = append(argv, r.archived(options)...)
 	return append(append(argv, "-cp", r.classPath(), program), args...)
 }
 

@@ -11,7 +11,7 @@ import java.io.IOException;
  * The Java runtime started ahead, before anybody knows for which function: loads what all functions need, says that it is ready, and
  * waits for its assignment. From then on it is AWS's runtime interface client.
  *
- * <p>Arguments: the library with the native methods.
+ * <p>Arguments: the library with the native methods; "rehearse" to end once all is loaded.
  */
 public final class Stem {
     private static final int CHANNEL = 3;
@@ -22,6 +22,7 @@ public final class Stem {
     public static void main(String[] args) throws Throwable {
         System.load(args[0]);
         Rehearsal.all();
+        if (args.length > 1) return;
         Assignment mine = assigned();
         if (mine != null) AWSLambda.main(mine.arguments);
     }
