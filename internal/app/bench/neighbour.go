@@ -81,11 +81,16 @@ func (d *daemon) paced(name string) (all []time.Duration, err error) {
 			return nil, err
 		}
 	}
-	tick := time.NewTicker(neighbourPace)
+	return callEvery(d.client, req, neighbourPace, neighbourTime)
+}
+
+// callEvery sends a request again and again at a steady pace, and returns how long each answer took.
+func callEvery(client *http.Client, req *http.Request, pace, over time.Duration) (all []time.Duration, err error) {
+	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	for begin := time.Now(); time.Since(begin) < neighbourTime; <-tick.C {
+	for begin := time.Now(); time.Since(begin) < over; <-tick.C {
 		at := time.Now()
-		if err := again(d.client, req); err != nil {
+		if err := again(client, req); err != nil {
 			return nil, err
 		}
 		all = append(all, time.Since(at))

@@ -35,7 +35,27 @@ func readProcess(pid int) (p process, ok bool) {
 		return p, false
 	}
 	n := func(i int) int64 { v, _ := strconv.ParseInt(f[i], 10, 64); return v }
-	return process{pid: pid, parent: int(n(1)), cpu: time.Duration(n(11)+n(12)+n(13)+n(14)) * tick}, true
+	return process{pid: pid, parent: int(n(1)), cpu: ran(pid, time.Duration(n(11)+n(12))*tick) + time.Duration(n(13)+n(14))*tick}, true
+}
+
+// ran is the CPU time of a process's threads to the nanosecond, or what is known of it in ticks where the kernel does not tell. A
+// thread that has ended is missing.
+func ran(pid int, ticks time.Duration) time.Duration {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	sum := time.Duration(0)
+	for _, t := range threads {
+		b, err := os.ReadFile(t)
+		first, _, _ := strings.Cut(string(b), " ")
+		ns, perr := strconv.ParseInt(first, 10, 64)
+		if err != nil || perr != nil {
+			return ticks
+		}
+		sum += time.Duration(ns)
+	}
+	if sum == 0 {
+		return ticks
+	}
+	return sum
 }
 
 // tree returns a process and all that descend from it.

@@ -17,6 +17,8 @@ const wrkScript = "wrk.method = %q\nwrk.body = %s\n%s"
 // driver sends one request over and over, from a program that costs little beside what it measures.
 type driver struct {
 	url, script string
+	request     *http.Request
+	client      *http.Client
 }
 
 // newDriver writes a request down for wrk.
@@ -28,7 +30,7 @@ func newDriver(l lab, name string, req *http.Request, body string) (driver, erro
 	for k, v := range req.Header {
 		fmt.Fprintf(&headers, "wrk.headers[%q] = %s\n", k, lua(v[0]))
 	}
-	d := driver{url: req.URL.String(), script: fmt.Sprintf("%s/%s.lua", l.dir, name)}
+	d := driver{url: req.URL.String(), script: fmt.Sprintf("%s/%s.lua", l.dir, name), request: req, client: &http.Client{Transport: &http.Transport{}}}
 	return d, os.WriteFile(d.script, fmt.Appendf(nil, wrkScript, req.Method, lua(body), headers.String()), 0o600)
 }
 
@@ -40,6 +42,12 @@ type pull struct {
 	p50   time.Duration
 	rate  float64
 	calls float64
+}
+
+// paced calls for a second, at a steady pace.
+func (d driver) paced(pace time.Duration) (pull, error) {
+	all, err := callEvery(d.client, d.request, pace, time.Second)
+	return pull{p50: median(all), rate: float64(len(all)), calls: float64(len(all))}, err
 }
 
 var (
