@@ -81,7 +81,10 @@ func (a *App) doctor(ctx context.Context) (admin.Doctor, error) {
 		return admin.Doctor{}, err
 	}
 	d := admin.Doctor{Version: a.cfg.Version, Endpoint: a.endpoint, Data: a.engine.Dir(), Isolation: string(a.maker.Level()),
-		Runtimes: runtimes, Paths: places(a.engine.Dir())}
+		Runtimes: runtimes, Paths: places(a.engine.Dir()), Ahead: []admin.Ahead{}}
+	for _, i := range a.stock.List() {
+		d.Ahead = append(d.Ahead, admin.Ahead{Form: string(i.Form), Runtime: i.Runtime, Account: i.Account, Ready: i.Ready, Making: i.Making, MemoryMB: i.MemoryMB})
+	}
 	for _, g := range a.maker.Report() {
 		d.Guarantees = append(d.Guarantees, admin.Guarantee(g))
 	}

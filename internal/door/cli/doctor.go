@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +72,9 @@ func (d diagnosis) print(s *session) error {
 	if err := s.table("RUNTIME VERSION PATH FROM NOTE", runtimeRows(d.Daemon.Runtimes)); err != nil {
 		return err
 	}
+	if err := d.printAhead(s); err != nil {
+		return err
+	}
 	var rows [][]string
 	for _, p := range d.Daemon.Paths {
 		rows = append(rows, []string{p.Name, p.Path})
@@ -78,6 +83,21 @@ func (d diagnosis) print(s *session) error {
 		return err
 	}
 	return s.table("PLACE PATH", rows)
+}
+
+// printAhead says what waits for calls, if anything does.
+func (d diagnosis) printAhead(s *session) error {
+	var rows [][]string
+	for _, a := range d.Daemon.Ahead {
+		rows = append(rows, []string{a.Form, cmp.Or(a.Runtime, "any"), strconv.Itoa(a.Ready), strconv.Itoa(a.Making), strconv.Itoa(a.MemoryMB) + " MB"})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := s.printf("\n"); err != nil {
+		return err
+	}
+	return s.table("AHEAD RUNTIME READY MAKING MEMORY", rows)
 }
 
 func guaranteeRows(all []admin.Guarantee) (rows [][]string) {

@@ -128,7 +128,7 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 	blank, best := kinds(v, job.runtime, job.internet)
 	why, makes := "", 0
 	if best != blank {
-		if why = job.runtime.(lang.Generic).Unsuited(v, job.code, job.layers); why != "" {
+		if why = n.unsuited(v, job); why != "" {
 			best, why = blank, fmt.Sprintf("no %s: %s; ", best.Form, why)
 		}
 	}
@@ -153,6 +153,34 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 	}
 	return m, ctx.Err()
 }
+
+// unsuited is the runtime's Unsuited, which looks into folders, once for each revision.
+func (n *Node) unsuited(v *faas.Version, job job) string {
+	key := suit{v.ID, v.Fork, job.runtime.Served(), job.code, job.layers}
+	n.mu.Lock()
+	why, known := n.suits[key]
+	n.mu.Unlock()
+	if known {
+		return why
+	}
+	why = job.runtime.(lang.Generic).Unsuited(v, job.code, job.layers)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.suits == nil || len(n.suits) >= mostSuits {
+		n.suits = map[suit]string{}
+	}
+	n.suits[key] = why
+	return why
+}
+
+// suit is what an answer of Unsuited is about.
+type suit struct {
+	id                         faas.VersionID
+	fork, served, code, layers string
+}
+
+// mostSuits bounds how many answers are remembered.
+const mostSuits = 4096
 
 func inTheMaking(n int) string {
 	if n == 0 {

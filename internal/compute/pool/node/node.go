@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"artesian/internal/compute/lang"
@@ -56,6 +57,9 @@ type Node struct {
 	Now      func() time.Time
 	Stock    *stock.Stock // of sandboxes made ahead; nil: none
 	Log      *slog.Logger
+
+	mu    sync.Mutex
+	suits map[suit]string // why a runtime that was started ahead does not do, by revision
 }
 
 // job is what a launch needs to know of its version, whatever it becomes.

@@ -11,7 +11,7 @@ func (m *Maker) Report() []sandbox.Guarantee {
 	g := []sandbox.Guarantee{
 		{Name: "file system", Enforced: true, How: "mount namespace with a root of its own, made of read-only mounts"},
 		{Name: "processes", Enforced: true, How: "pid and ipc namespaces"},
-		{Name: "user", Enforced: true, How: "user namespace; a host user id per function"},
+		{Name: "user", Enforced: true, How: "user namespace; a host user id that no two functions share"},
 		{Name: "network", Enforced: true, How: "network namespace of its own; the internet through a stack in the daemon, by policy"},
 		{Name: "privileges", Enforced: true, How: "no capabilities, no new privileges"},
 		{Name: "memory limit", Enforced: true, How: how},
@@ -65,7 +65,7 @@ func quotaHow(ok bool, how string) string {
 
 // reportRootless is Report without root.
 func (m *Maker) reportRootless() []sandbox.Guarantee {
-	user := sandbox.Guarantee{Name: "user", Enforced: true, How: "user namespace; a subordinate host user id per function"}
+	user := sandbox.Guarantee{Name: "user", Enforced: true, How: "user namespace; a subordinate host user id that no two functions share"}
 	if m.standing.lone() {
 		user = sandbox.Guarantee{Name: "user", How: "user namespace, but one host user for all functions and the daemon: " + m.standing.why}
 	}

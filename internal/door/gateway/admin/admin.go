@@ -124,6 +124,17 @@ type Doctor struct {
 	Guarantees []Guarantee `json:"guarantees"`
 	Runtimes   []Runtime   `json:"runtimes"`
 	Paths      []Path      `json:"paths"`
+	Ahead      []Ahead     `json:"ahead"` // what is made ahead of the calls that need it
+}
+
+// Ahead counts what of one kind waits for a call.
+type Ahead struct {
+	Form     string `json:"form"`              // blank: a sandbox; stem: with a runtime that waits; fork: with one that a zygote forked
+	Runtime  string `json:"runtime,omitempty"` // none: a blank one for any
+	Account  string `json:"account,omitempty"` // of a fork, which serves one account only
+	Ready    int    `json:"ready"`
+	Making   int    `json:"making"`
+	MemoryMB int    `json:"memory_mb"` // that the node reckons with
 }
 
 // Guarantee is one property and how it is enforced, or what is missing.
