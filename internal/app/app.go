@@ -21,6 +21,7 @@ import (
 	"artesian/internal/compute/invoke"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/lang/pack"
+	"artesian/internal/compute/lang/python"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/pool/stock"
 	"artesian/internal/compute/registry"
@@ -78,6 +79,8 @@ type App struct {
 	expect    func(*faas.Version)
 	expected  changes
 	archives  archives
+	published changes
+	bytecode  *python.Bytecode // nil: functions compile their Python themselves
 	retries   retries
 	invoker   *invoke.Invoker
 	download  *downloads

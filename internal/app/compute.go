@@ -36,9 +36,12 @@ func (a *App) openCompute(ctx context.Context) error {
 	}
 	a.packs = packs
 	a.onStop(func(context.Context) error { a.packs.Close(); return nil })
+	if err := a.openBytecode(); err != nil {
+		return err
+	}
 	home, _ := os.UserHomeDir() // without one, there are no interpreters in it
 	a.runtimes = host.New(host.Config{
-		Dir: runtimes, Packs: a.packs, Fetch: fetch.New(a.cfg.Registries), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
+		Dir: runtimes, Packs: a.packs, Bytecode: a.bytecode, Fetch: fetch.New(a.cfg.Registries), Path: os.Getenv("PATH"), Home: home, Nearest: a.cfg.Nearest, Logger: a.cfg.Logger,
 	})
 	a.onStop(func(context.Context) error { a.runtimes.Close(); return nil })
 	if err := a.openMaker(ctx); err != nil {
@@ -59,12 +62,14 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.functions = registry.Open(a.store, time.Now, a.cfg.Logger, func(v faas.VersionID) {
 		a.retire(v)
 		a.settler.note(v)
+		a.published.note(v)
 		if a.stock != nil {
 			a.expected.note(v)
 		}
 	})
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.settle()
+	a.compile()
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: usage{a}, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})
@@ -193,6 +198,9 @@ func (a *App) removeUnused(ctx context.Context) error {
 		if err := a.packages.Remove(ctx, name); err != nil && faas.KindOf(err) != faas.Conflict {
 			all = append(all, err)
 		}
+	}
+	if a.bytecode != nil {
+		all = append(all, a.bytecode.Keep(func(name string) bool { return used[name] || running[name] }))
 	}
 	return errors.Join(all...)
 }

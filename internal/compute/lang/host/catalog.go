@@ -13,18 +13,21 @@ import (
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/durable"
 	"artesian/internal/compute/lang/fetch"
+	"artesian/internal/compute/lang/python"
 	"artesian/internal/faas"
 )
 
 // Config says where to look. Nothing is read from the environment here.
 type Config struct {
-	Dir     string        // ours, in the data directory: bootstraps, what was found, what was added by hand
-	Path    string        // a PATH
-	Home    string        // of the user whose installations count; empty is none
-	Nearest bool          // an older version of a language may serve when neither the same nor a newer one is here
-	Packs   Packs         // nil: there are none
-	Fetch   *fetch.Client // of exact versions; nil: none can be had
-	Logger  *slog.Logger
+	Dir     string // ours, in the data directory: bootstraps, what was found, what was added by hand
+	Path    string // a PATH
+	Home    string // of the user whose installations count; empty is none
+	Nearest bool   // an older version of a language may serve when neither the same nor a newer one is here
+	Packs   Packs  // nil: there are none
+	// Bytecode keeps what functions' Python is compiled to; nil: they compile it themselves.
+	Bytecode *python.Bytecode
+	Fetch    *fetch.Client // of exact versions; nil: none can be had
+	Logger   *slog.Logger
 }
 
 // Packs finds what Lambda's runtimes carry beside a language.
@@ -67,7 +70,8 @@ type ground struct {
 	lacks []string // tools that the host doesn't have
 	load  *loader  // of the tools
 
-	behind *background
+	behind   *background
+	bytecode *python.Bytecode
 }
 
 // New returns a catalog that hasn't looked yet.
@@ -101,7 +105,7 @@ func (c *Catalog) Discover(ctx context.Context) error {
 
 // install writes what sandboxes need from us.
 func (c *Catalog) install(ctx context.Context) (g ground, err error) {
-	g.dir, g.behind = c.cfg.Dir, c.behind
+	g.dir, g.behind, g.bytecode = c.cfg.Dir, c.behind, c.cfg.Bytecode
 	if err = durable.MakeFolder(g.dir); err != nil {
 		return g, err
 	}

@@ -80,7 +80,7 @@ func planPython(ctx context.Context, f *facts, g ground) (served, error) {
 	if in.Bootstrap, err = python.Compile(ctx, f.Executable, bootstrap, f.Tag); err != nil {
 		return nil, err
 	}
-	serve := python.Serve(in)
+	serve := python.Serve(in, g.bytecode)
 	return func(id, pack string) lang.Runtime { return serve(id, pack) }, nil
 }
 

@@ -454,6 +454,30 @@ def search_path():
     return before + [p for p in sys.path if p not in before and p not in after] + after
 
 
+def use_compiled():
+    """Has Python find what this function's own modules were compiled to, beside the package, which stays as it is. Files that the
+    package has in its own __pycache__ were not compiled again."""
+    places = [(source + "/", "/var/lang/compiled/%s/" % name) for source, name in ((TASK, "task"), (LAYERS, "opt"))]
+    places = [(source, place) for source, place in places if os.path.isdir(place)]
+    if not places or sys.pycache_prefix:
+        return
+    import _frozen_importlib_external as external
+
+    usual = external.cache_from_source
+
+    def cache_from_source(path, *args, **options):
+        found = usual(path, *args, **options)
+        for source, place in places:
+            if type(path) is str and path.startswith(source):
+                folder, slash, _ = path[len(source):].rpartition("/")
+                own = place + folder + slash + found.rpartition("/")[2]
+                if os.path.exists(own):
+                    return own
+        return found
+
+    external.cache_from_source = cache_from_source
+
+
 def prepare_interpreter():
     """What the site module would have done and Lambda's bootstrap does; the channel is for this process alone."""
     os.set_inheritable(CHANNEL, False)
@@ -464,6 +488,7 @@ def prepare_interpreter():
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     sys.path[:] = search_path()
+    use_compiled()
     sys.argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")]
     if "logging" in sys.modules:
         setup_logging(sys.modules["logging"])
