@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/gvisor/runsc"
@@ -81,11 +82,16 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Fork != nil {
 		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
 	}
+	return m.launch(ctx, s, runsc.Run, nil)
+}
+
+// launch starts a sandbox whose program begins, or goes on from an image.
+func (m *Maker) launch(ctx context.Context, s sandbox.Spec, kind string, image []*os.File) (sandbox.Sandbox, error) {
 	i, err := m.begin(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.run(ctx, runsc.Order{Kind: runsc.Run, Program: m.program(s)}); err != nil {
+	if err := i.run(ctx, runsc.Order{Kind: kind, Program: m.program(s)}, image...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start sandbox %s: %w", s.ID, err), i.Close())
 	}
 	return i, nil

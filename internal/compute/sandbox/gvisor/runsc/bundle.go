@@ -45,7 +45,8 @@ func bundle(p Program) *specs.Spec {
 		Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{
 			{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.IPCNamespace}, {Type: specs.UTSNamespace}}},
 	}
-	if len(p.Beside) > 0 {
+	if len(p.Beside) > 0 { // a first process that the others cannot signal
+		s.Process.User = specs.User{}
 		s.Process.Args, s.Process.Env, s.Process.Cwd = []string{stage0.Reaper}, nil, "/"
 	}
 	return s

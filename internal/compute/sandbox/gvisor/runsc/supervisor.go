@@ -39,11 +39,12 @@ const (
 type supervisor struct {
 	util.InternalSubCommand
 
-	conn    *net.UnixConn
-	writing sync.Mutex
-	conf    *config.Config
-	inside  *container.Container
-	all     []int32 // of programs beside the main one and of that, the last
+	conn     *net.UnixConn
+	writing  sync.Mutex
+	carrying sync.Mutex // held while an order is carried out
+	conf     *config.Config
+	inside   *container.Container
+	all      []int32 // of programs beside the main one and of that, the last
 }
 
 func (*supervisor) Name() string           { return supervise }
@@ -99,6 +100,8 @@ func (s *supervisor) serve() error {
 	if err != nil {
 		return fmt.Errorf("wait for the program: %w", err)
 	}
+	s.carrying.Lock() // an order that has ended the program is answered first
+	defer s.carrying.Unlock()
 	s.tell(News{Kind: Exited, Status: uint32(status)})
 	return nil
 }
@@ -170,15 +173,22 @@ func (s *supervisor) obey() {
 		if err != nil {
 			os.Exit(1) // all ends with this process
 		}
-		err = s.carryOut(o, files)
-		Close(files)
-		switch {
-		case o.Kind == Signal || o.Kind == Resume:
-		case err != nil:
-			s.tell(News{Kind: Failed, Error: err.Error()})
-		default:
-			s.tell(News{Kind: Done})
-		}
+		s.answer(o, files)
+	}
+}
+
+// answer carries out an order and tells how that went.
+func (s *supervisor) answer(o Order, files []*os.File) {
+	s.carrying.Lock()
+	defer s.carrying.Unlock()
+	err := s.carryOut(o, files)
+	Close(files)
+	switch {
+	case o.Kind == Signal || o.Kind == Resume:
+	case err != nil:
+		s.tell(News{Kind: Failed, Error: err.Error()})
+	default:
+		s.tell(News{Kind: Done})
 	}
 }
 

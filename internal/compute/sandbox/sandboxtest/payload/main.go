@@ -24,7 +24,7 @@ func main() {
 	}
 	do, args := os.Args[1], os.Args[2:]
 	f, ok := map[string]func([]string) error{
-		"stem": stem, "exit": exit, "crash": crash, "say": say, "echo": echo, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
+		"stem": stem, "exit": exit, "crash": crash, "say": say, "echo": echo, "count": count, "dial": dial, "tick": tick, "spin": spin, "tree": tree, "eat": eat,
 		"eat-child": eatChild, "threads": threads, "files": files, "fill": fill, "read": read, "write": write, "wait": wait,
 		"fds": fds, "orphan": orphan, "resolve": resolve, "link": link, "serve": serve, "once": once, "eat-shm": eatShm, "eat-shared": eatShared, "eat-frozen": eatFrozen,
 	}[do]
@@ -69,6 +69,20 @@ func echo([]string) error {
 	c := os.NewFile(3, "channel")
 	_, err := io.Copy(c, onlyReader{c})
 	return err
+}
+
+// count answers each byte with how many there have been.
+func count([]string) error {
+	c := os.NewFile(3, "channel")
+	var b [1]byte
+	for n := 1; ; n++ {
+		if _, err := c.Read(b[:]); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(c, "%d\n", n); err != nil {
+			return err
+		}
+	}
 }
 
 type onlyReader struct{ io.Reader }

@@ -1,0 +1,88 @@
+package gvisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/faas"
+)
+
+// Image is a sandbox as it was at one moment: its memory, its processes, what they have open. It is in memory only.
+type Image struct {
+	files [3]*os.File // in the order of runsc.Save
+}
+
+// NewImage makes an empty one.
+func NewImage() (*Image, error) {
+	var m Image
+	for i := range m.files {
+		fd, err := unix.MemfdCreate("sandbox image", unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("make image: %w", err), m.Close())
+		}
+		m.files[i] = os.NewFile(uintptr(fd), "sandbox image")
+	}
+	return &m, nil
+}
+
+// Size is how many bytes it has.
+func (m *Image) Size() (int64, error) {
+	var all int64
+	for _, f := range m.files {
+		info, err := f.Stat()
+		if err != nil {
+			return 0, err
+		}
+		all += info.Size()
+	}
+	return all, nil
+}
+
+// Close forgets it. What was restored from it lives on.
+func (m *Image) Close() error {
+	var errs []error
+	for _, f := range m.files {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Snapshot saves what runs in a sandbox of this level; that ends with it. What the program has open that only this machine's
+// kernel has (connections, which have their other end elsewhere) is not saved, and the program finds it broken when it goes on.
+func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (*Image, error) {
+	i, ok := s.(*instance)
+	if !ok {
+		return nil, faas.Errorf(faas.Invalid, "snapshot: a sandbox of another level")
+	}
+	if len(i.spec.Beside) > 0 {
+		return nil, faas.Errorf(faas.Invalid, "snapshot: programs beside the main one cannot be saved")
+	}
+	image, err := NewImage()
+	if err != nil {
+		return nil, err
+	}
+	if err := i.ask(ctx, runsc.Order{Kind: runsc.Save}, image.files[:]...); err != nil {
+		return nil, errors.Join(fmt.Errorf("save sandbox %s: %w", i.spec.ID, err), image.Close())
+	}
+	return image, nil
+}
+
+// Restore is Start of a sandbox that goes on where an image was taken. S differs from what that was started with in ID and Listen
+// at most. Its channel is a new one in place of the old, so nothing that was under way in that one arrives.
+func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image *Image) (sandbox.Sandbox, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	if len(s.Beside) > 0 || s.Fork != nil {
+		return nil, faas.Errorf(faas.Invalid, "restore: only a main process that was executed can be restored")
+	}
+	return m.launch(ctx, s, runsc.Restore, image.files[:])
+}
