@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"sort"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +33,7 @@ func main() {
 		alone[os.Args[1]]()
 	}
 	if len(os.Args) < 8 {
-		fmt.Println("usage: attack hold|leave|find, or attack NAME|all SECRET CODE TCP ABSTRACT PID VICTIM")
+		fmt.Println("usage: attack hold|leave|find, or attack NAME|all|all-but-NAME SECRET CODE TCP ABSTRACT PID VICTIM")
 		os.Exit(2)
 	}
 	t.secret, t.code, t.tcp, t.abstract = os.Args[2], os.Args[3], os.Args[4], os.Args[5]
@@ -45,7 +47,8 @@ func main() {
 			all[name] = f
 		}
 	}
-	if os.Args[1] != "all" {
+	but, most := strings.CutPrefix(os.Args[1], "all but ")
+	if os.Args[1] != "all" && !most {
 		fmt.Print(all[os.Args[1]](t))
 		return
 	}
@@ -56,17 +59,28 @@ func main() {
 	sort.Strings(names)
 	out := bufio.NewWriter(os.Stdout)
 	for _, name := range names {
+		if name == but {
+			continue
+		}
 		fmt.Fprintf(out, "%s\t%s\n", name, attempt(name))
-	}
-	if err := out.Flush(); err != nil {
-		os.Exit(1)
+		if err := out.Flush(); err != nil {
+			os.Exit(1)
+		}
 	}
 }
+
+// patience bounds an attack that waits for ever.
+const patience = 5 * time.Second
 
 // attempt makes one attack in a process of its own, since some end it.
 func attempt(name string) string {
 	args := append([]string{name}, os.Args[2:]...)
-	out, err := exec.Command("/proc/self/exe", args...).CombinedOutput()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "/proc/self/exe", args...).CombinedOutput()
+	if ctx.Err() != nil {
+		return "waits"
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() {
 		return "killed: " + exit.Sys().(syscall.WaitStatus).Signal().String()
