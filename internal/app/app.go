@@ -75,6 +75,7 @@ type App struct {
 	pool      *pool.Pool
 	functions *registry.Registry
 	settler   settler
+	held      provisioner
 	stock     *stock.Stock // nil: nothing is made ahead
 	expect    func(*faas.Version)
 	expected  changes
@@ -106,7 +107,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.publish, a.expectCalls,
+		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.provision, a.publish, a.expectCalls,
 	} {
 		if err := step(ctx); err != nil {
 			_ = a.Stop(context.Background())

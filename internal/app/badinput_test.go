@@ -229,7 +229,7 @@ func TestBadInput(t *testing.T) {
 			request("no hash", "POST", there+"/versions", `{"CodeSha256":"x"}`, 400, "InvalidParameterValueException", "CodeSha256"),
 			request("deletion of $LATEST", "DELETE", there+"?Qualifier=%24LATEST", ``, 400, "InvalidParameterValueException", "$LATEST"),
 			request("deletion of no version", "DELETE", there+"?Qualifier=9", ``, 404, "ResourceNotFoundException", "there:9"),
-			request("unbuilt operation", "PUT", "/2019-09-30/functions/there/provisioned-concurrency?Qualifier=1", `{"ProvisionedConcurrentExecutions":1}`, 501, "NotImplementedException", "PutProvisionedConcurrencyConfig"),
+			request("unbuilt operation", "POST", "/2015-03-31/event-source-mappings", `{"FunctionName":"there"}`, 501, "NotImplementedException", "CreateEventSourceMapping"),
 			request("the older way of events", "POST", "/2014-11-13/functions/there/invoke-async", `{}`, 501, "NotImplementedException", "InvokeAsync"),
 			request("unknown path", "GET", "/2099-01-01/everything", ``, 404, "UnknownOperationException", ""),
 			{"unbuilt operation of another service", func() (*http.Response, string) {

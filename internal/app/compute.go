@@ -63,6 +63,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		a.retire(v)
 		a.settler.note(v)
 		a.published.note(v)
+		a.held.note(v.FunctionID)
 		if a.stock != nil {
 			a.expected.note(v)
 		}

@@ -44,6 +44,7 @@ func (a *App) openDoors(context.Context) error {
 		Location:      a.location,
 		MaxTimeout:    time.Duration(a.cfg.MaxTimeout) * time.Second,
 		URL:           a.functionURL,
+		Provisioned:   a.provisioned,
 		Now:           time.Now,
 		Logger:        a.cfg.Logger,
 	})

@@ -8,4 +8,7 @@ type Places struct {
 	Own     bool
 	Limit   int           // of the function's own; else how many of the scope's are others' own
 	Running *atomic.Int64 // executions now, of all that share the places
+
+	Ready int           // places beside these, for which instances are kept ready
+	Kept  *atomic.Int64 // executions now in those
 }

@@ -19,15 +19,19 @@ func TestReservations(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		reserved map[string]int
+		ready    map[string]int
 		running  string // one call of it runs
 		call     string
 		reason   string // of the refusal of the next; none is let in
 	}{
-		{"nothing reserved", nil, "f", "g", "ConcurrentInvocationLimitExceeded"},
-		{"own place beside another's", map[string]int{"f": 1}, "f", "f", "ReservedFunctionConcurrentInvocationLimitExceeded"},
-		{"two own places", map[string]int{"f": 2}, "f", "f", ""},
-		{"all is reserved", map[string]int{"f": 1}, "f", "g", "ConcurrentInvocationLimitExceeded"},
-		{"none of its own", map[string]int{"g": 0}, "f", "g", "ReservedFunctionConcurrentInvocationLimitExceeded"},
+		{"nothing reserved", nil, nil, "f", "g", "ConcurrentInvocationLimitExceeded"},
+		{"own place beside another's", map[string]int{"f": 1}, nil, "f", "f", "ReservedFunctionConcurrentInvocationLimitExceeded"},
+		{"two own places", map[string]int{"f": 2}, nil, "f", "f", ""},
+		{"all is reserved", map[string]int{"f": 1}, nil, "f", "g", "ConcurrentInvocationLimitExceeded"},
+		{"none of its own", map[string]int{"g": 0}, nil, "f", "g", "ReservedFunctionConcurrentInvocationLimitExceeded"},
+		{"kept ready: others have none of it", nil, map[string]int{"f": 1}, "f", "g", "ConcurrentInvocationLimitExceeded"},
+		{"kept ready, two places", nil, map[string]int{"f": 2}, "f", "f", ""},
+		{"beyond what is kept ready", nil, map[string]int{"f": 1}, "f", "f", "ConcurrentInvocationLimitExceeded"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -35,7 +39,7 @@ func TestReservations(t *testing.T) {
 					time.Sleep(time.Second)
 					return nil, nil
 				}})
-				s.reserved = c.reserved
+				s.reserved, s.ready = c.reserved, c.ready
 				var wg sync.WaitGroup
 				wg.Go(func() {
 					if err := s.Invoke(t.Context(), call(c.running), &page{t: t}); err != nil {

@@ -99,7 +99,9 @@ type stage struct {
 	err    error
 
 	reserved map[string]int
-	running  sync.Map // by the function's name, or the empty one: *atomic.Int64
+	ready    map[string]int // for what instances are kept ready
+	running  sync.Map       // by the function's name, or the empty one: *atomic.Int64
+	kept     atomic.Int64
 }
 
 func (s *stage) Launch(context.Context, *faas.Version) (*pool.Running, error) {
@@ -119,8 +121,13 @@ func (s *stage) Places(id faas.FunctionID) faas.Places {
 			n += own
 		}
 	}
+	if !ok {
+		for _, kept := range s.ready {
+			n += kept
+		}
+	}
 	running, _ := s.running.LoadOrStore(name, new(atomic.Int64))
-	return faas.Places{Own: ok, Limit: n, Running: running.(*atomic.Int64)}
+	return faas.Places{Own: ok, Limit: n, Running: running.(*atomic.Int64), Ready: s.ready[id.Name], Kept: &s.kept}
 }
 
 func (s *stage) Loops(faas.FunctionID) bool { return false }

@@ -379,6 +379,7 @@ func (g *group) settle() {
 	}
 	g.gone = true
 	g.pool.displace(g)
+	g.held.tell() // who wants some of it to be kept ready begins anew
 }
 
 // remove stops an instance if it is idle, and reports whether it was.

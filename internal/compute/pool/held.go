@@ -200,6 +200,9 @@ type InitError struct{ Err error }
 func (e *InitError) Error() string { return "initialise: " + e.Err.Error() }
 func (e *InitError) Unwrap() error { return e.Err }
 
+// heldWait is how long a start that no call waits for has its place in the queue for memory.
+const heldWait = 500 * time.Millisecond
+
 // ErrNoMemory means that the node has not the memory for one more instance.
 var ErrNoMemory = errors.New("the node's memory for functions is in use")
 
@@ -212,7 +215,7 @@ func (g *group) launchHeld() (*Instance, error) {
 	}
 	begin := time.Now()
 	p.reclaim()
-	timeout := time.NewTimer(p.cfg.PlaceWait)
+	timeout := time.NewTimer(min(p.cfg.PlaceWait, heldWait)) // calls that need memory stand behind it
 	defer timeout.Stop()
 	select {
 	case <-c.granted:

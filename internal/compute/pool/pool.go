@@ -35,7 +35,7 @@ type Pool struct {
 	log      *slog.Logger
 	keeping  *Keeping
 	memory   budget
-	groups   sync.Map     // groupKey → *group
+	groups   sync.Map // groupKey → *group
 	index    index
 	latest   sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
 	ahead    atomic.Int64 // starts under way that nobody waits for

@@ -95,12 +95,16 @@ func randomLife(t *testing.T, seed uint64) {
 			t.Errorf("a caller with a patience of %v was answered after %v: %v", patience, waited, err)
 		}
 	}
+	kept := make(map[faas.VersionID]*faas.Version)
 	for range 150 {
 		time.Sleep(time.Duration(rnd.IntN(150)) * time.Millisecond)
 		v := version(fmt.Sprintf("f%d", rnd.IntN(4)), []int{128, 256, 512}[rnd.IntN(3)])
 		v.ID.Revision = fmt.Sprint(rnd.IntN(2), v.MemoryMB)
 		patience, work, discard := time.Duration(1+rnd.IntN(8))*time.Second, time.Duration(rnd.IntN(900))*time.Millisecond, rnd.IntN(6) == 0
-		switch rnd.IntN(12) {
+		switch rnd.IntN(14) {
+		case 12, 13:
+			p.Hold(v, rnd.IntN(3), nil)
+			kept[v.ID] = v
 		case 0:
 			p.RetireFunction(v.ID.FunctionID, v.ID.Revision)
 		case 1:
@@ -115,6 +119,9 @@ func randomLife(t *testing.T, seed uint64) {
 		p.memory.mu.Unlock()
 	}
 	wg.Wait()
+	for _, v := range kept {
+		p.Hold(v, 0, nil)
+	}
 	time.Sleep(longest) // than anything is kept
 	synctest.Wait()
 	if _, alive := n.count(); alive != 0 {

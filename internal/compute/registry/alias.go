@@ -71,6 +71,11 @@ func (r *Registry) setAlias(rec *Record, id faas.FunctionID, a faas.Alias) error
 			return notFound(id, v)
 		}
 	}
+	if _, ok := rec.Provisions[a.Name]; ok {
+		if err := provisionedAlias(rec, a); err != nil {
+			return err
+		}
+	}
 	rec.Aliases = replaced(rec.Aliases, a.Name, a)
 	return nil
 }
@@ -97,6 +102,7 @@ func (rec *Record) forget(qualifier string) {
 	rec.Policies = without(rec.Policies, qualifier)
 	rec.Async = without(rec.Async, qualifier)
 	rec.URLs = without(rec.URLs, qualifier)
+	rec.Provisions = without(rec.Provisions, qualifier)
 }
 
 // replaced is a copy of m with one more, or another, value.
@@ -126,7 +132,7 @@ func (r *Registry) Resolve(id faas.FunctionID, qualifier string, at float64) (*f
 	}
 	rec := v.(*Record)
 	if a, ok := rec.Aliases[qualifier]; ok {
-		qualifier = a.Pick(at)
+		qualifier = r.serving(rec, id, a, at)
 	}
 	if rec = r.qualified(rec, id, qualifier); rec == nil {
 		return nil, notFound(id, qualifier)

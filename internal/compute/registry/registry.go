@@ -53,6 +53,8 @@ type Record struct {
 	Reserved *int                  `json:"reserved,omitempty"` // simultaneous executions that are the function's own
 	Loops    bool                  `json:"loops,omitempty"`    // it may take part in loops of calls without end
 	URLs     map[string]URL        `json:"urls,omitempty"`     // by alias; the function's own under the empty one
+	// Provisions say of which qualifiers (versions and aliases) instances are kept ready.
+	Provisions map[string]Provision `json:"provisions,omitempty"`
 
 	// of a published version only
 	Deleted bool `json:"deleted,omitempty"` // a number is never used again, so this stays
@@ -84,11 +86,13 @@ type Registry struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	functions sync.Map // faas.FunctionID → *Record
-	versions  sync.Map // versionKey → *Record
-	layers    sync.Map // faas.LayerID → *Layer
-	scopes    sync.Map // faas.Scope → *standing
-	endpoints sync.Map // id of a URL → *Endpoint
+	functions sync.Map     // faas.FunctionID → *Record
+	versions  sync.Map     // versionKey → *Record
+	layers    sync.Map     // faas.LayerID → *Layer
+	scopes    sync.Map     // faas.Scope → *standing
+	handovers sync.Map     // handover → faas.Alias: as it was
+	handing   atomic.Int64 // how many of them there are
+	endpoints sync.Map     // id of a URL → *Endpoint
 	changed   func(faas.VersionID)
 	stops     []func()
 
@@ -124,6 +128,7 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	}
 	if deleted {
 		r.count(id, nil)
+		r.handOver(id, old, nil)
 		r.functions.Delete(id)
 		r.indexURLs(id, old, nil)
 		r.changed(faas.VersionID{FunctionID: id, Version: faas.Latest})
@@ -138,9 +143,10 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	if old != nil {
 		rec.running = old.running
 	}
+	r.handOver(id, old, rec)
 	r.functions.Store(id, rec)
 	r.indexURLs(id, old, rec)
-	if old == nil || old.Version.ID != rec.Version.ID || old.Version.State != rec.Version.State {
+	if old == nil || old.Version.ID != rec.Version.ID || old.Version.State != rec.Version.State || len(old.Provisions)+len(rec.Provisions) > 0 {
 		r.changed(rec.Version.ID)
 	}
 }

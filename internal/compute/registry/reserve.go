@@ -23,13 +23,21 @@ func (r *Registry) Reserve(ctx context.Context, id faas.FunctionID, n *int, tota
 			return &faas.Error{Kind: faas.Invalid, Op: "reserve concurrency", Message: fmt.Sprintf(
 				"Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)}
 		}
+		if sum := rec.Provisioned(); n != nil && *n < sum {
+			return &faas.Error{Kind: faas.Invalid, Op: "reserve concurrency", Message: fmt.Sprintf(
+				"ReservedConcurrentExecutions %d should not be lower than function's total provisioned concurrency [%d].", *n, sum)}
+		}
 		rec.Reserved = n
+		if n == nil && total-others-reservation(rec) < least { // what is kept ready counts for itself now
+			return &faas.Error{Kind: faas.Invalid, Op: "reserve concurrency", Message: fmt.Sprintf(
+				"The function's provisioned concurrency would decrease account's UnreservedConcurrentExecution below its minimum value of [%d].", least)}
+		}
 		return nil
 	})
 	return err
 }
 
-// Reserved is how many simultaneous executions of a scope are reserved for single functions.
+// Reserved is how many simultaneous executions of a scope are reserved for single functions, those that instances are kept ready for included.
 func (r *Registry) Reserved(scope faas.Scope) int { return int(r.scope(scope).reserved.Load()) }
 
 // Reservation is how many simultaneous executions are a function's own, if it has such a number.
@@ -57,6 +65,9 @@ func (r *Registry) Places(id faas.FunctionID) faas.Places {
 			return faas.Places{Own: true, Limit: *rec.Reserved, Running: rec.running}
 		}
 		scope = rec.scope
+		if len(rec.Provisions) > 0 {
+			return faas.Places{Limit: int(scope.reserved.Load()), Running: &scope.running, Ready: rec.Provisioned(), Kept: rec.running}
+		}
 	} else {
 		scope = r.scope(id.Scope)
 	}
@@ -72,8 +83,11 @@ func (r *Registry) scope(scope faas.Scope) *standing {
 }
 
 func reservation(rec *Record) int {
-	if rec == nil || rec.Reserved == nil {
+	switch {
+	case rec == nil:
 		return 0
+	case rec.Reserved == nil:
+		return rec.Provisioned()
 	}
 	return *rec.Reserved
 }

@@ -55,39 +55,3 @@ func (s *Service) DeleteFunctionConcurrency(ctx context.Context, in *api.DeleteF
 	}
 	return nil, s.cfg.Functions.Reserve(ctx, id, nil, s.cfg.Invoker.Concurrency())
 }
-
-// The reads of provisioned concurrency answer as where none is configured: here it can't be.
-
-// GetProvisionedConcurrencyConfig implements api.Service.
-func (s *Service) GetProvisionedConcurrencyConfig(ctx context.Context, in *api.GetProvisionedConcurrencyConfigInput) (*api.GetProvisionedConcurrencyConfigOutput, error) {
-	if err := s.provisionable(ctx, in.FunctionName, in.Qualifier); err != nil {
-		return nil, err
-	}
-	return nil, &api.ProvisionedConcurrencyConfigNotFoundException{Type: ptr("User"), Message: ptr("No Provisioned Concurrency Config found for this function")}
-}
-
-// DeleteProvisionedConcurrencyConfig implements api.Service.
-func (s *Service) DeleteProvisionedConcurrencyConfig(ctx context.Context, in *api.DeleteProvisionedConcurrencyConfigInput) (*api.DeleteProvisionedConcurrencyConfigOutput, error) {
-	return nil, s.provisionable(ctx, in.FunctionName, in.Qualifier)
-}
-
-// provisionable accepts a published version or an alias that is there.
-func (s *Service) provisionable(ctx context.Context, name, qualifier string) error {
-	id, q, err := s.name(ctx, name, &qualifier)
-	if err != nil {
-		return err
-	}
-	if q == "" || q == faas.Latest {
-		return faas.Errorf(faas.Invalid, "The function resource provided must be an alias or a published version.")
-	}
-	_, err = s.cfg.Functions.Get(id, q)
-	return err
-}
-
-// ListProvisionedConcurrencyConfigs implements api.Service.
-func (s *Service) ListProvisionedConcurrencyConfigs(ctx context.Context, in *api.ListProvisionedConcurrencyConfigsInput) (*api.ListProvisionedConcurrencyConfigsOutput, error) {
-	if _, _, err := s.get(ctx, in.FunctionName, nil); err != nil {
-		return nil, err
-	}
-	return &api.ListProvisionedConcurrencyConfigsOutput{ProvisionedConcurrencyConfigs: []api.ProvisionedConcurrencyConfigListItem{}}, nil
-}

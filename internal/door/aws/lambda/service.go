@@ -25,6 +25,7 @@ type Functions interface {
 	Aliases
 	Policies
 	Reservations
+	Provisions
 	Events
 	Loops
 	Configure(ctx context.Context, id faas.FunctionID, mutate func(*registry.Record) error) (*registry.Record, error)
@@ -68,6 +69,8 @@ type Config struct {
 	Trace func(ctx context.Context) string
 	// Location makes a URL from which the caller can download a package for ten minutes.
 	Location func(ctx context.Context, sha256 string) string
+	// Provisioned says how far the node is with the instances that are kept ready under a qualifier.
+	Provisioned func(rec *registry.Record, qualifier string) Provisioned
 	// URL makes the URL by which the caller reaches the function's URL of an id.
 	URL func(ctx context.Context, id, region string) string
 	// MaxTimeout is the longest that a function may be given.

@@ -77,7 +77,7 @@ out["untag"] = r["ResponseMetadata"]["HTTPStatusCode"]
 out["missing"] = failure(c.invoke, FunctionName="missing", Qualifier="1")
 out["memory"] = failure(c.create_function, FunctionName="f", Role="arn:aws:iam::000000000000:role/r", Code={}, MemorySize=20480)
 out["two"] = failure(c.list_functions, MaxItems=0, FunctionVersion="SOME")
-out["unbuilt"] = failure(c.put_provisioned_concurrency_config, FunctionName="f", Qualifier="1", ProvisionedConcurrentExecutions=1)
+out["unbuilt"] = failure(c.create_event_source_mapping, FunctionName="f")
 out["internal"] = failure(c.get_function, FunctionName="f")
 out["conflict"] = failure(c.publish_version, FunctionName="f")
 out["null"] = failure(c.create_function, FunctionName="f", Role="arn:aws:iam::000000000000:role/r")
@@ -94,7 +94,7 @@ out["null"] = failure(c.create_function, FunctionName="f", Role="arn:aws:iam::00
 			"Member must have value less than or equal to 10240", 400, 0},
 		"two": []any{"ValidationException", "2 validation errors detected: " + name + "; Value '0' at 'maxItems' failed to satisfy constraint: " +
 			"Member must have value greater than or equal to 1", 400, 0},
-		"unbuilt":  []any{"NotImplementedException", "Operation PutProvisionedConcurrencyConfig is not built.", 501, 0},
+		"unbuilt":  []any{"NotImplementedException", "Operation CreateEventSourceMapping is not built.", 501, 0},
 		"internal": []any{"ServiceException", "The service met an internal error. Its log has the reason under the request id.", 500, 1},
 		"conflict": []any{"ResourceConflictException", "An update is in progress.", 409, 0},
 		"null": []any{"ValidationException", "1 validation error detected: Value null at 'code' failed to satisfy constraint: " +
@@ -233,6 +233,10 @@ out["unbuilt"] = failure(c.delete_metric_filter, logGroupName="g", filterName="q
 	if len(f.put.LogEvents) != 3 || f.put.LogEvents[2].Timestamp != 1700000000123 || !strings.Contains(f.put.LogEvents[0].Message, "m") {
 		t.Errorf("events %+v", f.put.LogEvents)
 	}
+}
+
+func (f *fakeLambda) PutProvisionedConcurrencyConfig(context.Context, *lambda.PutProvisionedConcurrencyConfigInput) (*lambda.PutProvisionedConcurrencyConfigOutput, error) {
+	return &lambda.PutProvisionedConcurrencyConfigOutput{}, nil
 }
 
 func (f *fakeLambda) ListProvisionedConcurrencyConfigs(context.Context, *lambda.ListProvisionedConcurrencyConfigsInput) (*lambda.ListProvisionedConcurrencyConfigsOutput, error) {

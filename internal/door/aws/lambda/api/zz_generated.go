@@ -67,6 +67,7 @@ type Service interface {
 	ListCodeSigningConfigs(ctx context.Context, in *ListCodeSigningConfigsInput) (*ListCodeSigningConfigsOutput, error)
 	GetCodeSigningConfig(ctx context.Context, in *GetCodeSigningConfigInput) (*GetCodeSigningConfigOutput, error)
 	ListFunctionsByCodeSigningConfig(ctx context.Context, in *ListFunctionsByCodeSigningConfigInput) (*ListFunctionsByCodeSigningConfigOutput, error)
+	PutProvisionedConcurrencyConfig(ctx context.Context, in *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error)
 	GetProvisionedConcurrencyConfig(ctx context.Context, in *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error)
 	DeleteProvisionedConcurrencyConfig(ctx context.Context, in *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error)
 	ListProvisionedConcurrencyConfigs(ctx context.Context, in *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error)
@@ -130,6 +131,7 @@ func New(s Service, opts wire.Options) *wire.Server {
 		wire.Bind(s.ListCodeSigningConfigs),
 		wire.Bind(s.GetCodeSigningConfig),
 		wire.Bind(s.ListFunctionsByCodeSigningConfig),
+		wire.Bind(s.PutProvisionedConcurrencyConfig),
 		wire.Bind(s.GetProvisionedConcurrencyConfig),
 		wire.Bind(s.DeleteProvisionedConcurrencyConfig),
 		wire.Bind(s.ListProvisionedConcurrencyConfigs),
@@ -1407,6 +1409,23 @@ type PutFunctionRecursionConfigOutput struct {
 	RecursiveLoop *string // Allow | Terminate
 }
 
+// PutProvisionedConcurrencyConfigInput is the input of PutProvisionedConcurrencyConfig.
+type PutProvisionedConcurrencyConfigInput struct {
+	FunctionName                    string // required, ≥ 1, ≤ 140
+	ProvisionedConcurrentExecutions int32  // required, ≥ 1
+	Qualifier                       string // required, ≥ 1, ≤ 128
+}
+
+// PutProvisionedConcurrencyConfigOutput is the output of PutProvisionedConcurrencyConfig.
+type PutProvisionedConcurrencyConfigOutput struct {
+	AllocatedProvisionedConcurrentExecutions *int32  // ≥ 0
+	AvailableProvisionedConcurrentExecutions *int32  // ≥ 0
+	LastModified                             *string // ≥ 0, ≤ 100
+	RequestedProvisionedConcurrentExecutions *int32  // ≥ 1
+	Status                                   *string // IN_PROGRESS | READY | FAILED
+	StatusReason                             *string
+}
+
 // PutRuntimeManagementConfigInput is the input of PutRuntimeManagementConfig.
 type PutRuntimeManagementConfigInput struct {
 	FunctionName      string  // required, ≥ 1, ≤ 256
@@ -2499,137 +2518,139 @@ var spec = wire.Spec{
 		{Members: []wire.Member{{Name: "CodeSigningConfigArn", Shape: 19, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}}, // 286 ListFunctionsByCodeSigningConfigInput
 		{Members: []wire.Member{{Name: "FunctionArns", Shape: 288}, {Name: "NextMarker", Shape: 12}}},                                                                                                               // 287 ListFunctionsByCodeSigningConfigOutput
 		{Kind: wire.List, Elem: 91}, // 288
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 290, Loc: wire.QueryParam, Required: true}}}, // 289 GetProvisionedConcurrencyConfigInput
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"},                                                                  // 290
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 292}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 292}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 293}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 291 GetProvisionedConcurrencyConfigOutput
-		{Kind: wire.Integer, HasMin: true},                                    // 292
-		{Kind: wire.Integer, HasMin: true, Min: 1},                            // 293
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "ProvisionedConcurrentExecutions", Shape: 290, Required: true}, {Name: "Qualifier", Shape: 291, Loc: wire.QueryParam, Required: true}}}, // 289 PutProvisionedConcurrencyConfigInput
+		{Kind: wire.Integer, HasMin: true, Min: 1},                                                       // 290
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 128, Pattern: "(|[a-zA-Z0-9$_-]+)"}, // 291
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 293}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 293}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 290}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 292 PutProvisionedConcurrencyConfigOutput
+		{Kind: wire.Integer, HasMin: true},                                    // 293
 		{Kind: wire.String, Enum: []string{"IN_PROGRESS", "READY", "FAILED"}}, // 294
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 290, Loc: wire.QueryParam, Required: true}}},                                   // 295 DeleteProvisionedConcurrencyConfigInput
-		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 297, Loc: wire.QueryParam}}}, // 296 ListProvisionedConcurrencyConfigsInput
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 297
-		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 299}}}, // 298 ListProvisionedConcurrencyConfigsOutput
-		{Kind: wire.List, Elem: 300}, // 299
-		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 292}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 292}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 293}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 300 ProvisionedConcurrencyConfigListItem
-		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                                                                                          // 301 ListEventSourceMappingsInput
-		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 303}, {Name: "NextMarker", Shape: 12}}}, // 302 ListEventSourceMappingsOutput
-		{Kind: wire.List, Elem: 304}, // 303
-		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 305}, {Name: "BatchSize", Shape: 316}, {Name: "BisectBatchOnFunctionError", Shape: 317}, {Name: "DestinationConfig", Shape: 246}, {Name: "DocumentDBEventSourceConfig", Shape: 318}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 322}, {Name: "FilterCriteria", Shape: 323}, {Name: "FilterCriteriaError", Shape: 327}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 330}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 253}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 332}, {Name: "MaximumBatchingWindowInSeconds", Shape: 334}, {Name: "MaximumRecordAgeInSeconds", Shape: 335}, {Name: "MaximumRetryAttempts", Shape: 336}, {Name: "MetricsConfig", Shape: 337}, {Name: "ParallelizationFactor", Shape: 340}, {Name: "ProvisionedPollerConfig", Shape: 341}, {Name: "Queues", Shape: 345}, {Name: "ScalingConfig", Shape: 347}, {Name: "SelfManagedEventSource", Shape: 349}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 354}, {Name: "SourceAccessConfigurations", Shape: 356}, {Name: "StartingPosition", Shape: 359}, {Name: "StartingPositionTimestamp", Shape: 253}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 360}, {Name: "TumblingWindowInSeconds", Shape: 362}, {Name: "UUID", Shape: 363}}}, // 304 EventSourceMappingConfiguration
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 306}, {Name: "SchemaRegistryConfig", Shape: 307}}},                                                                                    // 305 AmazonManagedKafkaEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 306
-		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 308}, {Name: "EventRecordFormat", Shape: 311}, {Name: "SchemaRegistryURI", Shape: 312}, {Name: "SchemaValidationConfigs", Shape: 313}}}, // 307 KafkaSchemaRegistryConfig
-		{Kind: wire.List, Elem: 309}, // 308
-		{Members: []wire.Member{{Name: "Type", Shape: 310}, {Name: "URI", Shape: 90}}},                                                     // 309 KafkaSchemaRegistryAccessConfig
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 310
-		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 311
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 312
-		{Kind: wire.List, Elem: 314},                                         // 313
-		{Members: []wire.Member{{Name: "Attribute", Shape: 315}}},            // 314 KafkaSchemaValidationConfig
-		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 315
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 316
-		{Kind: wire.Boolean},                                                 // 317
-		{Members: []wire.Member{{Name: "CollectionName", Shape: 319}, {Name: "DatabaseName", Shape: 320}, {Name: "FullDocument", Shape: 321}}}, // 318 DocumentDBEventSourceConfig
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 319
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 320
-		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 321
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 322
-		{Members: []wire.Member{{Name: "Filters", Shape: 324}}},                                                                                     // 323 FilterCriteria
-		{Kind: wire.List, Elem: 325},                                                                                                                // 324
-		{Members: []wire.Member{{Name: "Pattern", Shape: 326}}},                                                                                     // 325 Filter
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 326
-		{Members: []wire.Member{{Name: "ErrorCode", Shape: 328}, {Name: "Message", Shape: 329}}},                                                    // 327 FilterCriteriaError
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 328
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 329
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 331},                                                                            // 330
-		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 331
-		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 333}}},                                                                              // 332 EventSourceMappingLoggingConfig
-		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 333
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 334
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 335
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 336
-		{Members: []wire.Member{{Name: "Metrics", Shape: 338}}},                                                                                     // 337 EventSourceMappingMetricsConfig
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 339},                                                                            // 338
-		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 339
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 340
-		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 342}, {Name: "MinimumPollers", Shape: 343}, {Name: "PollerGroupName", Shape: 344}}}, // 341 ProvisionedPollerConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 342
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 343
-		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 344
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 346},                                                                    // 345
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 346
-		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 348}}},                                                                          // 347 ScalingConfig
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 348
-		{Members: []wire.Member{{Name: "Endpoints", Shape: 350}}},                                                                                   // 349 SelfManagedEventSource
-		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 351, Elem: 352},                                                           // 350
-		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 351
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 353},                                                                   // 352
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 353
-		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 306}, {Name: "ConsumptionMode", Shape: 355}, {Name: "SchemaRegistryConfig", Shape: 307}}},                                                 // 354 SelfManagedKafkaEventSourceConfig
-		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 355
-		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 357},               // 356
-		{Members: []wire.Member{{Name: "Type", Shape: 358}, {Name: "URI", Shape: 306}}}, // 357 SourceAccessConfiguration
-		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 358
-		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 359
-		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 361},                                                                                                                       // 360
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 361
-		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 362
-		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 363
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 364 AliasLimitExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 365 CodeArtifactUserDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 366 CodeArtifactUserFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 367 CodeArtifactUserPendingException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 368 CodeSigningConfigNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 369 CodeStorageExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 370 CodeVerificationFailedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 371 DurableExecutionAlreadyStartedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 EC2AccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 373 EC2ThrottledException
-		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 374 EC2UnexpectedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 375 EFSIOException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 376 EFSMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 377 EFSMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 378 EFSMountTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 379 ENILimitReachedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 380 ENINotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 381 FunctionVersionsPerCapacityProviderLimitExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 382 InvalidCodeSignatureException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 InvalidParameterValueException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 384 InvalidRequestContentException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 385 InvalidRuntimeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 386 InvalidSecurityGroupIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 InvalidSubnetIDException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 InvalidZipFileException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 KMSAccessDeniedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 KMSDisabledException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 391 KMSInvalidStateException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 392 KMSNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 393 ModeNotSupportedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 394 NoPublishedVersionException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 395 PolicyLengthExceededException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 396 PreconditionFailedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 397 ProvisionedConcurrencyConfigNotFoundException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 398 PublicPolicyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 399 RecursiveInvocationException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 400 RequestTooLargeException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 401 ResourceConflictException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 402 ResourceNotFoundException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 403 ResourceNotReadyException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 404 RuntimeAliasDeletedException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 405 RuntimeVersionDeletedException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 406 S3FilesMountConnectivityException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 407 S3FilesMountFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 408 S3FilesMountTimeoutException
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 409 SerializedRequestEntityTooLargeException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 410 ServiceException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 411 ServiceQuotaExceededException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 412 SnapStartException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 413 SnapStartNotReadyException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 414 SnapStartRegenerationFailureException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 415 SnapStartTimeoutException
-		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 416 SubnetIPAddressLimitReachedException
-		{Members: []wire.Member{{Name: "Reason", Shape: 418}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 417 TooManyRequestsException
-		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 418
-		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 419 UnsupportedMediaTypeException
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 291, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                            // 295 GetProvisionedConcurrencyConfigInput
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 293}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 293}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 290}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 296 GetProvisionedConcurrencyConfigOutput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Qualifier", Shape: 291, Loc: wire.QueryParam, Required: true}}},                                                                                                                                                            // 297 DeleteProvisionedConcurrencyConfigInput
+		{Members: []wire.Member{{Name: "FunctionName", Shape: 38, Loc: wire.URI, Required: true}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 299, Loc: wire.QueryParam}}},                                                                                                                          // 298 ListProvisionedConcurrencyConfigsInput
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 50},                                              // 299
+		{Members: []wire.Member{{Name: "NextMarker", Shape: 12}, {Name: "ProvisionedConcurrencyConfigs", Shape: 301}}}, // 300 ListProvisionedConcurrencyConfigsOutput
+		{Kind: wire.List, Elem: 302}, // 301
+		{Members: []wire.Member{{Name: "AllocatedProvisionedConcurrentExecutions", Shape: 293}, {Name: "AvailableProvisionedConcurrentExecutions", Shape: 293}, {Name: "FunctionArn", Shape: 91}, {Name: "LastModified", Shape: 84}, {Name: "RequestedProvisionedConcurrentExecutions", Shape: 290}, {Name: "Status", Shape: 294}, {Name: "StatusReason", Shape: 12}}}, // 302 ProvisionedConcurrencyConfigListItem
+		{Members: []wire.Member{{Name: "EventSourceArn", Shape: 90, Loc: wire.QueryParam}, {Name: "FunctionName", Shape: 81, Loc: wire.QueryParam}, {Name: "Marker", Shape: 12, Loc: wire.QueryParam}, {Name: "MaxItems", Shape: 121, Loc: wire.QueryParam}}},                                                                                                          // 303 ListEventSourceMappingsInput
+		{Members: []wire.Member{{Name: "EventSourceMappings", Shape: 305}, {Name: "NextMarker", Shape: 12}}}, // 304 ListEventSourceMappingsOutput
+		{Kind: wire.List, Elem: 306}, // 305
+		{Members: []wire.Member{{Name: "AmazonManagedKafkaEventSourceConfig", Shape: 307}, {Name: "BatchSize", Shape: 318}, {Name: "BisectBatchOnFunctionError", Shape: 319}, {Name: "DestinationConfig", Shape: 246}, {Name: "DocumentDBEventSourceConfig", Shape: 320}, {Name: "EventSourceArn", Shape: 90}, {Name: "EventSourceMappingArn", Shape: 324}, {Name: "FilterCriteria", Shape: 325}, {Name: "FilterCriteriaError", Shape: 329}, {Name: "FunctionArn", Shape: 91}, {Name: "FunctionResponseTypes", Shape: 332}, {Name: "KMSKeyArn", Shape: 17}, {Name: "LastModified", Shape: 253}, {Name: "LastProcessingResult", Shape: 12}, {Name: "LoggingConfig", Shape: 334}, {Name: "MaximumBatchingWindowInSeconds", Shape: 336}, {Name: "MaximumRecordAgeInSeconds", Shape: 337}, {Name: "MaximumRetryAttempts", Shape: 338}, {Name: "MetricsConfig", Shape: 339}, {Name: "ParallelizationFactor", Shape: 342}, {Name: "ProvisionedPollerConfig", Shape: 343}, {Name: "Queues", Shape: 347}, {Name: "ScalingConfig", Shape: 349}, {Name: "SelfManagedEventSource", Shape: 351}, {Name: "SelfManagedKafkaEventSourceConfig", Shape: 356}, {Name: "SourceAccessConfigurations", Shape: 358}, {Name: "StartingPosition", Shape: 361}, {Name: "StartingPositionTimestamp", Shape: 253}, {Name: "State", Shape: 12}, {Name: "StateTransitionReason", Shape: 12}, {Name: "Topics", Shape: 362}, {Name: "TumblingWindowInSeconds", Shape: 364}, {Name: "UUID", Shape: 365}}}, // 306 EventSourceMappingConfiguration
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 308}, {Name: "SchemaRegistryConfig", Shape: 309}}},                                                                                    // 307 AmazonManagedKafkaEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 200, Pattern: `[ a-zA-Z0-9-\/*:_+=.@-]*`},                                                                                         // 308
+		{Members: []wire.Member{{Name: "AccessConfigs", Shape: 310}, {Name: "EventRecordFormat", Shape: 313}, {Name: "SchemaRegistryURI", Shape: 314}, {Name: "SchemaValidationConfigs", Shape: 315}}}, // 309 KafkaSchemaRegistryConfig
+		{Kind: wire.List, Elem: 311}, // 310
+		{Members: []wire.Member{{Name: "Type", Shape: 312}, {Name: "URI", Shape: 90}}},                                                     // 311 KafkaSchemaRegistryAccessConfig
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH"}}, // 312
+		{Kind: wire.String, Enum: []string{"JSON", "SOURCE"}},                                                                              // 313
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 10000, Pattern: `[a-zA-Z0-9-\/*:_+=.@-]*`},                            // 314
+		{Kind: wire.List, Elem: 316},                                         // 315
+		{Members: []wire.Member{{Name: "Attribute", Shape: 317}}},            // 316 KafkaSchemaValidationConfig
+		{Kind: wire.String, Enum: []string{"KEY", "VALUE"}},                  // 317
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000}, // 318
+		{Kind: wire.Boolean},                                                 // 319
+		{Members: []wire.Member{{Name: "CollectionName", Shape: 321}, {Name: "DatabaseName", Shape: 322}, {Name: "FullDocument", Shape: 323}}}, // 320 DocumentDBEventSourceConfig
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 57},                                                                       // 321
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 63, Pattern: `[^ /\.$\x22]*`},                                             // 322
+		{Kind: wire.String, Enum: []string{"UpdateLookup", "Default"}},                                                                         // 323
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 85, Max: 120, Pattern: `arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:\d{12}:event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`}, // 324
+		{Members: []wire.Member{{Name: "Filters", Shape: 326}}},                                                                                     // 325 FilterCriteria
+		{Kind: wire.List, Elem: 327},                                                                                                                // 326
+		{Members: []wire.Member{{Name: "Pattern", Shape: 328}}},                                                                                     // 327 Filter
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 4096, Pattern: `[\s\S]*`},                                                              // 328
+		{Members: []wire.Member{{Name: "ErrorCode", Shape: 330}, {Name: "Message", Shape: 331}}},                                                    // 329 FilterCriteriaError
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 50, Pattern: "[A-Za-z]+Exception"},                                            // 330
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 10, Max: 2048, Pattern: ".*"},                                                          // 331
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 1, Elem: 333},                                                                            // 332
+		{Kind: wire.String, Enum: []string{"ReportBatchItemFailures"}},                                                                              // 333
+		{Members: []wire.Member{{Name: "SystemLogLevel", Shape: 335}}},                                                                              // 334 EventSourceMappingLoggingConfig
+		{Kind: wire.String, Enum: []string{"DEBUG", "INFO", "WARN"}},                                                                                // 335
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 300},                                                                                  // 336
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 604800},                                                                      // 337
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: -1, Max: 10000},                                                                       // 338
+		{Members: []wire.Member{{Name: "Metrics", Shape: 340}}},                                                                                     // 339 EventSourceMappingMetricsConfig
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 3, Elem: 341},                                                                            // 340
+		{Kind: wire.String, Enum: []string{"EventCount", "ErrorCount", "KafkaMetrics"}},                                                             // 341
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10},                                                                           // 342
+		{Members: []wire.Member{{Name: "MaximumPollers", Shape: 344}, {Name: "MinimumPollers", Shape: 345}, {Name: "PollerGroupName", Shape: 346}}}, // 343 ProvisionedPollerConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 10000},                                                                        // 344
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 1, Max: 200},                                                                          // 345
+		{Kind: wire.String, HasMin: true, HasMax: true, Max: 128, Pattern: "[a-zA-Z0-9-_]*"},                                                        // 346
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 348},                                                                    // 347
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 1000, Pattern: `[\s\S]*`},                                                      // 348
+		{Members: []wire.Member{{Name: "MaximumConcurrency", Shape: 350}}},                                                                          // 349 ScalingConfig
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Min: 2, Max: 1000},                                                                         // 350
+		{Members: []wire.Member{{Name: "Endpoints", Shape: 352}}},                                                                                   // 351 SelfManagedEventSource
+		{Kind: wire.Map, HasMin: true, HasMax: true, Min: 1, Max: 2, Key: 353, Elem: 354},                                                           // 352
+		{Kind: wire.String, Enum: []string{"KAFKA_BOOTSTRAP_SERVERS"}},                                                                              // 353
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 10, Elem: 355},                                                                   // 354
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 300, Pattern: `(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9\-]*[a-zA-Z0-9])\.)*([A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9\-]*[A-Za-z0-9]):[0-9]{1,5}`}, // 355
+		{Members: []wire.Member{{Name: "ConsumerGroupId", Shape: 308}, {Name: "ConsumptionMode", Shape: 357}, {Name: "SchemaRegistryConfig", Shape: 309}}},                                                 // 356 SelfManagedKafkaEventSourceConfig
+		{Kind: wire.String, Enum: []string{"Stream", "Queue"}},                          // 357
+		{Kind: wire.List, HasMin: true, HasMax: true, Max: 23, Elem: 359},               // 358
+		{Members: []wire.Member{{Name: "Type", Shape: 360}, {Name: "URI", Shape: 308}}}, // 359 SourceAccessConfiguration
+		{Kind: wire.String, Enum: []string{"BASIC_AUTH", "VPC_SUBNET", "VPC_SECURITY_GROUP", "SASL_SCRAM_512_AUTH", "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST", "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE", "OAUTHBEARER_AUTH", "OAUTHBEARER_SCOPE", "OAUTHBEARER_AUDIENCE", "OAUTHBEARER_LOGICAL_CLUSTER", "OAUTHBEARER_IDENTITY_POOL", "IAM_AUTH", "IAM_OAUTHBEARER_AUTH"}}, // 360
+		{Kind: wire.String, Enum: []string{"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}},                                                                                                                  // 361
+		{Kind: wire.List, HasMin: true, HasMax: true, Min: 1, Max: 1, Elem: 363},                                                                                                                       // 362
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 1, Max: 249, Pattern: `[^.]([a-zA-Z0-9\-_.]+)`},                                                                                           // 363
+		{Kind: wire.Integer, HasMin: true, HasMax: true, Max: 900},                                                                                                                                     // 364
+		{Kind: wire.String, HasMin: true, HasMax: true, Min: 36, Max: 36},                                                                                                                              // 365
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 366 AliasLimitExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 367 CodeArtifactUserDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 368 CodeArtifactUserFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 369 CodeArtifactUserPendingException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 370 CodeSigningConfigNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 371 CodeStorageExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 372 CodeVerificationFailedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 373 DurableExecutionAlreadyStartedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 374 EC2AccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 375 EC2ThrottledException
+		{Members: []wire.Member{{Name: "EC2ErrorCode", Shape: 12}, {Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                           // 376 EC2UnexpectedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 377 EFSIOException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 378 EFSMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 379 EFSMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 380 EFSMountTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 381 ENILimitReachedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 382 ENINotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 383 FunctionVersionsPerCapacityProviderLimitExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 384 InvalidCodeSignatureException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 385 InvalidParameterValueException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 386 InvalidRequestContentException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 387 InvalidRuntimeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 388 InvalidSecurityGroupIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 389 InvalidSubnetIDException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 390 InvalidZipFileException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 391 KMSAccessDeniedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 392 KMSDisabledException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 393 KMSInvalidStateException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 394 KMSNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 395 ModeNotSupportedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 396 NoPublishedVersionException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 397 PolicyLengthExceededException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 398 PreconditionFailedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 399 ProvisionedConcurrencyConfigNotFoundException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 400 PublicPolicyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 401 RecursiveInvocationException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 402 RequestTooLargeException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 403 ResourceConflictException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 404 ResourceNotFoundException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 405 ResourceNotReadyException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 406 RuntimeAliasDeletedException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 407 RuntimeVersionDeletedException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 408 S3FilesMountConnectivityException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 409 S3FilesMountFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 410 S3FilesMountTimeoutException
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}},                                                                                                              // 411 SerializedRequestEntityTooLargeException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 412 ServiceException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 413 ServiceQuotaExceededException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 414 SnapStartException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 415 SnapStartNotReadyException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 416 SnapStartRegenerationFailureException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 417 SnapStartTimeoutException
+		{Members: []wire.Member{{Name: "Message", Shape: 12}, {Name: "Type", Shape: 12}}},                                                                                                              // 418 SubnetIPAddressLimitReachedException
+		{Members: []wire.Member{{Name: "Reason", Shape: 420}, {Name: "Type", Shape: 12}, {Name: "message", Shape: 12}, {Name: "retryAfterSeconds", Wire: "Retry-After", Shape: 12, Loc: wire.Header}}}, // 419 TooManyRequestsException
+		{Kind: wire.String, Enum: []string{"ConcurrentInvocationLimitExceeded", "FunctionInvocationRateLimitExceeded", "ReservedFunctionConcurrentInvocationLimitExceeded", "ReservedFunctionInvocationRateLimitExceeded", "CallerRateLimitExceeded", "ConcurrentSnapshotCreateLimitExceeded"}}, // 420
+		{Members: []wire.Member{{Name: "Type", Shape: 12}, {Name: "message", Shape: 12}}}, // 421 UnsupportedMediaTypeException
 	},
 	Ops: []wire.Op{
 		{Name: "CreateFunction", Method: "POST", URI: "/2015-03-31/functions", Status: 201, Limit: 70167211, Input: 1, Output: 75, Refused: []wire.Refusal{{Path: "AcceleratorConfig", Index: []int{0}}, {Path: "CapacityProviderConfig", Index: []int{2}}, {Path: "DurableConfig", Index: []int{7}}, {Path: "FileSystemConfigs", Index: []int{10}}, {Path: "ImageConfig", Index: []int{13}}, {Path: "KMSKeyArn", Index: []int{14}}, {Path: "RuntimeConfig", Index: []int{23}}, {Path: "VpcConfig", Index: []int{29}}, {Path: "CodeSigningConfigArn", Index: []int{4}}, {Path: "PublishTo", Index: []int{20}}, {Path: "Code.ImageUri", Index: []int{3, 0}}, {Path: "Code.S3Bucket", Index: []int{3, 1}}, {Path: "Code.S3Key", Index: []int{3, 2}}, {Path: "Code.S3ObjectStorageMode", Index: []int{3, 3}}, {Path: "Code.S3ObjectVersion", Index: []int{3, 4}}, {Path: "Code.SourceKMSKeyArn", Index: []int{3, 5}}}},
@@ -2686,10 +2707,11 @@ var spec = wire.Spec{
 		{Name: "ListCodeSigningConfigs", Method: "GET", URI: "/2020-04-22/code-signing-configs", Status: 200, Input: 275, Output: 276},
 		{Name: "GetCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}", Status: 200, Input: 284, Output: 285},
 		{Name: "ListFunctionsByCodeSigningConfig", Method: "GET", URI: "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}/functions", Status: 200, Input: 286, Output: 287},
-		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 289, Output: 291},
-		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 295},
-		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 296, Output: 298},
-		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 301, Output: 302},
+		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 202, Input: 289, Output: 292},
+		{Name: "GetProvisionedConcurrencyConfig", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 200, Input: 295, Output: 296},
+		{Name: "DeleteProvisionedConcurrencyConfig", Method: "DELETE", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency", Status: 204, Input: 297},
+		{Name: "ListProvisionedConcurrencyConfigs", Method: "GET", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL", Status: 200, Input: 298, Output: 300},
+		{Name: "ListEventSourceMappings", Method: "GET", URI: "/2015-03-31/event-source-mappings", Status: 200, Input: 303, Output: 304},
 	},
 	Unbuilt: []wire.Unbuilt{
 		{Name: "CheckpointDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/checkpoint"},
@@ -2715,7 +2737,6 @@ var spec = wire.Spec{
 		{Name: "PauseDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/pause"},
 		{Name: "PutFunctionCodeSigningConfig", Method: "PUT", URI: "/2020-06-30/functions/{FunctionName}/code-signing-config"},
 		{Name: "PutFunctionScalingConfig", Method: "PUT", URI: "/2025-11-30/functions/{FunctionName}/function-scaling-config"},
-		{Name: "PutProvisionedConcurrencyConfig", Method: "PUT", URI: "/2019-09-30/functions/{FunctionName}/provisioned-concurrency"},
 		{Name: "PutResourcePolicy", Method: "PUT", URI: "/2026-07-09/resource-policy/{ResourceArn}"},
 		{Name: "ResumeDurableExecution", Method: "POST", URI: "/2025-12-01/durable-executions/{DurableExecutionArn}/resume"},
 		{Name: "SendDurableExecutionCallbackFailure", Method: "POST", URI: "/2025-12-01/durable-execution-callbacks/{CallbackId}/fail"},
@@ -2727,60 +2748,60 @@ var spec = wire.Spec{
 		{Name: "UpdateEventSourceMapping", Method: "PUT", URI: "/2015-03-31/event-source-mappings/{UUID}"},
 	},
 	Errors: []wire.ErrorShape{
-		{Code: "AliasLimitExceededException", Status: 400, Shape: 364},
-		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 365},
-		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 366},
-		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 367},
-		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 368},
-		{Code: "CodeStorageExceededException", Status: 400, Shape: 369},
-		{Code: "CodeVerificationFailedException", Status: 400, Shape: 370},
-		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 371},
-		{Code: "EC2AccessDeniedException", Status: 502, Shape: 372, Fault: true},
-		{Code: "EC2ThrottledException", Status: 502, Shape: 373, Fault: true},
-		{Code: "EC2UnexpectedException", Status: 502, Shape: 374, Fault: true},
-		{Code: "EFSIOException", Status: 410, Shape: 375},
-		{Code: "EFSMountConnectivityException", Status: 408, Shape: 376},
-		{Code: "EFSMountFailureException", Status: 403, Shape: 377},
-		{Code: "EFSMountTimeoutException", Status: 408, Shape: 378},
-		{Code: "ENILimitReachedException", Status: 502, Shape: 379, Fault: true},
-		{Code: "ENINotReadyException", Status: 502, Shape: 380, Fault: true},
-		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 381},
-		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 382},
-		{Code: "InvalidParameterValueException", Status: 400, Shape: 383},
-		{Code: "InvalidRequestContentException", Status: 400, Shape: 384},
-		{Code: "InvalidRuntimeException", Status: 502, Shape: 385, Fault: true},
-		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 386, Fault: true},
-		{Code: "InvalidSubnetIDException", Status: 502, Shape: 387, Fault: true},
-		{Code: "InvalidZipFileException", Status: 502, Shape: 388, Fault: true},
-		{Code: "KMSAccessDeniedException", Status: 502, Shape: 389, Fault: true},
-		{Code: "KMSDisabledException", Status: 502, Shape: 390, Fault: true},
-		{Code: "KMSInvalidStateException", Status: 502, Shape: 391, Fault: true},
-		{Code: "KMSNotFoundException", Status: 502, Shape: 392, Fault: true},
-		{Code: "ModeNotSupportedException", Status: 400, Shape: 393},
-		{Code: "NoPublishedVersionException", Status: 400, Shape: 394},
-		{Code: "PolicyLengthExceededException", Status: 400, Shape: 395},
-		{Code: "PreconditionFailedException", Status: 412, Shape: 396},
-		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 397},
-		{Code: "PublicPolicyException", Status: 400, Shape: 398},
-		{Code: "RecursiveInvocationException", Status: 400, Shape: 399},
-		{Code: "RequestTooLargeException", Status: 413, Shape: 400},
-		{Code: "ResourceConflictException", Status: 409, Shape: 401},
-		{Code: "ResourceNotFoundException", Status: 404, Shape: 402},
-		{Code: "ResourceNotReadyException", Status: 502, Shape: 403, Fault: true},
-		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 404},
-		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 405},
-		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 406},
-		{Code: "S3FilesMountFailureException", Status: 403, Shape: 407},
-		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 408},
-		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 409},
-		{Code: "ServiceException", Status: 500, Shape: 410, Fault: true},
-		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 411},
-		{Code: "SnapStartException", Status: 400, Shape: 412},
-		{Code: "SnapStartNotReadyException", Status: 409, Shape: 413},
-		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 414},
-		{Code: "SnapStartTimeoutException", Status: 408, Shape: 415},
-		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 416, Fault: true},
-		{Code: "TooManyRequestsException", Status: 429, Shape: 417},
-		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 419},
+		{Code: "AliasLimitExceededException", Status: 400, Shape: 366},
+		{Code: "CodeArtifactUserDeletedException", Status: 409, Shape: 367},
+		{Code: "CodeArtifactUserFailedException", Status: 409, Shape: 368},
+		{Code: "CodeArtifactUserPendingException", Status: 409, Shape: 369},
+		{Code: "CodeSigningConfigNotFoundException", Status: 404, Shape: 370},
+		{Code: "CodeStorageExceededException", Status: 400, Shape: 371},
+		{Code: "CodeVerificationFailedException", Status: 400, Shape: 372},
+		{Code: "DurableExecutionAlreadyStartedException", Status: 409, Shape: 373},
+		{Code: "EC2AccessDeniedException", Status: 502, Shape: 374, Fault: true},
+		{Code: "EC2ThrottledException", Status: 502, Shape: 375, Fault: true},
+		{Code: "EC2UnexpectedException", Status: 502, Shape: 376, Fault: true},
+		{Code: "EFSIOException", Status: 410, Shape: 377},
+		{Code: "EFSMountConnectivityException", Status: 408, Shape: 378},
+		{Code: "EFSMountFailureException", Status: 403, Shape: 379},
+		{Code: "EFSMountTimeoutException", Status: 408, Shape: 380},
+		{Code: "ENILimitReachedException", Status: 502, Shape: 381, Fault: true},
+		{Code: "ENINotReadyException", Status: 502, Shape: 382, Fault: true},
+		{Code: "FunctionVersionsPerCapacityProviderLimitExceededException", Status: 400, Shape: 383},
+		{Code: "InvalidCodeSignatureException", Status: 400, Shape: 384},
+		{Code: "InvalidParameterValueException", Status: 400, Shape: 385},
+		{Code: "InvalidRequestContentException", Status: 400, Shape: 386},
+		{Code: "InvalidRuntimeException", Status: 502, Shape: 387, Fault: true},
+		{Code: "InvalidSecurityGroupIDException", Status: 502, Shape: 388, Fault: true},
+		{Code: "InvalidSubnetIDException", Status: 502, Shape: 389, Fault: true},
+		{Code: "InvalidZipFileException", Status: 502, Shape: 390, Fault: true},
+		{Code: "KMSAccessDeniedException", Status: 502, Shape: 391, Fault: true},
+		{Code: "KMSDisabledException", Status: 502, Shape: 392, Fault: true},
+		{Code: "KMSInvalidStateException", Status: 502, Shape: 393, Fault: true},
+		{Code: "KMSNotFoundException", Status: 502, Shape: 394, Fault: true},
+		{Code: "ModeNotSupportedException", Status: 400, Shape: 395},
+		{Code: "NoPublishedVersionException", Status: 400, Shape: 396},
+		{Code: "PolicyLengthExceededException", Status: 400, Shape: 397},
+		{Code: "PreconditionFailedException", Status: 412, Shape: 398},
+		{Code: "ProvisionedConcurrencyConfigNotFoundException", Status: 404, Shape: 399},
+		{Code: "PublicPolicyException", Status: 400, Shape: 400},
+		{Code: "RecursiveInvocationException", Status: 400, Shape: 401},
+		{Code: "RequestTooLargeException", Status: 413, Shape: 402},
+		{Code: "ResourceConflictException", Status: 409, Shape: 403},
+		{Code: "ResourceNotFoundException", Status: 404, Shape: 404},
+		{Code: "ResourceNotReadyException", Status: 502, Shape: 405, Fault: true},
+		{Code: "RuntimeAliasDeletedException", Status: 409, Shape: 406},
+		{Code: "RuntimeVersionDeletedException", Status: 409, Shape: 407},
+		{Code: "S3FilesMountConnectivityException", Status: 408, Shape: 408},
+		{Code: "S3FilesMountFailureException", Status: 403, Shape: 409},
+		{Code: "S3FilesMountTimeoutException", Status: 408, Shape: 410},
+		{Code: "SerializedRequestEntityTooLargeException", Status: 413, Shape: 411},
+		{Code: "ServiceException", Status: 500, Shape: 412, Fault: true},
+		{Code: "ServiceQuotaExceededException", Status: 402, Shape: 413},
+		{Code: "SnapStartException", Status: 400, Shape: 414},
+		{Code: "SnapStartNotReadyException", Status: 409, Shape: 415},
+		{Code: "SnapStartRegenerationFailureException", Status: 409, Shape: 416},
+		{Code: "SnapStartTimeoutException", Status: 408, Shape: 417},
+		{Code: "SubnetIPAddressLimitReachedException", Status: 502, Shape: 418, Fault: true},
+		{Code: "TooManyRequestsException", Status: 429, Shape: 419},
+		{Code: "UnsupportedMediaTypeException", Status: 415, Shape: 421},
 	},
 }

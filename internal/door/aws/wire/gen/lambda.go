@@ -30,7 +30,7 @@ func lambda() model.Service {
 			"DeleteFunctionEventInvokeConfig", "ListFunctionEventInvokeConfigs",
 			"PutRuntimeManagementConfig", "GetRuntimeManagementConfig", "PutFunctionRecursionConfig", "GetFunctionRecursionConfig",
 			"GetFunctionCodeSigningConfig", "DeleteFunctionCodeSigningConfig", "ListCodeSigningConfigs", "GetCodeSigningConfig",
-			"ListFunctionsByCodeSigningConfig", "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig",
+			"ListFunctionsByCodeSigningConfig", "PutProvisionedConcurrencyConfig", "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig",
 			"ListProvisionedConcurrencyConfigs", "ListEventSourceMappings",
 		},
 		Actions: map[string]string{"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction", "GetLayerVersionByArn": "GetLayerVersion"},
