@@ -66,7 +66,7 @@ func (a *App) ps(s faas.Scope) []admin.Instance {
 			continue
 		}
 		in := admin.Instance{Function: i.Version.Name, Version: i.Version.Version, Instance: i.ID, Runtime: i.Runtime, Served: i.Served,
-			State: i.State, MemoryMB: i.MemoryMB, PeakMB: int(i.PeakMB), Calls: int64(i.Calls), Started: i.Started}
+			State: i.State, MemoryMB: i.MemoryMB, PeakMB: int(i.PeakMB), Calls: int64(i.Calls), Started: i.Started, Provisioned: i.Held}
 		if !i.Idle.IsZero() {
 			in.IdleSince = &i.Idle
 		}

@@ -39,7 +39,11 @@ func (c *psCmd) Run(s *session) error {
 		if i.IdleSince != nil {
 			idle = now.Sub(*i.IdleSince).Round(time.Second).String()
 		}
-		rows = append(rows, []string{i.Function, i.Version, i.Instance, i.State, strconv.FormatInt(i.Calls, 10),
+		state := i.State
+		if i.Provisioned {
+			state += ", provisioned"
+		}
+		rows = append(rows, []string{i.Function, i.Version, i.Instance, state, strconv.FormatInt(i.Calls, 10),
 			fmt.Sprintf("%s/%d MB", measured(i.PeakMB), i.MemoryMB), now.Sub(i.Started).Round(time.Second).String(), idle, i.Runtime, i.Served})
 	}
 	return s.table("FUNCTION VERSION INSTANCE STATE CALLS PEAK AGE IDLE RUNTIME SERVED", rows)

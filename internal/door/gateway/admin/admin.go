@@ -92,6 +92,8 @@ type Instance struct {
 	Calls     int64      `json:"calls"`
 	Started   time.Time  `json:"started"`
 	IdleSince *time.Time `json:"idle_since,omitempty"` // absent while it works
+	// Provisioned says that it is one of those that are kept ready.
+	Provisioned bool `json:"provisioned,omitempty"`
 }
 
 // Cost sums the receipts of the last Days days, today included, of the caller's account and region.
