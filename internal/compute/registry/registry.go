@@ -105,7 +105,7 @@ type versionKey struct {
 }
 
 // Open follows the store. changed is called, in order, with the id of every $LATEST that is new, replaced by another
-// revision or in another state, and of every version that is deleted (then without revision); it must not block.
+// revision or in another state, or whose instances that are kept ready may be others, and of every version that is deleted (then without revision); it must not block.
 func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
 	r := &Registry{store: store, now: now, log: log, changed: changed}
 	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion),
