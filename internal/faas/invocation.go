@@ -76,6 +76,8 @@ type Usage struct {
 
 	Idle   time.Duration `json:"idle_ns,omitempty"` // how long the instance of a warm call had rested; 0: it came straight from another call
 	Thawed bool          `json:"thawed,omitempty"`  // the instance was frozen
+	Ahead  bool          `json:"ahead,omitempty"`   // the instance of a warm call had been made ahead, and served nobody before
+	Held   bool          `json:"held,omitempty"`    // the instance is one of those provisioned
 
 	Queue    time.Duration `json:"queue_ns"`  // from receipt until an instance was held
 	Run      time.Duration `json:"run_ns"`    // handler time

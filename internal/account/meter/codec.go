@@ -117,11 +117,13 @@ func encodeUsage(u *faas.Usage) journal.Record {
 	for _, s := range [...]string{u.Runtime, u.TraceID, u.Instance} {
 		e.text(s)
 	}
-	thawed := int64(0)
-	if u.Thawed {
-		thawed = 1
+	flags := int64(0)
+	for i, set := range [...]bool{u.Thawed, u.Ahead, u.Held} {
+		if set {
+			flags |= 1 << i
+		}
 	}
-	e.ints(int64(u.Idle), thawed, int64(u.Settle))
+	e.ints(int64(u.Idle), flags, int64(u.Settle))
 	return journal.Record{Kind: kindUsage, Data: e}
 }
 
@@ -155,11 +157,11 @@ func decodeUsage(b []byte) (faas.Usage, error) {
 	if version > 1 {
 		u.Runtime, u.TraceID, u.Instance = d.text(), d.text(), d.text()
 		u.Idle = d.dur()
-		thawed := d.int()
-		if thawed != 0 && thawed != 1 {
+		flags := d.int()
+		if flags < 0 || flags > 7 {
 			return u, errRecord
 		}
-		u.Thawed, u.Settle = thawed == 1, d.dur()
+		u.Thawed, u.Ahead, u.Held, u.Settle = flags&1 != 0, flags&2 != 0, flags&4 != 0, d.dur()
 	}
 	return u, d.end()
 }

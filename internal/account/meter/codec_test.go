@@ -14,7 +14,7 @@ func fullUsage() faas.Usage {
 	return faas.Usage{RequestID: "r1", Account: "000000000000", Region: "us-east-1", Function: "f", Version: "$LATEST", Runtime: "python3.11",
 		TraceID: "1-6733b1c0-0123456789abcdef01234567", Instance: "i7", Start: time.Unix(1_795_000_000, 5).UTC(), Outcome: faas.OutcomeOK,
 		Cold: &faas.Cold{Way: faas.WayFork, Why: "no idle instance: 3 busy", Place: 1, Sandbox: 2, Runtime: 3, Init: 4},
-		Idle: 5, Thawed: true, Queue: 6, Run: 7, Settle: 8, BilledMS: 9, CPU: 10, MemoryMB: 128, PeakMB: 11, BytesIn: 12, BytesOut: 13, TmpMB: 512}
+		Idle: 5, Thawed: true, Ahead: true, Held: true, Queue: 6, Run: 7, Settle: 8, BilledMS: 9, CPU: 10, MemoryMB: 128, PeakMB: 11, BytesIn: 12, BytesOut: 13, TmpMB: 512}
 }
 
 func TestUsageKeepsEveryField(t *testing.T) {
@@ -39,7 +39,7 @@ func TestOldReceipts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fullUsage()
-	want.Runtime, want.TraceID, want.Instance, want.Idle, want.Thawed, want.Settle = "", "", "", 0, false, 0
+	want.Runtime, want.TraceID, want.Instance, want.Idle, want.Thawed, want.Ahead, want.Held, want.Settle = "", "", "", 0, false, false, false, 0
 	want.Cold.Way, want.Cold.Why = "", ""
 	got, err := decodeUsage(b)
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -85,6 +85,7 @@ func (c *call) run(in *pool.Instance) error {
 	start := now()
 	c.usage.Queue, c.usage.Start = start.Sub(c.inv.Received), start
 	c.usage.Cold, c.usage.Instance, c.usage.Thawed = in.Cold, in.ID, in.Thawed
+	c.usage.Ahead, c.usage.Held = in.Cold == nil && in.Fresh(), in.Held()
 	if !in.Rested.IsZero() {
 		c.usage.Idle = start.Sub(in.Rested)
 	}

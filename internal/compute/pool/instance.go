@@ -77,6 +77,10 @@ type Instance struct {
 	armed    bool // freezing fires once more
 }
 
+// Fresh reports whether the instance has served no call yet, and Held whether it is one of those kept ready whatever the odds.
+func (in *Instance) Fresh() bool { return in.calls.Load() == 0 }
+func (in *Instance) Held() bool  { return in.held }
+
 // Discard keeps the instance from being lent again; it is stopped when the holder returns.
 func (in *Instance) Discard() { in.broken = true }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"artesian/internal/compute/lang"
 )
 
 // TestWhyCold: an instance's first call is told what there was when its start was decided, and what the launcher said; later calls
@@ -77,6 +79,29 @@ func TestHandedOver(t *testing.T) {
 			t.Error(err)
 		}
 		wg.Wait()
+		closeAll(t, p)
+	})
+}
+
+// TestHeldIsSaid: the first call of an instance that was made ahead is warm, and knows it.
+func TestHeldIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(&fakeNode{delay: time.Second}, Config{KeepAlive: time.Minute, Grace: time.Second})
+		v := version("f", 128)
+		v.ID.Version = "1"
+		p.Hold(v, 1, nil)
+		time.Sleep(4 * time.Second)
+		for n, fresh := range []bool{true, false} {
+			if err := p.With(t.Context(), v, func(in *Instance) error {
+				if in.Cold != nil || in.Fresh() != fresh || !in.Held() || in.Rested.IsZero() {
+					t.Errorf("call %d: cold %v, fresh %t, held %t, rested %v", n, in.Cold, in.Fresh(), in.Held(), in.Rested)
+				}
+				_, err := in.Invoke(t.Context(), lang.Call{}, nil)
+				return err
+			}); err != nil {
+				t.Error(err)
+			}
+		}
 		closeAll(t, p)
 	})
 }

@@ -82,10 +82,27 @@ func why(u *faas.Usage) string {
 		return "did not run: no instance could be started"
 	case u.Instance == "":
 		return "warm"
-	case u.Idle == 0:
-		return fmt.Sprintf("warm: instance %s, straight from another call", u.Instance)
-	case u.Thawed:
-		return fmt.Sprintf("warm: idle instance %s, last used %s ago, thawed", u.Instance, span(u.Idle))
 	}
-	return fmt.Sprintf("warm: idle instance %s, last used %s ago", u.Instance, span(u.Idle))
+	return "warm: " + warmth(u)
+}
+
+// warmth says what a warm call's instance had been doing.
+func warmth(u *faas.Usage) string {
+	what := "idle instance"
+	if u.Held {
+		what = "provisioned instance"
+	}
+	text := fmt.Sprintf("%s %s, last used %s ago", what, u.Instance, span(u.Idle))
+	switch {
+	case u.Ahead && u.Idle == 0:
+		text = fmt.Sprintf("%s %s, made ahead and just ready", what, u.Instance)
+	case u.Ahead:
+		text = fmt.Sprintf("%s %s, made ahead %s ago", what, u.Instance, span(u.Idle))
+	case u.Idle == 0:
+		text = fmt.Sprintf("instance %s, straight from another call", u.Instance)
+	}
+	if u.Thawed {
+		text += ", thawed"
+	}
+	return text
 }

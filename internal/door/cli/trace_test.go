@@ -88,6 +88,9 @@ func TestWhy(t *testing.T) {
 		{func(u *faas.Usage) { u.Cold = &faas.Cold{Sandbox: ms} }, "cold", phase{"queue", 0, 5 * ms}}, // a receipt of the first format
 		{func(u *faas.Usage) { u.Cold, u.Idle, u.Thawed = nil, 3200*ms, true }, "warm: idle instance i7, last used 3.2 s ago, thawed", phase{"queue", 0, 6 * ms}},
 		{func(u *faas.Usage) { u.Cold, u.Idle = nil, ms }, "warm: idle instance i7, last used 1 ms ago", phase{"queue", 0, 6 * ms}},
+		{func(u *faas.Usage) { u.Cold, u.Idle, u.Thawed, u.Ahead, u.Held = nil, ms, true, true, true }, "warm: provisioned instance i7, made ahead 1 ms ago, thawed",
+			phase{"queue", 0, 6 * ms}},
+		{func(u *faas.Usage) { u.Cold, u.Ahead = nil, true }, "warm: idle instance i7, made ahead and just ready", phase{"queue", 0, 6 * ms}},
 		{func(u *faas.Usage) { u.Cold = nil }, "warm: instance i7, straight from another call", phase{"queue", 0, 6 * ms}},
 		{func(u *faas.Usage) { *u = faas.Usage{Outcome: faas.OutcomeThrottled, Queue: ms} },
 			"did not run: over a limit of concurrency or memory, or too many calls waited", phase{"queue", 0, ms}},
