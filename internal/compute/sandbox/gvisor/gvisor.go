@@ -44,8 +44,10 @@ type Maker struct {
 
 // New takes over outer. The error names what is missing.
 func New(outer Outer, self string, log *slog.Logger) (*Maker, error) {
-	if err := static(); err != nil {
-		return nil, fmt.Errorf("isolation level gvisor: %w", err)
+	for _, missing := range []error{static(), limited(outer.Report())} {
+		if missing != nil {
+			return nil, fmt.Errorf("isolation level gvisor: %w", missing)
+		}
 	}
 	return &Maker{outer: outer, self: self, log: log}, nil
 }
@@ -60,6 +62,17 @@ func static() error {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			return errors.New("this program was built with cgo; build it with CGO_ENABLED=0 (make build does)")
+		}
+	}
+	return nil
+}
+
+// limited refuses where no control group bounds memory: what programs in a kernel of their own use is one shared file to who
+// looks at processes, so it cannot be watched either.
+func limited(around []sandbox.Guarantee) error {
+	for _, g := range around {
+		if g.Name == "memory limit" && !g.Enforced {
+			return fmt.Errorf("it needs a control group (docs/isolation.md says how an ordinary user gets one): %s", g.How)
 		}
 	}
 	return nil
