@@ -52,7 +52,7 @@ func benchmarkLaunch(b *testing.B, ahead bool) {
 		b.Cleanup(n.Stock.Close)
 		n.Expect(v)
 	}
-	var took [3][]time.Duration
+	var took [5][]time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		for deadline := time.Now().Add(5 * time.Second); ahead && (len(n.Stock.List()) == 0 || n.Stock.List()[0].Ready == 0); time.Sleep(time.Millisecond) {
@@ -81,13 +81,13 @@ func benchmarkLaunch(b *testing.B, ahead bool) {
 		if want := map[bool]string{true: faas.WayCell, false: faas.WayStart}[ahead]; r.Way != want {
 			b.Fatalf("way %q, want %q: %s", r.Way, want, r.Note)
 		}
-		for i, d := range []time.Duration{launched.Sub(began), inited.Sub(launched), answered.Sub(began)} {
+		for i, d := range []time.Duration{r.Sandbox.Started().Sandbox, r.Sandbox.Started().Exec, launched.Sub(began), inited.Sub(launched), answered.Sub(began)} {
 			took[i] = append(took[i], d)
 		}
 		stop(r)
 		b.StartTimer()
 	}
-	for i, name := range []string{"launch", "init", "answer"} {
+	for i, name := range []string{"sandbox", "exec", "launch", "init", "answer"} {
 		slices.Sort(took[i])
 		b.ReportMetric(float64(took[i][len(took[i])/2].Microseconds()), "µs-"+name+"-p50")
 	}

@@ -67,15 +67,34 @@ func (d Demand) want(now time.Time, keep time.Duration) int {
 	return 1 + int(math.Round(d.at(now)))
 }
 
-// next is when want will be lower.
+// linger is how long what is there is held after it was wanted: to make a cell and to let go of it costs more than to keep it.
+const linger = 30 * time.Second
+
+// then is the time whose want is what is held now.
+func (d Demand) then(now time.Time) time.Time {
+	if at := now.Add(-linger); at.After(d.Last) {
+		return at
+	}
+	return d.Last
+}
+
+// hold is how many cells are kept once they are there.
+func (d Demand) hold(now time.Time, keep time.Duration) int {
+	if d.want(now, keep) == 0 {
+		return 0
+	}
+	return d.want(d.then(now), keep)
+}
+
+// next is when hold will be lower.
 func (d Demand) next(now time.Time, keep time.Duration) time.Time {
-	over := d.Last.Add(keep)
-	n := math.Round(d.at(now))
+	over, then := d.Last.Add(keep), d.then(now)
+	n := math.Round(d.at(then))
 	if n < 1 {
 		return over
 	}
-	ahead := time.Duration(math.Log(d.at(now)/(n-0.5)) * float64(fade))
-	if at := now.Add(ahead + time.Millisecond); at.Before(over) {
+	ahead := time.Duration(math.Log(d.at(then)/(n-0.5)) * float64(fade))
+	if at := then.Add(ahead + linger + time.Millisecond); at.Before(over) {
 		return at
 	}
 	return over
@@ -127,7 +146,7 @@ func Decide(s State, now time.Time) Action {
 		if over := k.Ready + k.Making - granted[i]; over > 0 && k.Ready > 0 {
 			a.Drop[k.Kind] = min(over, k.Ready)
 		}
-		for n := k.Ready + k.Making; n < granted[i]; n++ {
+		for n := k.Ready + k.Making; n < min(granted[i], k.want(now, s.Keep)); n++ {
 			switch {
 			case k.Form == Fork && !k.Zygote: // once that is ready
 			case now.Before(k.NotBefore):
@@ -163,7 +182,7 @@ func grant(s State, kinds []Standing, now time.Time, a *Action) []int {
 	for n := 1; wanted; n++ {
 		wanted = false
 		for i, k := range kinds {
-			if k.want(now, s.Keep) < n || granted[i] < n-1 {
+			if k.hold(now, s.Keep) < n || granted[i] < n-1 {
 				continue
 			}
 			weight := weights[k.Form]

@@ -51,8 +51,8 @@ func TestDemandNext(t *testing.T) {
 		now := t0.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "later")))
 		const keep = time.Hour
 		next := d.next(now, keep)
-		if before, after := d.want(now, keep), d.want(next, keep); after >= before {
-			t.Fatalf("want %d at %v and %d at %v", before, now, after, next)
+		if before, after := d.hold(now, keep), d.hold(next, keep); after >= before {
+			t.Fatalf("hold %d at %v and %d at %v", before, now, after, next)
 		}
 	})
 }
@@ -78,6 +78,7 @@ func TestDecide(t *testing.T) {
 		{name: "and is made from it", state: State{Kinds: []Standing{{Kind: python, Demand: expected, Zygote: true}}}, make: []Kind{python}, zyg: []Family{python.family()}, again: -1},
 		{name: "nobody asks any more", state: State{Kinds: []Standing{{Kind: node, Demand: Demand{}.Expected(t0.Add(-time.Hour)), Ready: 3}}}, drop: map[Kind]int{node: 3}, again: -1},
 		{name: "fewer ask", state: State{Kinds: []Standing{{Kind: node, Demand: expected, Ready: 3}}}, drop: map[Kind]int{node: 2}, again: -1},
+		{name: "fewer ask, since a moment ago", state: State{Kinds: []Standing{{Kind: node, Demand: arrived(2, t0.Add(-linger)), Ready: 3}}}, again: -1},
 		{name: "memory for the latest", state: State{MemoryMB: 64, Kinds: []Standing{{Kind: node, Demand: Demand{}.Expected(t0.Add(-time.Minute)), Ready: 1}, {Kind: blank, Demand: expected}}},
 			make: []Kind{blank}, drop: map[Kind]int{node: 1}, again: -1},
 		{name: "no memory for a zygote", state: State{MemoryMB: 64, Kinds: []Standing{{Kind: python, Demand: expected, Zygote: true}}}, again: -1},
@@ -120,7 +121,7 @@ func TestDecideBounds(t *testing.T) {
 		for _, k := range s.Kinds {
 			n := k.Ready - a.Drop[k.Kind] + made[k.Kind]
 			cells, memory = cells+n, memory+n*weights[k.Form]
-			if wants := k.want(t0, s.Keep); n > max(wants, 0) || made[k.Kind] > 0 && a.Drop[k.Kind] > 0 {
+			if wants := k.hold(t0, s.Keep); n > wants || made[k.Kind] > 0 && k.Ready+made[k.Kind] > k.want(t0, s.Keep) || made[k.Kind] > 0 && a.Drop[k.Kind] > 0 {
 				t.Fatalf("%d of %v, which asks for %d: %+v", n, k.Kind, wants, a)
 			}
 		}

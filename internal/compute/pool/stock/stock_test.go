@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,15 +53,15 @@ func (s *source) Cell(ctx context.Context, k Kind, z sandbox.Zygote) (sandbox.Ce
 	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fails != nil {
-		return nil, s.fails
+	if err := cmp.Or(s.fails, ctx.Err()); err != nil {
+		return nil, err
 	}
 	if (k.Form == Fork) != (z != nil) {
 		return nil, fmt.Errorf("%v with zygote %v", k, z)
 	}
 	f := newFake(fmt.Sprint(k, len(s.made[k])))
 	s.made[k] = append(s.made[k], f)
-	return f, ctx.Err()
+	return f, nil
 }
 
 func (s *source) Zygote(context.Context, Family) (sandbox.Zygote, error) {
