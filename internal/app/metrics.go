@@ -56,6 +56,7 @@ func (a *App) gauges() []metrics.Gauge {
 			Labels: []string{"runtime", cmp.Or(c.Runtime, "image"), "state", c.State}, Value: float64(c.Instances)})
 	}
 	out = append(out, a.ahead()...)
+	out = append(out, a.provisionedGauges()...)
 	return append(out,
 		metrics.Gauge{Name: "artesian_instances_memory_bytes", Help: "Memory that the instances are configured with, all together.", Value: float64(memory) * (1 << 20)},
 		metrics.Gauge{Name: "artesian_start_time_seconds", Help: "When the daemon started, in seconds since 1970.", Value: float64(a.started.UnixMilli()) / 1000})

@@ -11,6 +11,7 @@ import (
 	"artesian/internal/compute/registry"
 	"artesian/internal/door/aws/lambda"
 	"artesian/internal/faas"
+	"artesian/internal/observe/metrics"
 )
 
 // handOverTime is how long calls of an alias go to its old version at most while its new one's instances are made.
@@ -177,4 +178,19 @@ func failure(err error) string {
 		return "Not enough memory: " + pool.ErrNoMemory.Error() + "."
 	}
 	return cmp.Or(faas.Message(err), "The instances could not be started on this node.")
+}
+
+// provisionedGauges tell of all that is kept ready, and of the calls that took it.
+func (a *App) provisionedGauges() []metrics.Gauge {
+	t := a.pool.HeldTotals()
+	const help = "Instances that are kept ready: asked for (wanted), there, and busy of these."
+	instances := func(state string, n int) metrics.Gauge {
+		return metrics.Gauge{Name: "artesian_provisioned_instances", Help: help, Labels: []string{"state", state}, Value: float64(n)}
+	}
+	return []metrics.Gauge{
+		instances("wanted", t.Want), instances("there", t.There), instances("busy", t.Busy),
+		{Name: "artesian_provisioned_invocations_total", Help: "Calls that took an instance that is kept ready.", Value: float64(t.Calls), Counts: true},
+		{Name: "artesian_provisioned_spillover_total", Help: "Calls of versions with instances that are kept ready that found none of these idle.",
+			Value: float64(t.Spilled), Counts: true},
+	}
 }

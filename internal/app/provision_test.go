@@ -240,4 +240,10 @@ func TestSpillover(t *testing.T) {
 	if n := p.held("f"); n != 1 {
 		t.Errorf("%d are kept ready", n)
 	}
+	p.metrics(t, map[string]bool{
+		"# TYPE artesian_provisioned_invocations_total counter\nartesian_provisioned_invocations_total 1\n": true,
+		"artesian_provisioned_spillover_total 1\n":                                                          true,
+		`artesian_provisioned_instances{state="wanted"} 1`:                                                  true,
+		`artesian_provisioned_instances{state="busy"} 0`:                                                    true,
+	})
 }

@@ -66,8 +66,12 @@ func (g *group) claim() (*Instance, *waiter, error) {
 		return nil, nil, errGone
 	}
 	if in := g.held.take(); in != nil {
+		g.pool.heldCalls.Add(1)
 		g.lend(in)
 		return in, nil, nil
+	}
+	if g.held.want > 0 {
+		g.pool.heldSpilled.Add(1)
 	}
 	now := time.Now()
 	g.barren = false

@@ -19,8 +19,6 @@ type holding struct {
 	failures int       // in a row
 	before   time.Time // no start before
 	err      error     // why the last start came to nothing
-	calls    int64     // served by what is kept ready
-	spilled  int64     // that found none of it
 	changed  func()    // told when any of this is another; it must not block
 }
 
@@ -31,12 +29,8 @@ func (h *holding) there() int { return len(h.ready) + h.busy + h.starting }
 func (h *holding) take() *Instance {
 	n := len(h.ready)
 	if n == 0 {
-		if h.want > 0 {
-			h.spilled++
-		}
 		return nil
 	}
-	h.calls++
 	in := h.ready[n-1]
 	h.ready = h.ready[:n-1]
 	h.busy++
@@ -63,8 +57,6 @@ type Held struct {
 	There int   // initialised, busy or not
 	Busy  int   // of those
 	Err   error // why the last start came to nothing, until one succeeds; those missing are tried again
-
-	Calls, Spilled int64 // since the daemon started: served by what was ready, and that found none
 }
 
 // Hold keeps n instances of a version ready whatever the odds, and replaces those that end or get old; 0 ends that. Calls take them
@@ -113,7 +105,28 @@ func (p *Pool) Holds(id faas.VersionID) Held {
 	g := v.(*group)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Held{Want: g.held.want, There: len(g.held.ready) + g.held.busy, Busy: g.held.busy, Err: g.held.err, Calls: g.held.calls, Spilled: g.held.spilled}
+	return Held{Want: g.held.want, There: len(g.held.ready) + g.held.busy, Busy: g.held.busy, Err: g.held.err}
+}
+
+// HeldTotals are of all that is kept ready, of all versions together.
+type HeldTotals struct {
+	Held
+	Calls, Spilled int64 // since the pool began: calls that took what was ready, and that found none of it
+}
+
+// HeldTotals sums up what is kept ready.
+func (p *Pool) HeldTotals() (t HeldTotals) {
+	p.groups.Range(func(_, v any) bool {
+		g := v.(*group)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		t.Want += g.held.want
+		t.There += len(g.held.ready) + g.held.busy
+		t.Busy += g.held.busy
+		return true
+	})
+	t.Calls, t.Spilled = p.heldCalls.Load(), p.heldSpilled.Load()
+	return t
 }
 
 // provide starts what is missing of what is kept ready, and lets go of what is too much or too old. The caller holds the lock.

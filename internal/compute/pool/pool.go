@@ -30,20 +30,21 @@ type Config struct {
 
 // Pool lends instances. All methods are safe for concurrent use.
 type Pool struct {
-	cfg      Config
-	launcher Launcher
-	log      *slog.Logger
-	keeping  *Keeping
-	memory   budget
-	groups   sync.Map // groupKey → *group
-	index    index
-	latest   sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
-	ahead    atomic.Int64 // starts under way that nobody waits for
-	closing  atomic.Bool
-	work     sync.WaitGroup // starts and stops under way, and busy instances
-	nextID   atomic.Uint64
-	life     context.Context // ends when running calls are cut
-	cut      context.CancelFunc
+	cfg                    Config
+	launcher               Launcher
+	log                    *slog.Logger
+	keeping                *Keeping
+	memory                 budget
+	groups                 sync.Map // groupKey → *group
+	index                  index
+	latest                 sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
+	ahead                  atomic.Int64 // starts under way that nobody waits for
+	heldCalls, heldSpilled atomic.Int64 // calls that took what is kept ready, and that found none of it idle
+	closing                atomic.Bool
+	work                   sync.WaitGroup // starts and stops under way, and busy instances
+	nextID                 atomic.Uint64
+	life                   context.Context // ends when running calls are cut
+	cut                    context.CancelFunc
 
 	reclaiming sync.Mutex // one at a time counts what is on its way back
 }

@@ -33,8 +33,8 @@ func TestCounts(t *testing.T) {
 	}
 	wg.Wait()
 	c.Record(&faas.Usage{Instance: "i2", Outcome: "new", Cold: &faas.Cold{Init: ms}})
-	got := text(t, c, Gauge{"artesian_instances", "Instances.", []string{"runtime", "a\"b\\c\nd", "state", "idle"}, 2},
-		Gauge{"other", "Others.", nil, 0.5}, Gauge{"artesian_instances", "Instances.", []string{"runtime", "x", "state", "busy"}, 1})
+	got := text(t, c, Gauge{"artesian_instances", "Instances.", []string{"runtime", "a\"b\\c\nd", "state", "idle"}, 2, false},
+		Gauge{"other", "Others.", nil, 0.5, false}, Gauge{"artesian_instances", "Instances.", []string{"runtime", "x", "state", "busy"}, 1, false})
 	for _, want := range []string{
 		"# TYPE artesian_invocations_total counter\n", `artesian_invocations_total{outcome="ok"} 4`, `artesian_invocations_total{outcome="error"} 4`,
 		`artesian_invocations_total{outcome="throttle"} 4`, `artesian_invocations_total{outcome="other"} 1`,

@@ -12,12 +12,13 @@ import (
 // ContentType is that of the text that Write makes.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Gauge is one number of now.
+// Gauge is one number of now, or one that is counted elsewhere.
 type Gauge struct {
 	Name   string // artesian_…
 	Help   string
 	Labels []string // name, value, name, value, …
 	Value  float64
+	Counts bool // it only ever grows
 }
 
 // Write writes all counts, then the gauges, those of one name together.
@@ -70,7 +71,11 @@ func writeGauges(b *bytes.Buffer, gauges []Gauge) {
 			continue
 		}
 		written[g.Name] = true
-		head(b, g.Name, "gauge", g.Help)
+		kind := "gauge"
+		if g.Counts {
+			kind = "counter"
+		}
+		head(b, g.Name, kind, g.Help)
 		for _, of := range gauges {
 			if of.Name == g.Name {
 				sample(b, of.Name, of.Labels, of.Value)
