@@ -9,7 +9,10 @@
 //	                   S  call (4), content type                         the answer to that call begins, and comes in pieces
 //	                   D  call (4), piece                                its next piece
 //	                   F  call (4)                                       it is complete
-//	to the runtime     B  arguments (1), NUL-ended strings             a generic process is assigned to a function
+//	                   P                                                 it may be saved
+//	to the runtime     P                                                 it is about to be saved
+//	                   W  as B                                           it goes on, from what was saved
+//	                   B  arguments (1), NUL-ended strings             a generic process is assigned to a function
 //	                   C  call (4), metadata length (4), metadata, event
 //
 // A call is a number counting from 1, so an answer out of turn is noticed. It ends with A, F or E; E after S means that the
@@ -19,6 +22,10 @@
 // reads slowly, and fails only with the end of the sandbox. A runtime need not know whether its caller takes a stream: for
 // one who does not, the pieces are put together, and bounded as a whole answer is. Metadata are seven UTF-8 strings with a NUL
 // between: request id, function ARN, trace, deadline in Unix milliseconds, client context, Cognito identity, tenant.
+//
+// A process that has said R may be told P, in place of a call. It runs what the function wants done before a snapshot is made of it, says P
+// (or I, and ends) and waits for W, in this process or in any that is restored from the snapshot. W has the form of B, without arguments: the variables
+// are set beside those that there are. It makes its random state its own, runs what the function wants done then, and says R or I.
 //
 // A generic process is one that was started before anybody knew for whom. It says H when it has loaded all that it can, which
 // proves that it is alive, and then waits, without using the processor, for exactly one B. Its payload is the number of arguments
@@ -51,6 +58,8 @@ const (
 	frameEnd        = 'F'
 	frameCall       = 'C'
 	frameAssignment = 'B'
+	framePrepare    = 'P'
+	frameWake       = 'W'
 
 	frameHead = 5 // type and length
 	callHead  = 4 // the call's number

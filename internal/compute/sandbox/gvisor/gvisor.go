@@ -95,16 +95,17 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Fork != nil {
 		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
 	}
-	return m.launch(ctx, s, runsc.Run, nil)
+	return m.launch(ctx, s, runsc.Order{Kind: runsc.Run, Program: m.program(s, m.outer.OneUser())})
 }
 
 // launch starts a sandbox whose program begins, or goes on from an image.
-func (m *Maker) launch(ctx context.Context, s sandbox.Spec, kind string, image []*os.File) (sandbox.Sandbox, error) {
+func (m *Maker) launch(ctx context.Context, s sandbox.Spec, o runsc.Order, image ...*os.File) (sandbox.Sandbox, error) {
 	i, err := m.begin(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	if err := i.run(ctx, runsc.Order{Kind: kind, Program: m.program(s)}, image...); err != nil {
+	i.kept = o.Program.TmpMB > 0 && len(o.Program.Beside) == 0
+	if err := i.run(ctx, o, image...); err != nil {
 		return nil, errors.Join(fmt.Errorf("start sandbox %s: %w", s.ID, err), i.Close())
 	}
 	return i, nil
@@ -119,13 +120,13 @@ func (m *Maker) around(s sandbox.Spec) sandbox.Spec {
 	return s
 }
 
-// program is what the kernel runs.
-func (m *Maker) program(s sandbox.Spec) *runsc.Program {
+// program is what the kernel runs; with ownTmp, /tmp is in that kernel's memory.
+func (m *Maker) program(s sandbox.Spec, ownTmp bool) *runsc.Program {
 	p := &runsc.Program{Argv: s.Argv, Env: s.Env, Dir: s.Dir, Files: s.Files, Pids: s.Pids, Memory: s.MemoryMB, Channel: s.Channel}
 	for _, b := range s.Beside {
 		p.Beside = append(p.Beside, runsc.Aside{Argv: b.Argv, Env: b.Env})
 	}
-	if m.outer.OneUser() {
+	if ownTmp {
 		p.TmpMB = s.TmpMB
 	}
 	return p

@@ -55,15 +55,29 @@ func (m *Image) Close() error {
 	return errors.Join(errs...)
 }
 
-// Snapshot saves what runs in a sandbox of this level; that ends with it. What the program has open that only this machine's
+// StartKept is Start of a sandbox of which an image is to be made: /tmp is in its kernel's memory, counts as the function's, and is a part of
+// the image. It runs nothing beside the main process.
+func (m *Maker) StartKept(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
+	if err := keepable(s); err != nil {
+		return nil, err
+	}
+	return m.launch(ctx, s, runsc.Order{Kind: runsc.Run, Program: m.program(s, true)})
+}
+
+// keepable refuses what no image can be made of.
+func keepable(s sandbox.Spec) error {
+	if len(s.Beside) > 0 || s.Fork != nil {
+		return faas.Errorf(faas.Invalid, "sandbox: an image is made of a main process that was executed, with nothing beside it")
+	}
+	return s.Check()
+}
+
+// Snapshot saves what runs in a sandbox that StartKept has started; that ends with it. What the program has open that only this machine's
 // kernel has (connections, which have their other end elsewhere) is not saved, and the program finds it broken when it goes on.
 func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (*Image, error) {
 	i, ok := s.(*instance)
-	if !ok {
-		return nil, faas.Errorf(faas.Invalid, "snapshot: a sandbox of another level")
-	}
-	if len(i.spec.Beside) > 0 {
-		return nil, faas.Errorf(faas.Invalid, "snapshot: programs beside the main one cannot be saved")
+	if !ok || !i.kept {
+		return nil, faas.Errorf(faas.Invalid, "snapshot: a sandbox that was not started for it")
 	}
 	image, err := NewImage()
 	if err != nil {
@@ -78,11 +92,8 @@ func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (*Image, error)
 // Restore is Start of a sandbox that goes on where an image was taken. S differs from what that was started with in ID and Listen
 // at most. Its channel is a new one in place of the old, so nothing that was under way in that one arrives.
 func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image *Image) (sandbox.Sandbox, error) {
-	if err := s.Check(); err != nil {
+	if err := keepable(s); err != nil {
 		return nil, err
 	}
-	if len(s.Beside) > 0 || s.Fork != nil {
-		return nil, faas.Errorf(faas.Invalid, "restore: only a main process that was executed can be restored")
-	}
-	return m.launch(ctx, s, runsc.Restore, image.files[:])
+	return m.launch(ctx, s, runsc.Order{Kind: runsc.Restore, Program: m.program(s, true)}, image.files[:]...)
 }

@@ -33,7 +33,7 @@ func TestSnapshot(t *testing.T) {
 	defer cancel()
 	spec := sandboxtest.Spec("first", sandboxtest.Payload(t), "count")
 	spec.Channel = true
-	first, err := m.Start(ctx, spec)
+	first, err := m.StartKept(ctx, spec)
 	if err != nil {
 		t.Fatal(err)
 	}

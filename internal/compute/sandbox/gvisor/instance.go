@@ -33,6 +33,7 @@ type instance struct {
 	phases          sandbox.Phases
 	kernel          atomic.Int64 // bytes that the kernel itself takes
 
+	kept    bool // an image can be made of it
 	answers chan runsc.News
 	done    chan struct{}
 

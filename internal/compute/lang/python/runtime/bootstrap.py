@@ -13,6 +13,7 @@ import _json
 CHANNEL = 3
 VERSION = 1
 MAX_ANSWER = (6 << 20) + 100
+SNAPSHOT = ord("P")
 READ = 64 << 10
 MAX_RECORD = 65000  # characters in one log frame: it may hold 256 KiB less 26 bytes
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
@@ -162,6 +163,9 @@ def receive_whole():
 def receive():
     """The next call: its number, the fields of its metadata, the event."""
     data = receive_whole()
+    while data is not None and data[0] == SNAPSHOT:
+        suspend()
+        data = receive_whole()
     if data is None:
         return None
     size = len(data)
@@ -370,6 +374,21 @@ def initialise(name):
         return find_handler(name)
     except Fault as e:
         document = error_document(e.message, e.kind, e.trace)
+    except Exception:
+        document = describe()
+    log_error(document)
+    flush()
+    send_error(b"I", b"", document)
+    sys.exit(1)
+
+
+def suspend():
+    """Gets ready for a snapshot and goes on after it; an error in the function's hooks is one of its initialisation."""
+    import _artesian_snapshot
+
+    try:
+        _artesian_snapshot.suspend(sys.modules[__name__])
+        return
     except Exception:
         document = describe()
     log_error(document)

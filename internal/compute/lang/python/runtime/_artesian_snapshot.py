@@ -1,0 +1,53 @@
+"""What happens around a snapshot: the function's hooks, and what must not be the same in two processes that go on from one."""
+import os
+import sys
+
+WAKE = ord("W")
+
+
+def hooks(when):
+    """What the function has registered, through the library of the name that it has loaded."""
+    library = sys.modules.get("snapshot_restore_py")
+    return list(getattr(library, "get_" + when)()) if library else []
+
+
+def suspend(boot):
+    """Runs what is to run before a snapshot, says so, and returns when the process goes on from it."""
+    for func, args, kwargs in reversed(hooks("before_snapshot")):
+        func(*args, **kwargs)
+    boot.flush()
+    boot.send(b"P")
+    data = boot.receive_whole()
+    if data is None:
+        sys.exit(0)
+    if data[0] != WAKE:
+        raise RuntimeError("frame %d instead of what wakes this process" % data[0])
+    adopt(bytes(data[5:]))
+    refresh()
+    boot.configure()
+    for func, args, kwargs in hooks("after_restore"):
+        func(*args, **kwargs)
+    boot.flush()
+    boot.send(b"R")
+
+
+def adopt(payload):
+    """Takes over the environment, as it is now: log stream, credentials. What the function has added or taken away stays so."""
+    for variable in payload[1:].split(b"\0")[1:-1]:
+        name, _, value = variable.partition(b"=")
+        os.environb[name] = value
+
+
+def refresh():
+    """Random state and names, in every module that has any of its own and was loaded."""
+    loaded = sys.modules.get
+    if loaded("random"):
+        loaded("random").seed()
+    if loaded("ssl"):
+        loaded("ssl").RAND_add(os.urandom(64), 64.0)
+    if loaded("tempfile"):
+        loaded("tempfile")._name_sequence = None
+    if loaded("uuid"):
+        loaded("uuid")._last_timestamp = None
+    if loaded("numpy.random"):
+        loaded("numpy.random").seed()
