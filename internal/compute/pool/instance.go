@@ -229,12 +229,6 @@ func (in *Instance) runs(r *Running) bool {
 	return in.Running == r
 }
 
-func (in *Instance) idleSince() time.Time {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.idle
-}
-
 // info describes the instance.
 func (in *Instance) info(idle bool) Info {
 	in.mu.Lock()

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -102,8 +101,6 @@ func mapKeys(v reflect.Value) []reflect.Value {
 	})
 	return keys
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // appendDocument appends a value of no fixed shape; what cannot be written as JSON becomes null.
 func appendDocument(b []byte, v any) []byte {
