@@ -57,37 +57,37 @@ type App struct {
 	cfg      Config
 	endpoint string
 
-	engine    *engine.Engine
-	store     *kv.Store
-	identity  *identity.Directory
-	sessions  *identity.Sessions
-	blobs     *blob.Store
-	packages  *artifact.Store
-	ledger    *meter.Ledger
-	counts    *metrics.Calls
-	started   time.Time
-	ours, aws *price.Tariff
-	logs      *logs.Store
-	queries   *insights.Runner
-	packs     *pack.Store
-	runtimes  *host.Catalog
-	maker     sandbox.Maker
-	pool      *pool.Pool
-	functions *registry.Registry
-	settler   settler
-	held      provisioner
-	stock     *stock.Stock // nil: nothing is made ahead
-	expect    func(*faas.Version)
-	expected  changes
-	archives  archives
-	published changes
-	bytecode  *python.Bytecode // nil: functions compile their Python themselves
-	retries   retries
-	invoker   *invoke.Invoker
-	download  *downloads
-	gateway   *gateway.Gateway
-	server    *http.Server
-	listener  net.Listener
+	engine     *engine.Engine
+	store      *kv.Store
+	identity   *identity.Directory
+	sessions   *identity.Sessions
+	blobs      *blob.Store
+	packages   *artifact.Store
+	ledger     *meter.Ledger
+	counts     *metrics.Calls
+	started    time.Time
+	ours, aws  *price.Tariff
+	logs       *logs.Store
+	queries    *insights.Runner
+	packs      *pack.Store
+	runtimes   *host.Catalog
+	maker      sandbox.Maker
+	pool       *pool.Pool
+	functions  *registry.Registry
+	settler    settler
+	held       provisioner
+	stock      *stock.Stock // nil: nothing is made ahead
+	expect     func(*faas.Version)
+	expected   changes
+	beforehand beforehand
+	published  changes
+	bytecode   *python.Bytecode // nil: functions compile their Python themselves
+	retries    retries
+	invoker    *invoke.Invoker
+	download   *downloads
+	gateway    *gateway.Gateway
+	server     *http.Server
+	listener   net.Listener
 
 	ready      atomic.Bool
 	closing    context.Context // ends when the daemon begins to stop, for what would go on for ever

@@ -16,6 +16,7 @@ import (
 	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/lang/inside"
+	langnode "artesian/internal/compute/lang/node"
 	"artesian/internal/compute/lang/pack"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/pool/node"
@@ -200,6 +201,7 @@ func (a *App) removeUnused(ctx context.Context) error {
 			all = append(all, err)
 		}
 	}
+	all = append(all, langnode.SweepCompiled(filepath.Join(a.engine.Dir(), "runtimes", host.CompiledDir), func(sha string) bool { return used[sha] || running[sha] }))
 	if a.bytecode != nil {
 		all = append(all, a.bytecode.Keep(func(name string) bool { return used[name] || running[name] }))
 	}

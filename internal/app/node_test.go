@@ -64,3 +64,24 @@ func TestJavaScriptSDK(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
+
+// TestCompiledAtDeploy: a package's files are compiled in the background when it is deployed, and what nobody has any more goes.
+func TestCompiledAtDeploy(t *testing.T) {
+	p := start(t, func(c *app.Config) { c.Nearest = true })
+	p.role()
+	files := map[string]string{"index.js": "exports.handler = async () => require('fs').statSync('/var/runtime/code.cache').size > 0\n" + strings.Repeat("// padding\n", 300)}
+	resp, body := p.tryCreate("f", zipOf(t, files), spec{"Runtime": "nodejs20.x", "Handler": "index.handler"})
+	if resp.StatusCode != 201 {
+		t.Skip(body)
+	}
+	compiled := func() []string {
+		all, _ := filepath.Glob(filepath.Join(p.data, "runtimes", "compiled", "*"))
+		return all
+	}
+	eventually(t, "the package is compiled", func() bool { return len(compiled()) == 1 })
+	p.update("f", map[string]string{"index.js": files["index.js"] + "// another\n"})
+	eventually(t, "the next one is, too", func() bool { return len(compiled()) == 2 })
+	if a := p.invoke("f", "1"); a.body != "true" {
+		t.Errorf("%+v", a)
+	}
+}

@@ -25,7 +25,12 @@ func (a *App) openStock(n *node.Node) {
 	a.stock = stock.New(n, a.pool, stock.Config{MemoryMB: a.cfg.AheadMB, Logger: a.cfg.Logger})
 	n.Stock = a.stock
 	a.expect = n.Expect
-	a.archives.write, a.archives.needs = n.Archive, n.Unarchived
+	a.beforehand.node = n
+	n.Launched = func(v *faas.Version) {
+		if n.Uncompiled(v) {
+			a.expected.note(v.ID)
+		}
+	}
 	a.onStop(func(context.Context) error { a.stock.Close(); return nil })
 }
 
@@ -41,7 +46,7 @@ func (a *App) expectCalls(context.Context) error {
 	work.Go(func() {
 		a.functions.Each(func(r *registry.Record) {
 			if ctx.Err() == nil {
-				a.foresee(ctx, &work, r.Version)
+				a.foresee(ctx, &work, r.Version, false)
 			}
 		})
 		for {
@@ -52,7 +57,7 @@ func (a *App) expectCalls(context.Context) error {
 			}
 			for _, id := range a.expected.take() {
 				if r, err := a.functions.Get(id.FunctionID, ""); err == nil && r.Version.State == faas.Active {
-					a.foresee(ctx, &work, r.Version)
+					a.foresee(ctx, &work, r.Version, true)
 				}
 			}
 		}

@@ -58,6 +58,16 @@ type Archived interface {
 	Keep(archive io.Reader) error
 }
 
+// Compiled is a Runtime that starts functions sooner by their package in a compiled form, which is made of it once.
+type Compiled interface {
+	Runtime
+	// Compile prepares spec, as Prepare does, for a process that executes nothing of v's package, which is unpacked at host directory
+	// code, writes the compiled form to its channel and ends with status 0. False: there is one, or there can be none.
+	Compile(spec *sandbox.Spec, v *faas.Version, code string) bool
+	// KeepCompiled takes over what such a process wrote, once it has ended well.
+	KeepCompiled(v *faas.Version, compiled io.Reader) error
+}
+
 // Session is the conversation with the runtime inside one sandbox. One call at a time; Close from any goroutine.
 type Session interface {
 	// Init waits until the runtime asks for its first event. It returns *Failure when the function's own code failed,

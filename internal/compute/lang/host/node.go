@@ -13,6 +13,7 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/ask"
+	"artesian/internal/compute/lang/durable"
 	"artesian/internal/compute/lang/lambda"
 	"artesian/internal/compute/lang/node"
 	"artesian/internal/compute/sandbox"
@@ -59,6 +60,9 @@ func checkNode(f *facts) error {
 	return nil
 }
 
+// CompiledDir is the folder, in the catalog's, of the code that Node.js has compiled of packages.
+const CompiledDir = "compiled"
+
 // planNode shows Node.js itself as /var/lang/bin/node, the libraries that it needs beyond the system's, certificates and
 // the like, the tools, and nothing else of the host.
 func planNode(_ context.Context, f *facts, g ground) (served, error) {
@@ -70,7 +74,10 @@ func planNode(_ context.Context, f *facts, g ground) (served, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan %s: %w", f.Executable, err)
 	}
-	in := node.Interpreter{Version: f.Version, Path: f.Executable, Exec: lambda.LangDir + "/bin/node"}
+	in := node.Interpreter{Version: f.Version, Path: f.Executable, Exec: lambda.LangDir + "/bin/node", Compiled: filepath.Join(g.dir, CompiledDir)}
+	if err := durable.MakeFolder(in.Compiled); err != nil {
+		return nil, err
+	}
 	m := append(load.mounts(), sandbox.Mount{Source: f.Executable, Target: in.Exec})
 	libraries := load.closure([]string{f.Executable}, filepath.Join(filepath.Dir(filepath.Dir(f.Executable)), "lib"))
 	for _, name := range sorted(libraries) {

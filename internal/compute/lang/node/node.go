@@ -16,7 +16,7 @@ import (
 	"artesian/internal/faas"
 )
 
-//go:embed runtime/*.cjs runtime/*.mjs
+//go:embed runtime/*.cjs runtime/*.mjs runtime/code.cache
 var files embed.FS
 
 // packDir is where a function finds the modules of its runtime's pack, behind those of layers and before /var/task's in NODE_PATH.
@@ -37,6 +37,8 @@ type Interpreter struct {
 	Path    string          // on the host
 	Exec    string          // inside
 	Mounts  []sandbox.Mount // itself, the libraries that it needs, the bootstrap
+
+	Compiled string // folder on the host for the compiled code of packages; empty: none is kept
 }
 
 // Runtime is a lang.Runtime for one runtime identifier.
@@ -75,6 +77,7 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	layers := layered(spec.Mounts)
 	r.mount(spec)
 	spec.Mounts = append(spec.Mounts, layers...)
+	r.showCompiled(spec, &v)
 	spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: code, Target: lambda.TaskRoot})
 	spec.Argv = r.argv(v.MemoryMB, v.Env["NODE_OPTIONS"], "index.cjs")
 	spec.Env = lambda.Env(spec.Env, v, stream, r.execution(), "NODE_PATH="+r.modules(), quietSDK)

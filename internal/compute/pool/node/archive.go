@@ -10,6 +10,7 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
 )
 
 const (
@@ -51,6 +52,40 @@ func (n *Node) Archive(ctx context.Context, runtime string) error {
 }
 
 const archiveTmpMB = 512
+
+// Uncompiled reports whether v would start sooner by a compiled form of its package that there is not.
+func (n *Node) Uncompiled(v *faas.Version) bool {
+	r, err := n.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return false
+	}
+	compiled, ok := r.(lang.Compiled)
+	return ok && compiled.Compile(new(sandbox.Spec), v, "")
+}
+
+// Compile has the package of v compiled, unless it is, in a sandbox of its own in which nothing of it is executed.
+func (n *Node) Compile(ctx context.Context, v *faas.Version) error {
+	r, err := n.Runtimes.Resolve(v.Runtime)
+	if err != nil {
+		return err
+	}
+	code, err := n.Code.Dir(ctx, v.Code.SHA256)
+	if err != nil {
+		return fmt.Errorf("unpack code: %w", err)
+	}
+	compiled, ok := r.(lang.Compiled)
+	spec := sandbox.Spec{ID: newID(), Owner: "compile", TmpMB: archiveTmpMB, CPU: 1, Pids: maxPids, Files: maxFiles}
+	if !ok || !compiled.Compile(&spec, v, code) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, archiveTime)
+	defer cancel()
+	written, err := n.written(ctx, spec)
+	if err != nil {
+		return fmt.Errorf("compile the package of %s: %w", v.ID.Name, err)
+	}
+	return compiled.KeepCompiled(v, bytes.NewReader(written))
+}
 
 // written runs spec to its end and returns what it wrote to its channel.
 func (n *Node) written(ctx context.Context, spec sandbox.Spec) ([]byte, error) {

@@ -57,6 +57,7 @@ type Node struct {
 	Now      func() time.Time
 	Stock    *stock.Stock // of sandboxes made ahead; nil: none
 	Log      *slog.Logger
+	Launched func(v *faas.Version) // told of each instance that has been started; nil: nobody is
 
 	mu    sync.Mutex
 	suits map[suit]string // why a runtime that was started ahead does not do, by revision
@@ -87,6 +88,9 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	m, err := n.make(ctx, v, job)
 	if err != nil {
 		return nil, err
+	}
+	if n.Launched != nil {
+		n.Launched(v)
 	}
 	return n.run(v, job, m)
 }

@@ -27,6 +27,7 @@ async function main() {
   const environment = ofFunction();
   const initialised = CLASSIC ? calls.watch() : undefined;
   let found;
+  require('./compiled.cjs').install(process.env.LAMBDA_TASK_ROOT);
   try {
     found = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
   } catch (error) {

@@ -13,7 +13,7 @@ const COMMON = ['async_hooks', 'child_process', 'crypto', 'dns', 'events', 'fs/p
 
 function preload() {
   for (const name of COMMON) require(`node:${name}`);
-  require('./stream.cjs');
+  for (const name of ['compiled', 'stream']) require(`./${name}.cjs`);
   if (typeof Headers === 'function') new Headers(); // loads all that belongs to fetch
 }
 
