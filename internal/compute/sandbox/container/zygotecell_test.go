@@ -1,13 +1,17 @@
 package container
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"artesian/internal/compute/lang"
+	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/sandboxtest"
 	"artesian/internal/faas"
@@ -107,4 +111,81 @@ func TestForkEnds(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// BenchmarkForked is a cold call of a Python function for which a child waits: from the request for its sandbox to the answer. What
+// the child's memory comes to (its share of what it shares included), and its own, is told, too.
+func BenchmarkForked(b *testing.B) {
+	m := open(b, 4<<30)
+	r := forkedOf(b, host.Config{Packs: folder(os.Getenv("ARTESIAN_BENCH_PACK"))})
+	z := startZygote(b, m, r)
+	code := b.TempDir()
+	writeFile(b, filepath.Join(code, "app.py"), "import json\ndef handler(e, c): return e\n")
+	v := faas.Version{Handler: "app.handler", MemoryMB: 128}
+	var prepare, become time.Duration
+	var left []sandbox.Sandbox
+	for b.Loop() {
+		b.StopTimer()
+		made := sandbox.Spec{ID: "f" + strings.ToLower(faas.NewUUID()), Fork: z, MemoryMB: 128, TmpMB: 512, Pids: 64, Files: 256}
+		r.Generic(&made, 128)
+		begun := time.Now()
+		c, err := m.Prepare(b.Context(), made)
+		if err != nil {
+			b.Fatal(err)
+		}
+		prepare += time.Since(begun)
+		b.StartTimer()
+		begun = time.Now()
+		s := made
+		s.Fork, s.Mounts, s.Env = nil, nil, nil
+		s.Owner = "f"
+		r.Prepare(&s, v, code, "stream")
+		sb, err := c.Become(b.Context(), s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		become += time.Since(begun)
+		session := r.Adopt(sb, &s, v)
+		_, err = session.Init(b.Context())
+		if err == nil {
+			_, err = session.Invoke(b.Context(), lang.Call{RequestID: "id", Payload: []byte("1"), Deadline: time.Now().Add(time.Minute)}, io.Discard)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if left = append(left, sb); len(left) == 20 {
+			b.ReportMetric(rollup(b, sb, "Pss:"), "pss-KB")
+			b.ReportMetric(rollup(b, sb, "Private_Dirty:"), "own-KB")
+			for _, sb := range left {
+				u, _ := sb.Usage()
+				b.ReportMetric(float64(u.CPU.Microseconds()), "cpu-µs")
+				b.ReportMetric(float64(u.Memory>>10), "charged-KB")
+				_ = sb.Close()
+			}
+			left = nil
+		}
+		b.StartTimer()
+	}
+	for _, sb := range left {
+		_ = sb.Close()
+	}
+	b.ReportMetric(float64(prepare.Microseconds())/float64(b.N), "µs/prepare")
+	b.ReportMetric(float64(become.Microseconds())/float64(b.N), "µs/become")
+}
+
+// rollup is a field of the main process's /proc/…/smaps_rollup, in KB.
+func rollup(b *testing.B, sb sandbox.Sandbox, field string) float64 {
+	pid, err := pidOf(sb.(*instance).main)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := os.ReadFile("/proc/" + itoa(pid) + "/smaps_rollup")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), field)
+	var kb float64
+	_, _ = fmt.Sscan(rest, &kb)
+	return kb
 }

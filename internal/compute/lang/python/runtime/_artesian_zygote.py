@@ -7,6 +7,7 @@ the pidfd of the sandbox's first process. Nothing of a function's is ever read o
 """
 import _artesian_errors  # noqa: F401
 import _artesian_logging  # noqa: F401
+import _sitebuiltins  # noqa: F401
 import ctypes
 import gc
 import json
@@ -131,11 +132,12 @@ def preload(without, pack):
         tops = {n[:-3] if n.endswith(".py") else n for n in os.listdir(pack)}
     except OSError:
         tops = set()
-    own = {m for m in set(sys.modules) - before if m.split(".")[0] in tops}, meta_path, filters
+    names = [m for m in sys.modules if m not in before and m.split(".")[0] in tops]
+    own = names, {m.split(".")[0] for m in names}, meta_path, filters
     return bad
 
 
-own = set(), [], []  # modules of the pack that are loaded; the finders and the filters of warnings that were there before
+own = [], set(), [], []  # the pack's modules that are loaded, and their packages; the finders and the filters of warnings before
 
 
 def shadows(folder, names):
@@ -154,8 +156,7 @@ def shadows(folder, names):
 
 def unload_shadowed(folders):
     """Forgets the pack's modules if the function brings one of them itself: they belong together."""
-    modules, meta_path, filters = own
-    tops = {m.split(".")[0] for m in modules}
+    modules, tops, meta_path, filters = own
     if not tops or not any(shadows(f, tops) for f in folders):
         return
     import warnings
@@ -292,9 +293,12 @@ def say(error, notes):
     os.write(CHANNEL, len(document).to_bytes(4, "big") + document)
 
 
-def run(arguments, pack, before, after):
+REHEARSALS = 20  # until the interpreter has adapted its code to what it sees
+
+
+def run(arguments, pack, before, after, rehearse=None):
     """Loads, forks for ever, and returns in each child. Arguments are what to leave out, as module=reason; before and after
-    stand beside them on this process's command line."""
+    stand beside them on this process's command line. rehearse does what children will do."""
     without = dict(a.partition("=")[::2] for a in arguments)
     gc.disable()
     bad = preload(without, pack)
@@ -305,6 +309,8 @@ def run(arguments, pack, before, after):
     if reason:
         say(reason, notes)
         os._exit(1)
+    for _ in range(REHEARSALS if rehearse else 0):
+        rehearse()
     ignore = ctypes.create_string_buffer(struct.pack("=QQQQ", 1, 0, 0, 0), 32)  # the kernel reaps; Python need not know
     call(number("rt_sigaction"), signal.SIGCHLD, ctypes.addressof(ignore), 0, 8)
     gc.collect()
@@ -334,6 +340,17 @@ def assignment(data):
     return directory, rest[:data[5]], rest[data[5]:]
 
 
+def waited_for():
+    """Whether the assignment is there already."""
+    return bool(select.select([CHANNEL], [], [], 0)[0])
+
+
+def no_assignment():
+    """The frame of an assignment that changes nothing."""
+    variables = b"".join(name + b"=" + value + b"\0" for name, value in os.environb.items())
+    return b"B\0\0\0\0\0" + os.fsencode(os.getcwd()) + b"\0" + variables
+
+
 def become(data, folders):
     """Makes this process what one would be that was executed with what the assignment says. Folders are searched for modules
     before the platform's."""
@@ -348,7 +365,7 @@ def become(data, folders):
         time.tzset()
     os.chdir(directory)
     for path in list(sys.path_importer_cache):
-        if path not in sys.path or path in folders:
+        if path not in sys.path or path in folders or sys.path_importer_cache[path] is None:
             del sys.path_importer_cache[path]
     unload_shadowed(folders)
     refresh()

@@ -497,8 +497,10 @@ def use_compiled():
     external.cache_from_source = cache_from_source
 
 
-def prepare_interpreter():
+def prepare_process():
     """What the site module would have done and Lambda's bootstrap does; the channel is for this process alone."""
+    global streams
+    streams = open_streams()
     os.set_inheritable(CHANNEL, False)
     os.register_at_fork(after_in_child=leave_channel)
     import builtins
@@ -506,9 +508,12 @@ def prepare_interpreter():
 
     builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+    sys.argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")]
+
+
+def prepare_imports():
     sys.path[:] = search_path()
     use_compiled()
-    sys.argv = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "bootstrap.py")]
     if "logging" in sys.modules:
         setup_logging(sys.modules["logging"])
     else:
@@ -536,7 +541,10 @@ def fork_off():
     import _artesian_zygote
 
     sys.path[:] = search_path()
-    _artesian_zygote.run(sys.argv[2:], PACK, ["-S", sys.argv[0], "--zygote"], [LAYERS])
+    _artesian_zygote.run(sys.argv[2:], PACK, ["-S", sys.argv[0], "--zygote"], [LAYERS], rehearse)
+    prepare_process()
+    if not _artesian_zygote.waited_for():
+        rehearse()
     send(b"H", bytes([VERSION]))
     data = receive_whole()
     if data is None:
@@ -544,14 +552,38 @@ def fork_off():
     _artesian_zygote.become(data, sys.path[:3])
 
 
+def rehearse():
+    """Does what comes with an assignment, without one, and leaves all as it was: memory that this writes to is the process's own
+    then, and code that it runs has run, so that the function does not wait for that. Where a sandbox is made for a call, files are not
+    visible yet, and there is no time for it."""
+    import _artesian_zygote
+
+    try:
+        handler = find_handler("_artesian_rehearsal.handler")
+    except Fault:
+        return
+    del sys.modules[handler.__module__]
+    _artesian_zygote.become(_artesian_zygote.no_assignment(), sys.path[:3])
+    configure()
+    search_path()
+    logging = sys.modules["logging"]
+    converter = logging.Formatter.converter
+    setup_logging(logging)
+    logging.getLogger().removeHandler(logging.getLogger().handlers[-1])
+    logging.Formatter.converter = converter
+    for event in (b"null", b'{"key": ["text", 1, 2.5, true]}'):
+        answer, _ = call(handler, ["", "", "", "0", "", "", ""], event)
+    b"".join((answer, len(answer).to_bytes(4, "big")))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--zygote"]:
         fork_off()
     else:
         send(b"H", bytes([VERSION]))
+        prepare_process()
     configure()
-    streams = open_streams()
-    prepare_interpreter()
+    prepare_imports()
     target = initialise(os.environ.get("_HANDLER", ""))
     send(b"R")
     serve(target)
