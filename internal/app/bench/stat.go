@@ -32,9 +32,20 @@ func (c compared) row(name string, g goal, note string) row {
 	return row{name: name, ours: took(median(c.ours)), floor: took(median(c.floor)), ratio: median(c.ratios), goal: g, note: note}
 }
 
+// A figure whose turns have taken turnBudget is left at those, once there are leastTurns: the whole run is bounded, however slow the
+// machine is.
+const (
+	turnBudget = 25 * time.Second
+	leastTurns = 5
+)
+
 // turns runs ours and the floor one after the other n times.
 func turns(n int, ours, floor func() (time.Duration, error)) (c compared, err error) {
-	for range n {
+	begin := time.Now()
+	for i := range n {
+		if i >= leastTurns && time.Since(begin) > turnBudget {
+			break
+		}
 		a, err := ours()
 		if err != nil {
 			return c, err

@@ -169,12 +169,16 @@ func (t *table) save(dir string) error {
 	b.WriteString("Medians of turns in which ours and the floor or peer alternate; the ratio is the median of the turns' ratios.\n\n")
 	b.WriteString("| Figure | Ours | Floor or peer | Ratio | Target | |\n|---|---|---|---|---|---|\n")
 	var notes []string
+	number := map[string]int{}
 	for _, r := range t.rows {
 		ours, floor, ratio := r.columns()
 		mark := ""
 		if r.note != "" {
-			notes = append(notes, r.note)
-			mark = fmt.Sprintf(" [%d]", len(notes))
+			if number[r.note] == 0 {
+				notes = append(notes, r.note)
+				number[r.note] = len(notes)
+			}
+			mark = fmt.Sprintf(" [%d]", number[r.note])
 		}
 		fmt.Fprintf(&b, "| %s%s | %s | %s | %s | %s | %s |\n", r.name, mark, ours, floor, ratio, r.goal, r.verdict())
 	}
