@@ -35,6 +35,7 @@ type Version struct {
 	Tracing      string // PassThrough or Active
 	Internet     string `json:",omitempty"` // on or off; empty is the node's default
 	Fork         string `json:",omitempty"` // off: its instances are not forked from a zygote
+	Concurrency  int    `json:",omitempty"` // calls that an instance takes at once; 0 is 1
 	PerTenant    bool   `json:",omitempty"` // every call names its tenant, and tenants never share an instance
 	Modified     time.Time
 	State        State
@@ -45,6 +46,9 @@ type Version struct {
 	UpdateCode   string
 	Held         bool `json:"-"` // instances of this copy are made to be kept ready: provisioned concurrency
 }
+
+// Shared reports whether calls share instances.
+func (v *Version) Shared() bool { return v.Concurrency > 1 }
 
 // Code locates a deployment package in the content-addressed store.
 type Code struct {

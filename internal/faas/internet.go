@@ -8,6 +8,13 @@ const InternetTag = OwnTags + "internet"
 // that other functions' instances are forked from. Its value is part of the function's version.
 const ForkTag = OwnTags + "fork"
 
+// ConcurrencyTag is the tag of a function whose instances take several calls at once, for tools that know AWS's settings only: AWS has
+// it for functions on instances of one's own. Its value, a number from 1 to MaxConcurrency, is part of the function's version.
+const ConcurrencyTag = OwnTags + "concurrency"
+
+// MaxConcurrency is how many calls an instance may be asked to take at once.
+const MaxConcurrency = 100
+
 // OwnTags begins the keys of tags that are settings of the platform. Others that begin so are refused: they are misspelt.
 const OwnTags = "artesian:"
 

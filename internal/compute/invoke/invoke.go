@@ -99,6 +99,9 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 	case !v.PerTenant && inv.Tenant != "":
 		return faas.Errorf(faas.Invalid, "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try again.")
 	}
+	if inv.Tail && v.Shared() {
+		return faas.Errorf(faas.Invalid, "LogType: Tail is not possible for a function whose instances take several calls at once: their lines are mixed. The log has them.")
+	}
 	if v.State == faas.Active {
 		return nil
 	}

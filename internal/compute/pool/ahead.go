@@ -46,8 +46,8 @@ func (g *group) startAhead() {
 	switch {
 	case !g.killed && len(g.waiters) > 0: // a call came meanwhile
 		g.failures, g.served = 0, true
-		g.lend(in)
-		g.deliver(result{in: in})
+		g.deliver(result{in: g.lend(in)})
+		g.fill(in)
 	case in.InitErr != nil || g.killed || g.draining:
 		g.barren = g.barren || in.InitErr != nil
 		g.end(in)

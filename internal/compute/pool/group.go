@@ -20,6 +20,7 @@ type group struct {
 	mu       sync.Mutex
 	idle     []*Instance // last used last: lent from the end, reaped from the front
 	busy     map[*Instance]struct{}
+	open     []*Instance // those of busy that may take more calls, where calls share; longest busy first
 	waiters  []*waiter
 	starting int      // those that nobody waits for included
 	placing  []*claim // those of starting that have no memory yet
@@ -65,15 +66,17 @@ func (g *group) claim() (*Instance, *waiter, error) {
 	if g.gone {
 		return nil, nil, errGone
 	}
+	now := time.Now()
+	if in := g.join(now); in != nil {
+		return in, nil, nil
+	}
 	if in := g.held.take(); in != nil {
 		g.pool.heldCalls.Add(1)
-		g.lend(in)
-		return in, nil, nil
+		return g.lend(in), nil, nil
 	}
 	if g.held.want > 0 {
 		g.pool.heldSpilled.Add(1)
 	}
-	now := time.Now()
 	g.barren = false
 	if g.habit != nil {
 		g.habit.Use(g.demand()+1, now)
@@ -81,7 +84,7 @@ func (g *group) claim() (*Instance, *waiter, error) {
 	if n := len(g.idle); n > 0 {
 		in := g.idle[n-1]
 		g.idle = g.idle[:n-1]
-		g.lend(in)
+		in = g.lend(in)
 		if n == 1 {
 			g.decide(now) // one more may be needed
 		}
@@ -98,13 +101,14 @@ func (g *group) claim() (*Instance, *waiter, error) {
 
 func errClosing() error { return faas.Errorf(faas.Unavailable, "the platform is shutting down") }
 
-// lend counts an instance as busy. The caller holds the lock.
-func (g *group) lend(in *Instance) {
+// lend counts an instance as busy and returns what its holder gets. The caller holds the lock.
+func (g *group) lend(in *Instance) *Instance {
 	if g.busy == nil {
 		g.busy = make(map[*Instance]struct{})
 	}
 	g.busy[in] = struct{}{}
 	g.pool.work.Add(1)
+	return g.share(in)
 }
 
 // wait returns what is delivered, or leaves the queue when ctx ends.
@@ -129,11 +133,11 @@ func (w *waiter) wait(ctx context.Context) (*Instance, error) {
 }
 
 // demand is how many executions there are, or wait, that what is kept ready does not serve. The caller holds the lock.
-func (g *group) demand() int { return len(g.busy) - g.held.busy + len(g.waiters) }
+func (g *group) demand() int { return len(g.busy) - g.held.busy + g.wanted() }
 
 // decide applies the policy. The caller holds the lock.
 func (g *group) decide(now time.Time) {
-	s := State{Waiting: len(g.waiters), Starting: g.starting, Busy: len(g.busy) - g.held.busy, Draining: g.draining, NotBefore: g.before,
+	s := State{Waiting: g.wanted(), Starting: g.starting, Busy: len(g.busy) - g.held.busy, Draining: g.draining, NotBefore: g.before,
 		KeepAlive: g.pool.cfg.KeepAlive, MaxAge: g.pool.cfg.MaxAge, Keeping: g.pool.keeping, Habit: g.habit, Barren: g.barren, Need: g.need()}
 	if n := len(g.idle); n > 0 {
 		s.IdleSince, s.Started = make([]time.Time, n), make([]time.Time, n)
@@ -205,11 +209,12 @@ func (g *group) start(why string) {
 	}
 	g.failures, g.served = 0, true
 	g.learn(in)
-	g.lend(in)
-	handed := !g.killed && g.deliver(result{in: in})
+	lent := g.lend(in)
+	handed := !g.killed && g.deliver(result{in: lent})
+	g.fill(in)
 	g.mu.Unlock()
 	if !handed {
-		g.release(in)
+		g.release(lent)
 	}
 }
 
@@ -284,7 +289,7 @@ func (g *group) place() error {
 func (g *group) queue() (*claim, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.starting > len(g.waiters) { // its caller has been served before it began
+	if g.starting > g.wanted() { // its caller has been served before it began
 		return nil, errWithdrawn
 	}
 	c, err := g.pool.memory.claim(g.version.MemoryMB)
@@ -296,7 +301,7 @@ func (g *group) queue() (*claim, error) {
 
 // withdraw gives up starts without memory that nobody waits for. The caller holds the lock.
 func (g *group) withdraw() {
-	for excess := g.starting - len(g.waiters); excess > 0 && len(g.placing) > 0; excess-- {
+	for excess := g.starting - g.wanted(); excess > 0 && len(g.placing) > 0; excess-- {
 		last := g.placing[len(g.placing)-1]
 		g.placing = g.placing[:len(g.placing)-1]
 		g.pool.memory.withdraw(last)
@@ -316,6 +321,10 @@ func (g *group) deliver(r result) bool {
 
 // release takes an instance back from its holder: to the next waiter, to rest, or to its end.
 func (g *group) release(in *Instance) {
+	if in.host != nil {
+		g.leaveSeat(in)
+		return
+	}
 	defer g.pool.work.Done()
 	in.Cold, in.Rested, in.Thawed = nil, time.Time{}, false
 	now := time.Now()
@@ -329,8 +338,8 @@ func (g *group) release(in *Instance) {
 	case in.held:
 		g.restHeld(in, now, dead)
 	case !dead && len(g.waiters) > 0:
-		g.lend(in)
-		g.deliver(result{in: in})
+		g.deliver(result{in: g.lend(in)})
+		g.fill(in)
 		g.withdraw()
 	case !dead && !g.draining:
 		g.leave(place, now)

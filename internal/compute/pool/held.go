@@ -192,8 +192,8 @@ func (g *group) startHeld() {
 		in.held, in.Cold = true, nil
 		if len(g.waiters) > 0 {
 			h.busy++
-			g.lend(in)
-			g.deliver(result{in: in})
+			g.deliver(result{in: g.lend(in)})
+			g.fill(in)
 			g.withdraw()
 			break
 		}
@@ -254,8 +254,8 @@ func (g *group) restHeld(in *Instance, now time.Time, dead bool) {
 		g.end(in)
 	case len(g.waiters) > 0:
 		h.busy++
-		g.lend(in)
-		g.deliver(result{in: in})
+		g.deliver(result{in: g.lend(in)})
+		g.fill(in)
 		g.withdraw()
 		return
 	default:

@@ -60,6 +60,10 @@ type Instance struct {
 	Thawed bool
 
 	group   *group
+	host    *Instance              // of a seat: whose it is
+	first   bool                   // of a seat: the host rested before
+	taken   map[*Instance]struct{} // of a host that is lent: its seats; group.mu guards it
+	sharing sharing                // of a host
 	started time.Time
 	since   time.Time // when what it stands for among the idle was last used; guarded by the group's lock
 	held    bool      // one of those that are kept ready whatever the odds; guarded by the group's lock
@@ -105,13 +109,20 @@ func (in *Instance) handBack() {
 
 // Invoke runs one call and counts it.
 func (in *Instance) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
-	in.calls.Add(1)
+	if in.host != nil {
+		in.host.calls.Add(1)
+	} else {
+		in.calls.Add(1)
+	}
 	return in.Session.Invoke(ctx, c, out)
 }
 
 // Meter returns CPU used since the last Meter, and the memory's high-water mark in bytes. When the counters cannot be read,
 // it returns no CPU and the mark that was read last.
 func (in *Instance) Meter() (cpu time.Duration, peak int64) {
+	if in.host != nil {
+		return in.meter()
+	}
 	u, err := in.Sandbox.Usage()
 	if err != nil {
 		u = in.last
@@ -212,6 +223,13 @@ func (in *Instance) freeze() {
 
 // wake makes a resting instance ready for a call.
 func (in *Instance) wake() error {
+	if in.host != nil {
+		err := in.host.wake()
+		if in.first {
+			in.Rested, in.Thawed = in.host.Rested, in.host.Thawed
+		}
+		return err
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.busy, in.Rested, in.Thawed = true, in.idle, in.frozen

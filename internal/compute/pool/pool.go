@@ -88,6 +88,9 @@ func (p *Pool) WithTenant(ctx context.Context, v *faas.Version, tenant string, f
 		return err
 	}
 	defer in.handBack()
+	if in.host != nil {
+		in.charge()
+	}
 	return fn(in)
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -230,7 +231,7 @@ func (r *Registry) Create(ctx context.Context, v faas.Version, tags map[string]s
 	id := v.ID.FunctionID
 	first := r.number(id)
 	rec := &Record{Format: format, Version: v, First: first, Next: first, Tags: tags, Created: r.now()}
-	rec.Version.Internet, rec.Version.Fork = tags[faas.InternetTag], tags[faas.ForkTag]
+	set(&rec.Version, tags)
 	r.stamp(&rec.Version)
 	if publish {
 		r.freeze(rec, "")
@@ -282,17 +283,26 @@ func (r *Registry) Tag(ctx context.Context, id faas.FunctionID, mutate func(map[
 		tags := make(map[string]string, len(rec.Tags))
 		maps.Copy(tags, rec.Tags)
 		rec.Tags = tags
-		if err := mutate(tags); err != nil || tags[faas.InternetTag] == rec.Version.Internet && tags[faas.ForkTag] == rec.Version.Fork {
+		v := rec.Version
+		if err := mutate(tags); err != nil || !set(&v, tags) {
 			return err
 		}
 		if err := settled(&rec.Version); err != nil {
 			return err
 		}
-		rec.Version.Internet, rec.Version.Fork = tags[faas.InternetTag], tags[faas.ForkTag]
+		set(&rec.Version, tags)
 		r.stamp(&rec.Version)
 		return nil
 	})
 	return err
+}
+
+// set takes over what tags say about a version, and reports whether that is another thing than before.
+func set(v *faas.Version, tags map[string]string) (changed bool) {
+	internet, fork, concurrency := v.Internet, v.Fork, v.Concurrency
+	v.Internet, v.Fork = tags[faas.InternetTag], tags[faas.ForkTag]
+	v.Concurrency, _ = strconv.Atoi(tags[faas.ConcurrencyTag]) // the door has looked at it
+	return v.Internet != internet || v.Fork != fork || v.Concurrency != concurrency
 }
 
 // configureTries bounds how often Configure starts over because another change of the record came first.

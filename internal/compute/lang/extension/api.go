@@ -86,6 +86,9 @@ func (h *Host) register(w http.ResponseWriter, r *http.Request) {
 		case e != eventInvoke && e != eventShutdown:
 			refuse(w, http.StatusForbidden, "Extension.InvalidEventType", "Unknown event type: "+e)
 			return
+		case e == eventInvoke && h.version.Shared(): // as on Lambda
+			refuse(w, http.StatusForbidden, "Extension.InvalidEventType", eventInvoke+" is not for functions whose instances take several calls at once")
+			return
 		case e == eventShutdown && !m.external:
 			refuse(w, http.StatusForbidden, "Extension.InvalidEventType", eventShutdown+" is not for internal extensions")
 			return

@@ -119,6 +119,10 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 
 // Invoke implements lang.Session. It does not wait for the extensions, but ends with one that fails before the answer.
 func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang.Failure, error) {
+	if s.host.version.Shared() { // extensions are not told of calls that go on at once, as on Lambda
+		f, err := s.Session.Invoke(ctx, c, out)
+		return f, s.why(ctx, err)
+	}
 	if external, internal := s.host.census(); external+internal == 0 && len(s.host.external) == 0 {
 		s.with, s.told = false, false
 		f, err := s.Session.Invoke(ctx, c, out)
@@ -144,7 +148,7 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 
 // Working implements lang.Extended.
 func (s *Session) Working() bool {
-	if s.told {
+	if s.told { // never where calls share the instance
 		s.after = time.Since(s.answered)
 	}
 	return s.with && s.host.working()
@@ -171,6 +175,10 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // Report implements lang.Extended.
 func (s *Session) Report(u *faas.Usage, f *lang.Failure, init time.Duration) {
+	if s.host.version.Shared() {
+		s.host.report(u, f, init, 0)
+		return
+	}
 	s.host.report(u, f, init, s.after)
 	s.after = 0
 }

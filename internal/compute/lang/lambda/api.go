@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,15 +50,17 @@ func (s *Session) routes() *http.ServeMux {
 func (s *Session) next(w http.ResponseWriter, r *http.Request) {
 	p := &poll{event: make(chan *exchange, 1)}
 	s.mu.Lock()
-	if x := s.current; x != nil && !x.complete() || s.initErr != nil {
+	open := s.open()
+	if open >= s.most || s.initErr != nil {
 		s.mu.Unlock()
 		refuseState(w, "the current event has not been answered")
 		return
 	}
-	if s.asking != nil {
-		close(s.asking.event) // an older request, which its sender may have given up
+	if len(s.asking) >= s.most-open {
+		close(s.asking[0].event) // an older request, which its sender may have given up
+		s.asking = slices.Delete(s.asking, 0, 1)
 	}
-	s.asking, s.asked = p, true
+	s.asking, s.asked = append(s.asking, p), true
 	s.signal()
 	s.mu.Unlock()
 
@@ -70,9 +73,7 @@ func (s *Session) next(w http.ResponseWriter, r *http.Request) {
 		deliver(w, &x.call)
 	case <-r.Context().Done():
 		s.mu.Lock()
-		if s.asking == p {
-			s.asking = nil
-		}
+		s.forget(p)
 		s.mu.Unlock()
 	}
 }
@@ -107,10 +108,10 @@ func deliver(w http.ResponseWriter, c *lang.Call) {
 // claim finds the exchange that the request answers, or refuses the request.
 func (s *Session) claim(w http.ResponseWriter, r *http.Request) *exchange {
 	s.mu.Lock()
-	x := s.current
+	x := s.handed[r.PathValue("id")]
 	s.mu.Unlock()
 	switch {
-	case x == nil || r.PathValue("id") != x.call.RequestID:
+	case x == nil:
 		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return nil
 	case !x.begin():

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"sync"
 
 	"artesian/internal/compute/lang"
@@ -38,7 +39,11 @@ func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string
 	if e := c.entry(bundleOf(v), spec.Mounts); e.problem == "" {
 		spec.Argv = []string{e.path}
 	}
-	spec.Env = Env(spec.Env, v, stream, "AWS_LAMBDA_RUNTIME_API="+api)
+	own := []string{"AWS_LAMBDA_RUNTIME_API=" + api}
+	if v.Shared() {
+		own = append(own, MaxConcurrency+"="+strconv.Itoa(v.Concurrency))
+	}
+	spec.Env = Env(spec.Env, v, stream, own...)
 	spec.Dir = TaskRoot
 }
 
@@ -74,9 +79,14 @@ func (c *Custom) entry(b bundle, mounts []sandbox.Mount) entry {
 	return e
 }
 
+// MaxConcurrency is the variable that tells a runtime how many events it may have at once.
+// https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+const MaxConcurrency = "AWS_LAMBDA_MAX_CONCURRENCY"
+
 // Attach implements lang.Runtime.
 func (c *Custom) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
-	s := Attach(sb)
+	listeners := sb.Listeners()
+	s := NewShared(sb, listeners[len(listeners)-1], v.Concurrency)
 	if e, ok := c.entries.Load(bundleOf(v)); ok && e.(entry).problem != "" {
 		s.Refuse(ErrorEntrypoint, e.(entry).problem)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,10 +27,13 @@ type Session struct {
 	closed chan struct{}
 	once   sync.Once
 
+	most int // events that the runtime may have at once
+
 	mu        sync.Mutex
-	asking    *poll     // the runtime's open request for an event
-	asked     bool      // it has asked before: it is initialised
-	current   *exchange // the event handed out last
+	asking    []*poll              // the runtime's open requests for events, oldest first
+	asked     bool                 // it has asked before: it is initialised
+	handed    map[string]*exchange // events handed out, by request id: those without an answer, and the last that has one
+	last      *exchange            // handed out last
 	changed   chan struct{}
 	initErr   *lang.Failure
 	reporting bool  // a report of an initialisation's failure is being read
@@ -66,9 +70,13 @@ const (
 )
 
 // NewSession serves the Runtime API on l, which is inside sb, until Close.
-func NewSession(sb sandbox.Sandbox, l net.Listener) *Session {
-	s := &Session{sb: sb, begun: time.Now(), closed: make(chan struct{}), changed: make(chan struct{})}
-	mux, connections := s.routes(), maxConnections
+func NewSession(sb sandbox.Sandbox, l net.Listener) *Session { return NewShared(sb, l, 1) }
+
+// NewShared is NewSession for a runtime that may have up to most events at once: it asks for the next while it is at work on
+// others. Calls that go on at once each have the session to themselves but for the end of the runtime, which is the end of all.
+func NewShared(sb sandbox.Sandbox, l net.Listener, most int) *Session {
+	s := &Session{sb: sb, most: max(most, 1), begun: time.Now(), closed: make(chan struct{}), changed: make(chan struct{}), handed: map[string]*exchange{}}
+	mux, connections := s.routes(), maxConnections+2*(s.most-1)
 	if n, ok := sb.(Neighbourly); ok {
 		h, more := n.Neighbours()
 		mux.Handle("/", h)
@@ -112,7 +120,11 @@ func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 func (s *Session) await(ctx context.Context, ready func() bool) (*poll, error) {
 	for {
 		s.mu.Lock()
-		changed, p := s.changed, s.asking
+		changed := s.changed
+		var p *poll
+		if len(s.asking) > 0 {
+			p = s.asking[0]
+		}
 		switch {
 		case s.initErr != nil:
 			s.mu.Unlock()
@@ -164,9 +176,12 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 		return nil, os.ErrClosed
 	case <-ctx.Done():
 		x.abandon()
-		s.end(ctx.Err())
+		if s.most == 1 {
+			s.end(ctx.Err())
+		}
 		return nil, ctx.Err()
 	}
+	s.answered(x)
 	if x.wary {
 		s.settle(ctx)
 	}
@@ -183,27 +198,61 @@ func (s *Session) Invoke(ctx context.Context, c lang.Call, out io.Writer) (*lang
 // hand gives x to the runtime as soon as it asks for an event.
 func (s *Session) hand(ctx context.Context, x *exchange) error {
 	for {
-		p, err := s.await(ctx, func() bool { return s.asking != nil })
+		p, err := s.await(ctx, func() bool { return len(s.asking) > 0 })
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		if s.asking != p {
+		if !s.forget(p) {
 			s.mu.Unlock()
-			continue // it hung up meanwhile
+			continue // it hung up, or another call was faster
 		}
-		s.asking, s.current = nil, x
+		if s.last != nil && s.last.complete() {
+			delete(s.handed, s.last.call.RequestID)
+		}
+		s.handed[x.call.RequestID], s.last = x, x
 		s.mu.Unlock()
 		p.event <- x // has room for one
 		return nil
 	}
 }
 
+// forget takes an open request out, and reports whether it was there. The caller holds the lock.
+func (s *Session) forget(p *poll) bool {
+	i := slices.Index(s.asking, p)
+	if i >= 0 {
+		s.asking = slices.Delete(s.asking, i, i+1)
+	}
+	return i >= 0
+}
+
+// answered lets go of an event that has its answer; the last one's is remembered, to tell a second answer from a stranger's.
+func (s *Session) answered(x *exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x != s.last {
+		delete(s.handed, x.call.RequestID)
+	}
+}
+
+// open is how many events are without an answer. The caller holds the lock.
+func (s *Session) open() (n int) {
+	for id, x := range s.handed {
+		switch {
+		case !x.complete():
+			n++
+		case x != s.last: // answered when nobody waited for it any more
+			delete(s.handed, id)
+		}
+	}
+	return n
+}
+
 // settle waits a moment for a runtime whose answer was turned down to ask again or to end.
 func (s *Session) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_, _ = s.await(ctx, func() bool { return s.asking != nil }) // either way the answer is what it is
+	_, _ = s.await(ctx, func() bool { return len(s.asking) > 0 }) // either way the answer is what it is
 }
 
 // lastWords is how long each part of an answer may take to be read after the process that sent it has ended.

@@ -209,6 +209,9 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := s.checkTags(in.Tags); err != nil {
 		return nil, err
 	}
+	if err := checkShared(&v, in.Tags[faas.ConcurrencyTag]); err != nil {
+		return nil, err
+	}
 	s.stand(&v, "")
 	if _, err := s.cfg.Functions.Get(id, ""); err == nil { // spares the upload; Create decides
 		return nil, &faas.Error{Kind: faas.Conflict, Op: "create function", Message: "Function already exist: " + id.Name}
@@ -344,6 +347,9 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 			return err
 		}
 		if err := s.changeLayers(ctx, &r.Version, in.Layers); err != nil {
+			return err
+		}
+		if err := checkShared(&r.Version, r.Tags[faas.ConcurrencyTag]); err != nil {
 			return err
 		}
 		s.stand(&r.Version, before)

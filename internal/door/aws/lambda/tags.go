@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,9 +31,16 @@ func (s *Service) TagResource(ctx context.Context, in *api.TagResourceInput) (*a
 	if err != nil {
 		return nil, err
 	}
+	rec, err := s.cfg.Functions.Get(id, "")
+	if err != nil {
+		return nil, err
+	}
 	err = s.cfg.Functions.Tag(ctx, id, func(tags map[string]string) error {
 		maps.Copy(tags, in.Tags)
-		return s.checkTags(tags)
+		if err := s.checkTags(tags); err != nil {
+			return err
+		}
+		return checkShared(&rec.Version, tags[faas.ConcurrencyTag])
 	})
 	if err != nil {
 		return nil, err
@@ -69,6 +77,9 @@ func (s *Service) tagged(ctx context.Context, arn string) (faas.FunctionID, erro
 	return id, err
 }
 
+// ownTags are the tags that are settings.
+var ownTags = []string{faas.ConcurrencyTag, faas.ForkTag, faas.InternetTag}
+
 // checkTags holds AWS's limits of tags: 50 of them, keys of 1 to 128 and values of up to 256 characters, and no key that
 // begins as AWS's own do (https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html).
 func (s *Service) checkTags(tags map[string]string) error {
@@ -82,14 +93,29 @@ func (s *Service) checkTags(tags map[string]string) error {
 		if len(k) >= 4 && strings.EqualFold(k[:4], "aws:") {
 			return faas.Errorf(faas.Invalid, "Tags: %q begins with aws:, which is reserved for AWS's own tags", k)
 		}
-		if len(k) >= len(faas.OwnTags) && strings.EqualFold(k[:len(faas.OwnTags)], faas.OwnTags) && k != faas.InternetTag && k != faas.ForkTag {
-			return faas.Errorf(faas.Invalid, "Tags: %q is not known; of those that begin with %s there are only %s and %s", k, faas.OwnTags, faas.ForkTag, faas.InternetTag)
+		if len(k) >= len(faas.OwnTags) && strings.EqualFold(k[:len(faas.OwnTags)], faas.OwnTags) && !slices.Contains(ownTags, k) {
+			return faas.Errorf(faas.Invalid, "Tags: %q is not known; of those that begin with %s there are only %s", k, faas.OwnTags, strings.Join(ownTags, ", "))
 		}
 	}
 	if value, given := tags[faas.ForkTag]; given && value != faas.On && value != faas.Off {
 		return faas.Errorf(faas.Invalid, "Tags: the value of %s is %q; it must be %s or %s", faas.ForkTag, value, faas.On, faas.Off)
 	}
+	if value, given := tags[faas.ConcurrencyTag]; given {
+		if n, err := strconv.Atoi(value); err != nil || strconv.Itoa(n) != value || n < 1 || n > faas.MaxConcurrency {
+			return faas.Errorf(faas.Invalid, "Tags: the value of %s is %q; it must be a number from 1 to %d", faas.ConcurrencyTag, value, faas.MaxConcurrency)
+		}
+	}
 	return s.checkInternet(tags)
+}
+
+// checkShared refuses several calls at once for an instance whose runtime takes one after the other. The runtime of a function that
+// brings its own is told the number, and asks for as many events as it takes.
+func checkShared(v *faas.Version, concurrency string) error {
+	if concurrency == "" || concurrency == "1" || strings.HasPrefix(v.Runtime, "provided") {
+		return nil
+	}
+	return faas.Errorf(faas.Invalid, "Tags: %s is %s: instances of %s take one call after the other; only those of provided.al2023, provided.al2 and "+
+		"provided take several at once", faas.ConcurrencyTag, concurrency, v.Runtime)
 }
 
 // checkInternet holds the tag that says whether a function has the internet to its values, and to what this node can do.
