@@ -234,8 +234,9 @@ func (f *feed) write(ctx context.Context, batch [][]byte) (err error) {
 			return err
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = f.conn.SetDeadline(time.Unix(1, 0)) })
-	_, err = f.conn.Write(append(bytes.Join(batch, []byte{'\n'}), '\n'))
+	conn := f.conn // hangUp may come before the function below
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	_, err = conn.Write(append(bytes.Join(batch, []byte{'\n'}), '\n'))
 	if stop(); err != nil {
 		f.hangUp()
 	}
