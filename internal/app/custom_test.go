@@ -19,11 +19,17 @@ import (
 // bootstrapZip builds testdata/runtimeapi, a static program, into a package.
 func bootstrapZip(t *testing.T) []byte {
 	t.Helper()
+	return programZip(t, "./testdata/runtimeapi")
+}
+
+// programZip builds a program into a package as its bootstrap.
+func programZip(t *testing.T, folder string) []byte {
+	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("needs go, to build a custom runtime")
 	}
 	file := filepath.Join(t.TempDir(), "bootstrap")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", file, "./testdata/runtimeapi")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", file, folder)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -171,9 +171,7 @@ func (c *call) broke(ctx context.Context, in *pool.Instance, err error) {
 
 // ruin says what an invocation ended by, and lets go of an instance that can't be used again.
 func (c *call) ruin(ctx context.Context, in *pool.Instance, err error) (fail *lang.Failure) {
-	if !c.v.Shared() || ctx.Err() == nil { // others go on where calls share an instance, and so does what ran out of time
-		in.Discard()
-	}
+	in.Discard() // those that share it go on
 	var reported *lang.Failure
 	var protocol *lang.ProtocolError
 	var crashed *lang.Crashed

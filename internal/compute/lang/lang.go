@@ -68,7 +68,8 @@ type Compiled interface {
 	KeepCompiled(v *faas.Version, compiled io.Reader) error
 }
 
-// Session is the conversation with the runtime inside one sandbox. One call at a time; Close from any goroutine.
+// Session is the conversation with the runtime inside one sandbox. One call at a time, unless it was attached for a version whose
+// calls share instances: then as many as that says, from any goroutines. Close from any goroutine.
 type Session interface {
 	// Init waits until the runtime asks for its first event. It returns *Failure when the function's own code failed,
 	// ErrExited when the process ended, ctx's error when ctx ended first (the session goes on and Init may be called

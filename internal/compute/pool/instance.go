@@ -223,21 +223,21 @@ func (in *Instance) freeze() {
 
 // wake makes a resting instance ready for a call.
 func (in *Instance) wake() error {
+	h := in
 	if in.host != nil {
-		err := in.host.wake()
-		if in.first {
-			in.Rested, in.Thawed = in.host.Rested, in.host.Thawed
-		}
-		return err
+		h = in.host
 	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.busy, in.Rested, in.Thawed = true, in.idle, in.frozen
-	if !in.frozen {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy = true
+	if in.host == nil || in.first {
+		in.Rested, in.Thawed = h.idle, h.frozen
+	}
+	if !h.frozen {
 		return nil
 	}
-	in.frozen = false
-	return in.Sandbox.Thaw()
+	h.frozen = false
+	return h.Sandbox.Thaw()
 }
 
 // runs reports whether r has not been replaced.
