@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,11 +32,14 @@ func weigh(root int) weight {
 func density(full, empty weight, n int) []row {
 	var each []int64
 	for s, size := range full.sandboxes {
-		if _, before := empty.sandboxes[s]; !before { // what is made ahead is no instance
+		if _, before := empty.sandboxes[s]; !before {
 			each = append(each, size)
 		}
 	}
-	note := fmt.Sprintf("Of %d sandboxes, proportional set sizes. The machine's available memory fell by %s, the kernel's part included.", len(each),
+	all := len(each)
+	slices.Sort(each)
+	each = each[max(all-n, 0):] // what was made ahead meanwhile is no instance: the heaviest count
+	note := fmt.Sprintf("Proportional set sizes of the %d heaviest of %d sandboxes, some made ahead meanwhile, which the sum has too. The machine's available memory fell by %s, the kernel's part included.", len(each), all,
 		bytesOf(empty.available-full.available))
 	return []row{
 		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(int64(n) * (1200 << 20) / burstMost)), note: note},

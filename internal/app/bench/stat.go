@@ -35,7 +35,7 @@ func (c compared) row(name string, g goal, note string) row {
 // A figure whose turns have taken turnBudget is left at those, once there are leastTurns: the whole run is bounded, however slow the
 // machine is.
 const (
-	turnBudget = 25 * time.Second
+	turnBudget = 40 * time.Second
 	leastTurns = 5
 )
 
