@@ -35,6 +35,7 @@ type group struct {
 
 	habit  *Habit        // nil for a tenant's
 	cold   time.Duration // what a start takes, on average
+	usedMB int           // what the instance that was used last has used at most; 0: not measured
 	barren bool          // what was made ahead came to nothing: no more before the next call
 	held   holding       // what is kept ready whatever the odds
 }
@@ -162,7 +163,14 @@ func (g *group) decide(now time.Time) {
 	g.arm(a.Again, now)
 }
 
-func (g *group) need() Need { return Need{Cold: g.cold, MemoryMB: g.version.MemoryMB} }
+// need reckons an idle instance with the memory that it has used, and with half of what it may use at least, which nobody else gets.
+func (g *group) need() Need {
+	mb := g.version.MemoryMB
+	if g.usedMB > 0 {
+		mb = min(mb, max(g.usedMB, mb/2))
+	}
+	return Need{Cold: g.cold, MemoryMB: mb}
+}
 
 // arm sees to it that decide runs again at a time, or before. The caller holds the lock.
 func (g *group) arm(at, now time.Time) {
@@ -333,6 +341,9 @@ func (g *group) release(in *Instance) {
 	g.mu.Lock()
 	place := g.demand()
 	delete(g.busy, in)
+	if in.last.Peak > 0 {
+		g.usedMB = int(in.last.Peak >> 20)
+	}
 	dead = dead || g.killed
 	switch {
 	case in.held:

@@ -168,3 +168,15 @@ func TestPressure(t *testing.T) {
 		closeAll(t, p)
 	})
 }
+
+// TestUsedMemoryCounts: of two functions with the same configuration, the one that uses less of its memory is kept longer.
+func TestUsedMemoryCounts(t *testing.T) {
+	v := version("f", 1024)
+	kept := func(usedMB int) time.Duration {
+		g := &group{version: v, usedMB: usedMB}
+		return NewKeeping(Learned()).Until(nil, 1, Least, g.need())
+	}
+	if all, some, little, unknown := kept(1024), kept(600), kept(8), kept(0); little <= some || some <= all || unknown != all {
+		t.Errorf("kept for %v using all, %v using some, %v using little, %v not measured", all, some, little, unknown)
+	}
+}

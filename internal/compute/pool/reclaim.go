@@ -50,9 +50,10 @@ type candidate struct {
 func (g *group) candidates(all []candidate, now time.Time) []candidate {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	need := Need{Cold: g.cold, MemoryMB: g.version.MemoryMB} // as much as its end gives back
 	for i, in := range g.idle {
 		place := len(g.busy) - g.held.busy + len(g.idle) - i
-		all = append(all, candidate{in, g.pool.keeping.Worth(g.habit, place, max(now.Sub(in.since), 0), g.need()), in.since})
+		all = append(all, candidate{in, g.pool.keeping.Worth(g.habit, place, max(now.Sub(in.since), 0), need), in.since})
 	}
 	return all
 }
