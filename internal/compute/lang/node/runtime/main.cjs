@@ -2,6 +2,7 @@
 // From the environment of a function to its first call: what a process that was executed for it does at once, and one that was
 // started ahead when it has its assignment.
 
+const { statSync } = require('node:fs');
 const path = require('node:path');
 const channel = require('./channel.cjs');
 const { CLASSIC, describe } = require('./errors.cjs');
@@ -27,7 +28,7 @@ async function main() {
   const environment = ofFunction();
   const initialised = CLASSIC ? calls.watch() : undefined;
   let found;
-  require('./compiled.cjs').install(process.env.LAMBDA_TASK_ROOT);
+  if (statSync(path.join(__dirname, 'code.cache'), { throwIfNoEntry: false })?.size > 0) require('./compiled.cjs').install(process.env.LAMBDA_TASK_ROOT);
   try {
     found = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
   } catch (error) {
