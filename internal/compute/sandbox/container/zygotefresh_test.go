@@ -16,6 +16,7 @@ import email.generator, email.utils, logging, multiprocessing.process, os, rando
 import concurrent.futures, threading
 RANDOM = random.Random()
 def handler(e, c):
+    while os.getppid() != 1: time.sleep(0.001)  # here nobody waits for that before the assignment, as Adopt does
     status = dict(l.rstrip("\n").split(":\t", 1) for l in open("/proc/self/status") if ":\t" in l)
     return {"fresh": {
         "random.random": random.random(), "random.getrandbits": random.getrandbits(64), "random.Random()": RANDOM.random(),
