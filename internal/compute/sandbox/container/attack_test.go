@@ -215,6 +215,10 @@ func TestAttacksOnCells(t *testing.T) {
 			testAttacks(t, m, sandboxtest.Cells{Ahead: m, Stem: stem})
 		})
 	}
+	t.Run("seen", func(t *testing.T) {
+		m := open(t, 1<<30)
+		testAttacks(t, m, sandboxtest.Cells{Ahead: m, Seen: true})
+	})
 }
 
 func testAttacks(t *testing.T, m *Maker, starts sandbox.Maker) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -21,6 +22,7 @@ type cell struct {
 	made   sandbox.Spec // from what
 	layout layout
 	ahead  ahead
+	stub   *conn // to a main process that waits; nil without one
 }
 
 // mostAnswers is how many reports a second program can make: one for each program that cannot be executed, and that it is done.
@@ -53,7 +55,7 @@ func checkCell(s sandbox.Spec) error {
 	if s.Fork != nil && !s.Channel {
 		return errUnheard
 	}
-	if !runs(s) {
+	if !runs(s) || waits(s) {
 		if s.Channel {
 			return faas.Errorf(faas.Invalid, "sandbox: a cell without a main process has no channel")
 		}
@@ -84,18 +86,23 @@ func (c *cell) prepare(ctx context.Context) error {
 		}
 		defer closeAll([]int{far})
 	}
+	if waits(c.made) {
+		if err := c.prepareStub(&b); err != nil {
+			return err
+		}
+	}
 	p, ahead := planCell(c.made, b.layout)
 	c.layout, c.ahead = b.layout, ahead
 	want := expected{stage0.Ready, socketCount(c.made)}
-	executes := runs(c.made) && c.made.Fork == nil
-	if executes {
+	there := runs(c.made) && c.made.Fork == nil
+	if there {
 		want.fds++
 	}
 	r, err := i.carryOut(ctx, spawner, &b, p, want)
 	if err != nil {
 		return err
 	}
-	if executes {
+	if there {
 		last := len(r.fds) - 1
 		i.main, r.fds = r.fds[last], r.fds[:last]
 	}
@@ -111,6 +118,19 @@ func (c *cell) prepare(ctx context.Context) error {
 		return err
 	}
 	return i.watch()
+}
+
+// prepareStub makes what a main process needs that waits for its program.
+func (c *cell) prepareStub(b *baggage) (err error) {
+	if err := unix.Pipe2(b.gate[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	b.stub, b.layout.stub = -1, true
+	if c.stub, b.stub, err = newConn(); err != nil {
+		return err
+	}
+	c.i.stub = c.stub
+	return c.stub.enlarge(stage0.MaxSize)
 }
 
 // mindMain ends a cell whose main process ends: its first process does not look.
@@ -210,7 +230,7 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err := c.limit(s); err != nil {
 		return err
 	}
-	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel && s.Fork == nil}
+	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel && s.Fork == nil && !waits(c.made)}
 	fds, err := c.baggage(ctx, s, &ch)
 	defer func() { closeAll(fds) }()
 	if err != nil {
@@ -227,19 +247,77 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err != nil {
 		return err
 	}
+	var last *program
+	if waits(c.made) {
+		if last, err = c.sendLast(s); err != nil {
+			return err
+		}
+	}
 	if err := c.i.control.send(code, fds); err != nil {
 		return fmt.Errorf("send program: %w", err)
 	}
 	stop := context.AfterFunc(ctx, c.i.abort)
-	r, ok := <-c.i.answers
+	err = c.await(p, last)
 	if !stop() {
-		closeAll(r.fds)
-		return errors.Join(ctx.Err(), errEnded)
+		err = errors.Join(ctx.Err(), errEnded, err)
 	}
+	return err
+}
+
+// await waits until what was sent is done.
+func (c *cell) await(p, last *program) error {
+	r, ok := <-c.i.answers
 	if !ok {
 		return errEnded
 	}
-	return c.answered(p, r)
+	if err := c.answered(p, r); err != nil || last == nil {
+		return err
+	}
+	m, fds, err := c.stub.receive()
+	closeAll(fds)
+	switch {
+	case errors.Is(err, io.EOF): // the socket ends with the execution
+		c.i.phases.Exec = time.Since(c.i.began) - c.i.phases.Sandbox
+		return nil
+	case err != nil:
+		return err
+	}
+	return last.failure(m)
+}
+
+// sendLast tells the main process that waits what to execute.
+func (c *cell) sendLast(s sandbox.Spec) (*program, error) {
+	p := planLast(s, c.ahead)
+	code, err := p.encode()
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	if s.Channel {
+		if fds, err = c.openChannel(); err != nil {
+			return nil, err
+		}
+	}
+	err = c.stub.send(code, fds)
+	closeAll(fds)
+	if err != nil {
+		return nil, fmt.Errorf("send program: %w", err)
+	}
+	return p, nil
+}
+
+// openChannel makes the channel and returns the other end's descriptor.
+func (c *cell) openChannel() (fds []int, err error) {
+	c.i.mu.Lock()
+	defer c.i.mu.Unlock()
+	if c.i.closed {
+		return nil, os.ErrClosed
+	}
+	var far int
+	if c.i.channel, far, err = newChannel(); err != nil {
+		return nil, err
+	}
+	return []int{far}, nil
 }
 
 var errEnded = errors.New("it ended before its program ran")
@@ -255,7 +333,7 @@ func (c *cell) limit(s sandbox.Spec) error {
 	if err := i.maker.disks.settle(i.tmp); err != nil {
 		return err
 	}
-	if runs(c.made) {
+	if runs(c.made) && !waits(c.made) {
 		used, err := i.group.Counters()
 		if err != nil {
 			return err

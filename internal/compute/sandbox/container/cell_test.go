@@ -167,6 +167,24 @@ func TestCellEnds(t *testing.T) {
 	}
 }
 
+// TestWaitingCell: a main process that waits for its program is minded, and nobody's to fork into.
+func TestWaitingCell(t *testing.T) {
+	m := open(t, 0)
+	payload := sandboxtest.Payload(t)
+	s := sandboxtest.CellSpec("cell", "")
+	s.Mounts = sandboxtest.Spec("cell", payload).Mounts
+	c := prepare(t, m, s)
+	want := sandboxtest.Spec("cell", payload, "say", "x")
+	want.Fork, want.Channel = &zygote{maker: m}, true
+	if _, err := c.Become(context.Background(), want); !errors.Is(err, sandbox.ErrUnfit) {
+		t.Errorf("become by a fork: %v", err)
+	}
+	if err := c.(*cell).i.Signal(9); err != nil {
+		t.Fatal(err)
+	}
+	<-c.Done()
+}
+
 // TestCellsEndWithTheSpawner and are made by a new one then.
 func TestCellsEndWithTheSpawner(t *testing.T) {
 	m := open(t, 0)
@@ -174,10 +192,12 @@ func TestCellsEndWithTheSpawner(t *testing.T) {
 	for kind, stem := range kinds(t) {
 		cells = append(cells, prepare(t, m, sandboxtest.CellSpec(kind, stem)))
 	}
+	dead := m.spawner
 	killSpawner(t, m)
 	for _, c := range cells {
 		<-c.Done()
 	}
+	<-dead.done
 	b, err := prepare(t, m, sandboxtest.CellSpec("next", "")).Become(context.Background(), sandboxtest.Spec("next", sandboxtest.Payload(t), "exit", "3"))
 	if err != nil {
 		t.Fatal(err)

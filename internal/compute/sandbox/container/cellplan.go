@@ -22,10 +22,14 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 	sockets := planAhead(p, s, l, a.slots)
 	n := int(p.next - sockets)
 	planView(p, nil, s.Mounts, l.dirs, a.mounts)
-	if runs(s) {
+	if runs(s) && !waits(s) {
 		planClosed(p) // where there is no root inside, the main process could write
 	}
-	if runs(s) && s.Fork == nil {
+	switch {
+	case waits(s):
+		a.pidfd = planStub(p, s, l, a.slots)
+		n++
+	case executes(s):
 		a.pidfd = planMain(p, s, l, a.slots)
 		n++
 	}
@@ -36,7 +40,55 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 }
 
 // runs reports whether a cell made from s has a main process that runs.
-func runs(s sandbox.Spec) bool { return len(s.Argv) > 0 || s.Fork != nil }
+func runs(s sandbox.Spec) bool { return executes(s) || s.Fork != nil || waits(s) }
+
+// executes reports whether its main process is executed when the cell is made.
+func executes(s sandbox.Spec) bool { return len(s.Argv) > 0 }
+
+// waits reports whether its main process waits for what to execute. In a cell that may yet be a zygote's child's, none does.
+func waits(s sandbox.Spec) bool { return len(s.Argv) == 0 && s.Fork == nil && len(s.Mounts) > 0 }
+
+// planStub forks a main process that is as isolated as any and waits, on a socket of its own, for planLast. The register of its
+// pidfd comes back.
+func planStub(p *program, s sandbox.Spec, l layout, f slots) reg {
+	pidfd := p.take(1)
+	at := len(p.steps)
+	p.add(step{what: "fork", kind: stage0.Fork, dst: pidfd})
+	planChild(p, s, l)
+	planStreams(p, execution{null: f.null, output: f.output})
+	p.call("take its own control socket", unix.SYS_DUP3, f.stub, f.control, unix.O_CLOEXEC)
+	if !l.hosts { // which filters itself
+		planFilter(p, l.filter)
+	}
+	p.add(step{what: "wait for its program", kind: stage0.More, dst: none})
+	p.steps[at].args = []any{len(p.steps), stage0.Aside}
+	return pidfd
+}
+
+// planLast is what a main process that waits then does, as soon as the first process has done planBecome up to the mounts. The
+// channel comes with it.
+func planLast(s sandbox.Spec, a ahead) *program {
+	p := &program{group: none, next: a.next, first: a.next}
+	channel := none
+	if s.Channel {
+		channel = planMove(p, p.take(1))
+	}
+	p.call("wait for the mounts", unix.SYS_READ, a.gate, make([]byte, 8), 1)
+	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
+	planRest(p, channel)
+	planExecute(p, sandbox.Program{Argv: s.Argv, Env: s.Env})
+	return p
+}
+
+// planExecute executes a program.
+func planExecute(p *program, e sandbox.Program) {
+	p.call("execute "+e.Argv[0], unix.SYS_EXECVE, e.Argv[0], words(e.Argv), words(e.Env))
+}
+
+// planMove moves a channel that has come: where it arrives may be where it is to be, which is no place to duplicate it to.
+func planMove(p *program, channel reg) reg {
+	return p.open("move channel", unix.SYS_FCNTL, channel, unix.F_DUPFD_CLOEXEC, 4)
+}
 
 // change is what makes a cell a sandbox, beyond the Spec.
 type change struct {
@@ -74,23 +126,26 @@ func planBecome(made, s sandbox.Spec, l layout, a ahead, c change) *program {
 	if len(s.Beside) > 0 {
 		f.aside = p.take(1)
 	}
-	if c.channel { // where it arrives may be where it is to be, which is no place to duplicate it to
-		f.channel = p.open("move channel", unix.SYS_FCNTL, f.channel, unix.F_DUPFD_CLOEXEC, 4)
+	if c.channel {
+		f.channel = planMove(p, f.channel)
 	}
 	if s.MemoryMB != made.MemoryMB {
 		p.call("resize /dev/shm", unix.SYS_MOUNT, 0, "/dev/shm", 0, unix.MS_REMOUNT|quiet, "size="+itoa(s.MemoryMB)+"m")
 	}
-	if runs(made) && len(c.mounts) > 0 {
+	if runs(made) && !waits(made) && len(c.mounts) > 0 {
 		opened := attributes(0)
 		copy(opened[8:], attributes(unix.MOUNT_ATTR_RDONLY)[:8]) // what is cleared
 		p.call("open root", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0, opened, unix.MOUNT_ATTR_SIZE_VER0)
 	}
 	planView(p, made.Mounts, c.mounts, c.dirs, f.mounts)
-	if !runs(made) || len(c.mounts) > 0 {
+	if !runs(made) || waits(made) || len(c.mounts) > 0 {
 		planClosed(p)
 	}
 	if runs(made) {
 		planBeside(p, s, l, f)
+		if waits(made) {
+			p.call("let the main process go on", unix.SYS_WRITE, f.gate+1, "0", 1)
+		}
 		planSeal(p, l, f, true)
 		return p
 	}

@@ -216,6 +216,9 @@ func (i *instance) release() error {
 	if i.control != nil {
 		i.control.close()
 	}
+	if i.stub != nil {
+		i.stub.close()
+	}
 	i.unanswered()
 	closeAll([]int{i.main})
 	i.dials.close()

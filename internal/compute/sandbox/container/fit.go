@@ -23,8 +23,10 @@ func lacking(made, s sandbox.Spec) ([]sandbox.Mount, error) {
 		return unfit("sockets %q instead of %q", s.Listen, made.Listen)
 	case s.Dials > made.Dials:
 		return unfit("%d connections inside of at most %d", s.Dials, made.Dials)
-	case made.Channel && !s.Channel, runs(made) && s.Channel != made.Channel:
+	case made.Channel && !s.Channel, runs(made) && !waits(made) && s.Channel != made.Channel:
 		return unfit("a channel: %v", s.Channel)
+	case waits(made) && s.Fork != nil:
+		return unfit("it waits for an execution")
 	case runs(made) && (s.Files != made.Files || s.Pids != made.Pids):
 		return unfit("%d open files and %d processes instead of %d and %d", s.Files, s.Pids, made.Files, made.Pids)
 	}

@@ -30,6 +30,7 @@ type instance struct {
 	tmp       *disk
 	plain     string
 	control   *conn
+	stub      *conn // to a main process that waits for its program, or waited
 	output    *os.File
 	aside     *os.File
 	dials     *dials

@@ -145,18 +145,18 @@ func planOuter() *program {
 	p.allow(syscall.EPERM, "set groups", unix.SYS_SETGROUPS, 0, 0) // where we have one id only, it is for ever forbidden
 	p.call("become root of the user namespace", unix.SYS_SETRESGID, 0, 0, 0)
 	p.call("become root of the user namespace", unix.SYS_SETRESUID, 0, 0, 0)
-	planExecute(p)
+	planStage0(p)
 	return p
 }
 
 // planInner executes the spawner.
 func planInner() *program {
 	p := &program{clone: unix.CLONE_CLEAR_SIGHAND, group: none, next: 2}
-	planExecute(p)
+	planStage0(p)
 	return p
 }
 
-func planExecute(p *program) {
+func planStage0(p *program) {
 	p.call("die with the parent", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(syscall.SIGKILL))
 	p.call("open the socket", unix.SYS_DUP3, reg(1), stage0.Control, 0)
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, stage0.Control+1, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)

@@ -41,6 +41,7 @@ type layout struct {
 	shares  []share
 	group   bool   // a cgroup2 directory to be born in
 	joins   int    // files of v1 cgroups to write to
+	stub    bool   // the main process waits on a socket of its own
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
 	lastCap int    // the kernel's highest capability
 	ipv6    bool   // the kernel has it
@@ -113,12 +114,12 @@ func planAhead(p *program, s sandbox.Spec, l layout, f slots) (sockets reg) {
 // slots are the registers of the descriptors that travel with a program.
 type slots struct {
 	control, null, output, channel, group reg
-	joins, mounts, tmp, aside             reg
+	joins, mounts, tmp, aside, stub, gate reg // gate: the end to read from, behind it that to write to
 }
 
 // assign gives out the first registers.
 func assign(p *program, s sandbox.Spec, l layout) slots {
-	f := slots{control: p.take(1), null: p.take(1), output: p.take(1), channel: none, group: none, tmp: none, aside: none}
+	f := slots{control: p.take(1), null: p.take(1), output: p.take(1), channel: none, group: none, tmp: none, aside: none, stub: none}
 	if s.Channel {
 		f.channel = p.take(1)
 	}
@@ -131,6 +132,9 @@ func assign(p *program, s sandbox.Spec, l layout) slots {
 	}
 	if len(s.Beside) > 0 {
 		f.aside = p.take(1)
+	}
+	if l.stub {
+		f.stub, f.gate = p.take(1), p.take(2)
 	}
 	p.group = f.group
 	return f

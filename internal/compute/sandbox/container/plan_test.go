@@ -41,10 +41,16 @@ func TestPlan(t *testing.T) {
 	ahead.Argv, ahead.Fork = nil, &zygote{}
 	forkedCell, forkedAhead := planCell(ahead, cells)
 	adopted, adoptedAhead := planAdopt(3, forkedAhead)
+	seen, seenLayout := blank, cells
+	seen.Mounts, seenLayout.stub = full.Mounts[:1], true
+	seenCell, seenAhead := planCell(seen, seenLayout)
 	for _, c := range []struct {
 		name string
 		p    *program
 	}{
+		{"cell-seen", seenCell},
+		{"cell-seen-become", planBecome(seen, full, seenLayout, seenAhead, change{mounts: full.Mounts[1:], dirs: []bool{true, true, false}})},
+		{"cell-seen-last", planLast(full, seenAhead)},
 		{"cell-blank", blankCell},
 		{"cell-blank-become", planBecome(blank, full, cells, blankAhead, change{full.Mounts, []bool{true, true, true, false}, true, 0})},
 		{"cell-stem", stemCell},

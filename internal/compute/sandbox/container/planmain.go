@@ -118,9 +118,8 @@ type execution struct {
 	program               sandbox.Program
 }
 
-// planExec is a process from the fork before it up to its execve.
-func planExec(p *program, s sandbox.Spec, l layout, e execution) {
-	at := len(p.steps) - 1
+// planChild makes a process that has just been forked one of the function's.
+func planChild(p *program, s sandbox.Spec, l layout) {
 	p.call("allow self-inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1) // else oom_score_adj belongs to the host's root
 	adj := p.open("open oom_score_adj", unix.SYS_OPENAT, 0, "/proc/self/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	p.call("set oom_score_adj", unix.SYS_WRITE, adj, itoa(badNice), len(itoa(badNice)))
@@ -135,22 +134,37 @@ func planExec(p *program, s sandbox.Spec, l layout, e execution) {
 		planFunctionUser(p, l)
 	}
 	p.call("umask", unix.SYS_UMASK, 0o022)
-	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
+}
+
+// planStreams are a process's standard streams.
+func planStreams(p *program, e execution) {
 	p.call("open stdin", unix.SYS_DUP3, e.null, 0, 0)
 	p.call("open stdout", unix.SYS_DUP3, e.output, 1, 0)
 	p.call("open stderr", unix.SYS_DUP3, e.output, 2, 0)
+}
+
+// planRest are the other descriptors, and signals.
+func planRest(p *program, channel reg) {
 	first := 3
-	if e.channel != none {
-		p.call("open channel", unix.SYS_DUP3, e.channel, 3, 0)
+	if channel != none {
+		p.call("open channel", unix.SYS_DUP3, channel, 3, 0)
 		first = 4
 	}
 	p.call("close the rest", unix.SYS_CLOSE_RANGE, first, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
 	p.call("unblock signals", unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
+}
+
+// planExec is a process from the fork before it up to its execve.
+func planExec(p *program, s sandbox.Spec, l layout, e execution) {
+	at := len(p.steps) - 1
+	planChild(p, s, l)
+	p.call("enter "+s.Dir, unix.SYS_CHDIR, s.Dir)
+	planStreams(p, e)
+	planRest(p, e.channel)
 	if !l.hosts { // which filters itself
 		planFilter(p, l.filter)
 	}
-	argv := e.program.Argv
-	p.call("execute "+argv[0], unix.SYS_EXECVE, argv[0], words(argv), words(e.program.Env))
+	planExecute(p, e.program)
 	p.steps[at].args = []any{len(p.steps)}
 }
 

@@ -113,7 +113,9 @@ type baggage struct {
 	null                  int // the spawner's
 	control, output, peer int
 	aside                 int
-	group                 int // the cgroup's
+	stub                  int    // only with layout.stub, as is
+	gate                  [2]int // a pipe
+	group                 int    // the cgroup's
 	joins, mounts         []int
 	tmp                   int
 	closed                bool
@@ -134,6 +136,9 @@ func (b *baggage) fds() []int {
 	if b.aside >= 0 {
 		fds = append(fds, b.aside)
 	}
+	if b.layout.stub {
+		fds = append(fds, b.stub, b.gate[0], b.gate[1])
+	}
 	return fds
 }
 
@@ -143,6 +148,9 @@ func (b *baggage) close() {
 	}
 	b.closed = true
 	closeAll([]int{b.control, b.output, b.peer, b.aside})
+	if b.layout.stub {
+		closeAll([]int{b.stub, b.gate[0], b.gate[1]})
+	}
 	closeAll(b.joins)
 	closeAll(b.mounts)
 }

@@ -42,7 +42,7 @@ func run(h *Header) bool {
 		case Call:
 			result, errno = call(op)
 		case Fork:
-			result, errno = fork()
+			result, errno = fork(cloneVfork &^ op.Args[1])
 			if result != 0 && errno == 0 {
 				if op.Nr == 0 {
 					main = result
@@ -88,13 +88,13 @@ func call(op *Op) (uintptr, syscall.Errno) {
 	return r, errno
 }
 
-// fork starts a process; the caller goes on when that has executed its program or has ended.
+// fork starts a process; with the flag vfork, the caller goes on when that has executed its program or has ended.
 //
 //go:norace
 //go:nosplit
-func fork() (uintptr, syscall.Errno) {
+func fork(vfork uint64) (uintptr, syscall.Errno) {
 	forked = now()
-	clone = cloneArgs{flags: clonePidfd | cloneVfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
+	clone = cloneArgs{flags: clonePidfd | vfork, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
 	pid, _, errno := syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
 	return pid, errno
 }

@@ -31,13 +31,16 @@ const (
 // Kinds of Op.
 const (
 	Call  = iota // Args are those of system call Nr
-	Fork         // start a process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd. Nr is 0 for the main one, else it counts those beside
+	Fork         // start a process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd. Nr is 0 for the main one, else it counts those beside. The parent waits for its execution, unless Args[1] is Aside
 	Send         // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
 	Wait         // reap until the main process and those beside have ended, report how each did, and exit
 	Tend         // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
 	More         // wait for another program on the socket for reports, and go on with that; the end of the socket is the process's
 	Adopt        // the main process is Args[0], which a zygote has forked in here; wait until it is this one's child
 )
+
+// Aside, in a Fork, has the parent go on at once.
+const Aside = 0x4000
 
 // Signals for a first process that tends.
 const (
