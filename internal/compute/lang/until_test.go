@@ -30,7 +30,7 @@ func TestUntilEnds(t *testing.T) {
 			t.Error("done early")
 		default:
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		<-u.Done()
 		<-child.Done()
 		<-late
