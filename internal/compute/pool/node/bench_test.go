@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -104,7 +103,7 @@ func benchVersion() *faas.Version {
 		Runtime: "provided.al2023", Handler: "bootstrap", MemoryMB: 1769, TmpMB: 512}
 }
 
-func benchNode(b *testing.B) *Node {
+func benchNode(b testing.TB) *Node {
 	quiet := slog.New(slog.DiscardHandler)
 	maker, err := container.New(container.Config{Dir: b.TempDir(), Logger: quiet})
 	if err != nil {
@@ -121,7 +120,7 @@ func benchNode(b *testing.B) *Node {
 }
 
 // buildBootstrap builds a program that answers every event with itself.
-func buildBootstrap(b *testing.B) string {
+func buildBootstrap(b testing.TB) string {
 	dir := b.TempDir()
 	const source = `package main
 
@@ -155,7 +154,7 @@ func main() {
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "bootstrap"), filepath.Join(dir, "main.go"))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Skip(fmt.Sprintf("build a bootstrap: %v: %s", err, out))
+		b.Skipf("build a bootstrap: %v: %s", err, out)
 	}
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if err := os.Chmod(d, 0o755); err != nil {
