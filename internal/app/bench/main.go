@@ -64,6 +64,19 @@ func names() string {
 	return strings.Join(all, ", ")
 }
 
+// leaveSettings takes out of the environment what interpreters would read there: a floor or peer that starts with more to do than the
+// function beside it is none.
+func leaveSettings() {
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		for _, of := range []string{"NODE_", "PYTHON", "JAVA_", "JDK_", "LD_", "GOMAXPROCS", "GOGC", "GOMEMLIMIT", "GODEBUG"} {
+			if strings.HasPrefix(name, of) {
+				_ = os.Unsetenv(name)
+			}
+		}
+	}
+}
+
 func run(bin, only, out, where string, say bool) error {
 	filter, err := regexp.Compile(only)
 	if err != nil {
@@ -87,6 +100,7 @@ func run(bin, only, out, where string, say bool) error {
 		}
 	}
 	adopt()
+	leaveSettings()
 	begin := time.Now()
 	t := table{notes: say}
 	t.head()
