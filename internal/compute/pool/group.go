@@ -370,9 +370,9 @@ func (g *group) release(in *Instance) {
 		return
 	}
 	g.mu.Unlock()
-	// Both are looked at once the instance can be seen among the idle: a claim on memory that came before finds it there,
-	// one that comes after is found here; likewise the end of its sandbox and watch.
-	if ended(in) || g.pool.memory.short() > 0 {
+	// Both are looked at once the instance can be seen among the idle: a claim on memory that came before is found here, one
+	// that comes after finds it there; likewise the end of its sandbox and watch. What is kept ready makes no room.
+	if ended(in) || !in.held && g.pool.memory.short() > 0 {
 		g.remove(in)
 	}
 }

@@ -80,6 +80,7 @@ func TestHeldAreReplaced(t *testing.T) {
 		told := make(chan struct{}, 100)
 		p.Hold(v, 2, func() { told <- struct{}{} })
 		time.Sleep(time.Second)
+		expectHeld(t, p, v, 2, 2)
 		_ = n.launched[0].Close()
 		time.Sleep(time.Second)
 		expectHeld(t, p, v, 2, 2)
@@ -174,6 +175,36 @@ func TestHeldAndMemory(t *testing.T) {
 		expectHeld(t, p, v, 4, 4)
 		if p.memory.used > 1024 {
 			t.Errorf("%d MB", p.memory.used)
+		}
+		closeAll(t, p)
+	})
+}
+
+// TestHeldServeWhileOthersLackMemory: what is kept ready goes back to rest after a call though another function waits for memory.
+func TestHeldServeWhileOthersLackMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &fakeNode{delay: 10 * time.Millisecond}
+		p := New(n, Config{MemoryMB: 256})
+		v := version("f", 256)
+		p.Hold(v, 1, nil)
+		time.Sleep(time.Second)
+		expectHeld(t, p, v, 1, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := p.With(t.Context(), version("other", 128), hold(0)); faas.KindOf(err) != faas.Throttled {
+				t.Errorf("there is no memory, and yet %v", err)
+			}
+		})
+		time.Sleep(time.Second)
+		for range 3 {
+			if warmth(t, p, v, time.Second) {
+				t.Error("a cold call")
+			}
+			expectHeld(t, p, v, 1, 1)
+		}
+		wg.Wait()
+		if all, _ := n.count(); all != 1 {
+			t.Errorf("%d were started", all)
 		}
 		closeAll(t, p)
 	})
