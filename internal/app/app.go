@@ -81,6 +81,7 @@ type App struct {
 	expected   changes
 	beforehand beforehand
 	published  changes
+	snapshots  snapshots
 	bytecode   *python.Bytecode // nil: functions compile their Python themselves
 	retries    retries
 	invoker    *invoke.Invoker

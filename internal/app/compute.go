@@ -53,6 +53,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		Internet: func(v *faas.Version) (bool, error) { return a.internet(v.Internet) },
 		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger,
 	}
+	a.openSnapshots(n)
 	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Yield: func() { a.stock.Yield() }, Logger: a.cfg.Logger})
 	a.openStock(n)
 	a.onStop(func(ctx context.Context) error {
@@ -64,6 +65,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		a.retire(v)
 		a.settler.note(v)
 		a.published.note(v)
+		a.snapshots.note(v)
 		a.held.note(v.FunctionID)
 		if a.stock != nil {
 			a.expected.note(v)
@@ -72,6 +74,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.settle()
 	a.compile()
+	a.snapshot(n)
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: usage{a}, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})
@@ -194,7 +197,7 @@ func (a *App) removeUnused(ctx context.Context) error {
 	used, running := a.functions.References(), a.pool.Packages()
 	var all []error
 	for _, name := range slices.Compact(names) {
-		if used[name] || running[name] {
+		if used[name] || running[name] || a.snapshots.refers(name) {
 			continue
 		}
 		if err := a.packages.Remove(ctx, name); err != nil && faas.KindOf(err) != faas.Conflict {

@@ -39,6 +39,7 @@ func (a *App) openDoors(context.Context) error {
 		Installs:      a.installs,
 		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
 		Internet:      func(choice string) error { _, err := a.internet(choice); return err },
+		SnapStart:     a.snapStart,
 		Caller:        caller,
 		Trace:         func(ctx context.Context) string { c, _ := gateway.CallerFrom(ctx); return c.Trace },
 		Location:      a.location,

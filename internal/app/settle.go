@@ -37,9 +37,13 @@ func (s *changes) listen() <-chan struct{} {
 
 // note takes in that a function is new or changed. It does not block.
 func (s *changes) note(v faas.VersionID) {
-	if v.Version != faas.Latest || v.Revision == "" {
-		return
+	if v.Version == faas.Latest && v.Revision != "" {
+		s.noteAny(v)
 	}
+}
+
+// noteAny takes in also that a version has changed, or that something is gone.
+func (s *changes) noteAny(v faas.VersionID) {
 	s.mu.Lock()
 	s.noted = append(s.noted, v)
 	wake := s.wake

@@ -36,6 +36,7 @@ type Version struct {
 	Internet     string `json:",omitempty"` // on or off; empty is the node's default
 	Fork         string `json:",omitempty"` // off: its instances are not forked from a zygote
 	Concurrency  int    `json:",omitempty"` // calls that an instance takes at once; 0 is 1
+	SnapStart    bool   `json:",omitempty"` // published versions go on from an image of an instance that was initialised
 	PerTenant    bool   `json:",omitempty"` // every call names its tenant, and tenants never share an instance
 	Modified     time.Time
 	State        State

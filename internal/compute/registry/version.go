@@ -94,11 +94,17 @@ func (r *Registry) publish(ctx context.Context, rec *Record, description string)
 	return nil
 }
 
+// snapStarting is why a version is Pending until its image is made.
+const snapStarting = "SnapStart: the version is being initialised, and an image is made of it."
+
 // freeze copies $LATEST into rec's newest version under the next number.
 func (r *Registry) freeze(rec *Record, description string) {
 	v := &Record{Format: format, Version: rec.Version, Created: r.now()}
 	v.Version.ID.Version = strconv.Itoa(rec.Next)
 	v.Version.ID.Revision = faas.NewUUID()
+	if v.Version.SnapStart && v.Version.State == faas.Active {
+		v.Version.State, v.Version.StateReason, v.Version.StateCode = faas.Pending, snapStarting, "Creating"
+	}
 	if description != "" {
 		v.Version.Description = description
 	}

@@ -114,5 +114,8 @@ func InitializationType(v *faas.Version) string {
 	if v.Held {
 		return "provisioned-concurrency"
 	}
+	if v.SnapStart && v.ID.Version != faas.Latest {
+		return "snap-start"
+	}
 	return "on-demand"
 }

@@ -74,6 +74,11 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 // Attach implements lang.Runtime.
 func (r *Runtime) Attach(sb sandbox.Sandbox, _ faas.Version) lang.Session { return framed.New(sb) }
 
+// Resume takes over the conversation with a process that goes on from an image, in a sandbox of which env is what is new in its environment.
+func (r *Runtime) Resume(sb sandbox.Sandbox, env []string) lang.Session {
+	return framed.Resume(sb, env)
+}
+
 // environ is the environment of v, beside what is given.
 func (r *Runtime) environ(given []string, v faas.Version, stream string) []string {
 	return lambda.Env(given, v, stream, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.id, "PYTHONPATH="+lambda.RuntimeDir)

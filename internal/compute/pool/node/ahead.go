@@ -114,15 +114,22 @@ func kinds(v *faas.Version, runtime lang.Runtime, internet bool) (blank, best st
 // made is a sandbox of a launch, and how it came to be.
 type made struct {
 	*launch
-	sandbox sandbox.Sandbox
-	adopted bool // its main process ran before it was known whom for
-	way     string
-	note    string
+	sandbox  sandbox.Sandbox
+	restored bool // it goes on from an image
+	adopted  bool // its main process ran before it was known whom for
+	way      string
+	note     string
 }
 
 // make brings a sandbox up by the fastest way that is ready.
 func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error) {
-	if n.Stock == nil {
+	m, unfit := n.restored(ctx, v, job)
+	switch {
+	case m != nil || ctx.Err() != nil:
+		return m, ctx.Err()
+	case unfit != "":
+		return n.plain(ctx, v, job, nil, unfit+": ")
+	case n.Stock == nil:
 		return n.plain(ctx, v, job, nil, "")
 	}
 	blank, best := kinds(v, job.runtime, job.internet)
@@ -258,11 +265,11 @@ func (n *Node) plain(ctx context.Context, v *faas.Version, job job, z sandbox.Zy
 		sb, err := n.Maker.Start(ctx, l.spec)
 		switch {
 		case err == nil && z != nil:
-			return &made{l, sb, true, faas.WayFork, why + "zygote ready, made one and forked in " + millis(time.Since(began))}, nil
+			return &made{l, sb, false, true, faas.WayFork, why + "zygote ready, made one and forked in " + millis(time.Since(began))}, nil
 		case err == nil && why == "":
-			return &made{l, sb, false, faas.WayStart, ""}, nil
+			return &made{l, sb, false, false, faas.WayStart, ""}, nil
 		case err == nil:
-			return &made{l, sb, false, faas.WayStart, why + "made one in " + millis(time.Since(began))}, nil
+			return &made{l, sb, false, false, faas.WayStart, why + "made one in " + millis(time.Since(began))}, nil
 		case z == nil || ctx.Err() != nil:
 			return nil, fmt.Errorf("start sandbox: %w", err)
 		}

@@ -58,6 +58,8 @@ type Node struct {
 	Stock    *stock.Stock // of sandboxes made ahead; nil: none
 	Log      *slog.Logger
 	Launched func(v *faas.Version) // told of each instance that has been started; nil: nobody is
+	Images   Images                // of versions that go on from one; nil: none
+	Keeper   sandbox.Keeper        // makes and restores them
 
 	mu    sync.Mutex
 	suits map[suit]string // why a runtime that was started ahead does not do, by revision
@@ -158,7 +160,9 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 	out.Tail(true) // the first call's log begins with what the initialisation prints
 	sb := m.extensions.open(m.sandbox, host)
 	var session lang.Session
-	if m.adopted {
+	if m.restored {
+		session = j.runtime.(resumable).Resume(sb, awake(m.spec.Env))
+	} else if m.adopted {
 		session = j.runtime.(lang.Generic).Adopt(sb, &m.spec, *v)
 	} else {
 		session = j.runtime.Attach(sb, *v)

@@ -13,14 +13,16 @@ import (
 	"artesian/internal/faas"
 )
 
-// Image is a sandbox as it was at one moment: its memory, its processes, what they have open. It is in memory only.
-type Image struct {
+// image implements sandbox.Image.
+type image struct {
 	files [3]*os.File // in the order of runsc.Save
 }
 
-// NewImage makes an empty one.
-func NewImage() (*Image, error) {
-	var m Image
+// NewImage implements sandbox.Keeper.
+func (m *Maker) NewImage() (sandbox.Image, error) { return newImage() }
+
+func newImage() (*image, error) {
+	var m image
 	for i := range m.files {
 		fd, err := unix.MemfdCreate("sandbox image", unix.MFD_CLOEXEC)
 		if err != nil {
@@ -31,21 +33,11 @@ func NewImage() (*Image, error) {
 	return &m, nil
 }
 
-// Size is how many bytes it has.
-func (m *Image) Size() (int64, error) {
-	var all int64
-	for _, f := range m.files {
-		info, err := f.Stat()
-		if err != nil {
-			return 0, err
-		}
-		all += info.Size()
-	}
-	return all, nil
-}
+// Files implements sandbox.Image.
+func (m *image) Files() []*os.File { return m.files[:] }
 
-// Close forgets it. What was restored from it lives on.
-func (m *Image) Close() error {
+// Close implements sandbox.Image.
+func (m *image) Close() error {
 	var errs []error
 	for _, f := range m.files {
 		if f != nil {
@@ -55,8 +47,7 @@ func (m *Image) Close() error {
 	return errors.Join(errs...)
 }
 
-// StartKept is Start of a sandbox of which an image is to be made: /tmp is in its kernel's memory, counts as the function's, and is a part of
-// the image. It runs nothing beside the main process.
+// StartKept implements sandbox.Keeper: /tmp is in the kernel's memory, and so a part of the image.
 func (m *Maker) StartKept(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := keepable(s); err != nil {
 		return nil, err
@@ -74,12 +65,12 @@ func keepable(s sandbox.Spec) error {
 
 // Snapshot saves what runs in a sandbox that StartKept has started; that ends with it. What the program has open that only this machine's
 // kernel has (connections, which have their other end elsewhere) is not saved, and the program finds it broken when it goes on.
-func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (*Image, error) {
+func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (sandbox.Image, error) {
 	i, ok := s.(*instance)
 	if !ok || !i.kept {
 		return nil, faas.Errorf(faas.Invalid, "snapshot: a sandbox that was not started for it")
 	}
-	image, err := NewImage()
+	image, err := newImage()
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +82,9 @@ func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (*Image, error)
 
 // Restore is Start of a sandbox that goes on where an image was taken. S differs from what that was started with in ID and Listen
 // at most. Its channel is a new one in place of the old, so nothing that was under way in that one arrives.
-func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image *Image) (sandbox.Sandbox, error) {
+func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image sandbox.Image) (sandbox.Sandbox, error) {
 	if err := keepable(s); err != nil {
 		return nil, err
 	}
-	return m.launch(ctx, s, runsc.Order{Kind: runsc.Restore, Program: m.program(s, true)}, image.files[:]...)
+	return m.launch(ctx, s, runsc.Order{Kind: runsc.Restore, Program: m.program(s, true)}, image.Files()...)
 }

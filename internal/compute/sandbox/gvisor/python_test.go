@@ -80,7 +80,7 @@ func TestPythonFromSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = image.Close() }()
-	size, _ := image.Size()
+	size, _ := sizeOf(image)
 	t.Logf("saved in %v: %d bytes", time.Since(began), size)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestPythonFromSnapshot(t *testing.T) {
 }
 
 // restored calls a function that goes on from an image.
-func restored(ctx context.Context, t *testing.T, m *Maker, spec sandbox.Spec, image *Image, id string) []byte {
+func restored(ctx context.Context, t *testing.T, m *Maker, spec sandbox.Spec, image sandbox.Image, id string) []byte {
 	t.Helper()
 	spec.ID = id
 	began := time.Now()

@@ -57,8 +57,8 @@ func (s settings) apply(v *faas.Version) error {
 	if s.logging != nil {
 		s.applyLogging(v)
 	}
-	if s.snapStart != nil && value(s.snapStart.ApplyOn) == "PublishedVersions" {
-		return refused("SnapStart.ApplyOn", "PublishedVersions", "None")
+	if s.snapStart != nil && value(s.snapStart.ApplyOn) != "" {
+		v.SnapStart = value(s.snapStart.ApplyOn) == "PublishedVersions"
 	}
 	if s.deadLetter != nil && value(s.deadLetter.TargetArn) != "" {
 		return refused("DeadLetterConfig.TargetArn", "a target", "none")
@@ -179,7 +179,7 @@ func configuration(v *faas.Version, qualifier string) *api.FunctionConfiguration
 		PackageType:      ptr("Zip"),
 		Architectures:    []string{v.Architecture},
 		EphemeralStorage: &api.EphemeralStorage{Size: int32(v.TmpMB)},
-		SnapStart:        &api.SnapStartResponse{ApplyOn: ptr("None"), OptimizationStatus: ptr("Off")},
+		SnapStart:        snapStart(v),
 		LoggingConfig:    loggingConfig(v.Logging),
 		Layers:           layerList(v.Layers),
 	}

@@ -63,6 +63,8 @@ type Config struct {
 	AssumableRole func(account, arn string) error
 	// Internet says why a function cannot have what it chose by faas.InternetTag here; nil when it can.
 	Internet func(choice string) error
+	// SnapStart says why no version can go on from an image here; nil when it can.
+	SnapStart func() error
 	// Caller says who is calling, for which account and region.
 	Caller func(ctx context.Context) (arn string, scope faas.Scope)
 	// Trace returns the trace header that the caller sent, or nothing.
@@ -198,6 +200,9 @@ func (s *Service) CreateFunction(ctx context.Context, in *api.CreateFunctionInpu
 	if err := (settings{description: in.Description, handler: in.Handler, role: &in.Role, runtime: in.Runtime, memory: in.MemorySize,
 		timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
 		logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&v); err != nil {
+		return nil, err
+	}
+	if err := s.checkSnapStart(&v); err != nil {
 		return nil, err
 	}
 	if err := s.checkServed(ctx, &v); err != nil {
@@ -344,6 +349,9 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *api.Updat
 		if err := (settings{description: in.Description, handler: in.Handler, role: in.Role, runtime: in.Runtime, memory: in.MemorySize,
 			timeout: in.Timeout, environment: in.Environment, tmp: in.EphemeralStorage, tracing: in.TracingConfig,
 			logging: in.LoggingConfig, snapStart: in.SnapStart, deadLetter: in.DeadLetterConfig}).apply(&r.Version); err != nil {
+			return err
+		}
+		if err := s.checkSnapStart(&r.Version); err != nil {
 			return err
 		}
 		if err := s.changeLayers(ctx, &r.Version, in.Layers); err != nil {

@@ -44,5 +44,6 @@ func taken(args []string) bool {
 func Argv(program string) []string {
 	return []string{program,
 		"--root=" + stateDir, "--platform=systrap", "--network=host", "--ignore-cgroups", "--overlay2=none", "--host-uds=none",
-		"--host-settings=ignore", "--file-access-mounts=exclusive", "--gofer-network-namespace=new", supervise}
+		"--host-settings=ignore", "--file-access-mounts=exclusive", "--gofer-network-namespace=new",
+		"--restore-spec-validation=ignore", supervise} // who restores knows what may differ
 }

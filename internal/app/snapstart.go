@@ -1,0 +1,327 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"artesian/internal/compute/lang"
+	"artesian/internal/compute/pool/node"
+	"artesian/internal/compute/registry"
+	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/container"
+	"artesian/internal/compute/sandbox/gvisor"
+	"artesian/internal/engine/kv"
+	"artesian/internal/faas"
+)
+
+// snapshots keeps the images that published versions go on from: durable and encrypted as blobs, those in use in memory.
+type snapshots struct {
+	changes
+	app    *App
+	keeper sandbox.Keeper
+	why    error // why there are none
+
+	mu     sync.Mutex
+	ready  map[faas.VersionID]*loaded
+	stored map[kv.Key]string // blobs of all images
+}
+
+// loaded is an image in memory. It is closed when nobody uses it any more.
+type loaded struct {
+	image sandbox.Image
+	about about
+	users int
+	gone  bool
+}
+
+// about is the record of an image.
+type about struct {
+	Revision string  `json:"revision"` // of the version
+	Address  string  `json:"address"`
+	SHA256   string  `json:"sha256"` // of the blob that holds its files one after the other
+	Sizes    []int64 `json:"sizes"`
+}
+
+const (
+	kindImage    = "image" // name:number → about
+	mostImages   = 16      // in memory
+	leastInit    = 130 * time.Second
+	maxImage     = 10 << 30
+	imageFailed  = "FunctionError"
+	imageTimeout = "FunctionError.InitTimeout"
+)
+
+// openSnapshots finds out whether images can be made here.
+func (a *App) openSnapshots(n *node.Node) {
+	s := &a.snapshots
+	s.app, s.ready, s.stored = a, map[faas.VersionID]*loaded{}, map[kv.Key]string{}
+	stop := a.store.Watch(kindImage, s.follow)
+	a.onStop(func(context.Context) error { stop(); return nil })
+	switch m := a.maker.(type) {
+	case *gvisor.Maker:
+		a.snapshots.keeper = m
+	case *container.Maker:
+		g, err := gvisor.New(m, container.Self, a.cfg.Logger)
+		if a.snapshots.why = err; err == nil {
+			a.snapshots.keeper = g
+		}
+	default:
+		a.snapshots.why = fmt.Errorf("isolation level %s", a.maker.Level())
+	}
+	if a.snapshots.keeper != nil {
+		n.Images, n.Keeper = &a.snapshots, a.snapshots.keeper
+	}
+}
+
+// snapStart says why no version can go on from an image here.
+func (a *App) snapStart() error { return a.snapshots.why }
+
+// snapshot makes the images of versions that wait for theirs, in the background.
+func (a *App) snapshot(n *node.Node) {
+	wake := a.snapshots.listen()
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			select {
+			case <-wake:
+			case <-ctx.Done():
+				return
+			}
+			for _, id := range a.snapshots.take() {
+				a.snapshots.look(ctx, n, id)
+			}
+		}
+	})
+	a.onStop(func(context.Context) error { cancel(); work.Wait(); a.snapshots.close(); return nil })
+}
+
+// note takes in that a function or a version has changed.
+func (s *snapshots) note(v faas.VersionID) { s.changes.noteAny(v) }
+
+// look sees to a version, or to the newest of a function.
+func (s *snapshots) look(ctx context.Context, n *node.Node, id faas.VersionID) {
+	rec, err := s.app.functions.Get(id.FunctionID, id.Version)
+	if err == nil && id.Version == faas.Latest {
+		if rec.Newest == nil {
+			return
+		}
+		id = rec.Newest.Version.ID
+		rec, err = s.app.functions.Get(id.FunctionID, id.Version)
+	}
+	switch {
+	case faas.KindOf(err) == faas.NotFound:
+		s.forget(ctx, id)
+	case err == nil && rec.Version.SnapStart && rec.Version.State == faas.Pending:
+		s.make(ctx, n, rec.Version)
+	}
+}
+
+// make makes the image of a version and says how that came out.
+func (s *snapshots) make(ctx context.Context, n *node.Node, v faas.Version) {
+	bounded, cancel := context.WithTimeout(ctx, max(leastInit, v.Timeout))
+	defer cancel()
+	standing := registry.Standing{State: faas.Active, Update: faas.Successful}
+	err := s.keep(bounded, n, &v)
+	var failure *lang.Failure
+	switch {
+	case ctx.Err() != nil:
+		return // it is Pending at the next start
+	case err == nil:
+	case errors.As(err, &failure):
+		standing.State, standing.Code, standing.Reason = faas.Failed, imageFailed, "The function's initialisation failed: "+failure.Type
+	case errors.Is(err, lang.ErrExited):
+		standing.State, standing.Code, standing.Reason = faas.Failed, imageFailed, "The function's process ended during its initialisation"
+	case errors.Is(err, context.DeadlineExceeded):
+		standing.State, standing.Code, standing.Reason = faas.Failed, imageTimeout, "The function's initialisation took too long"
+	default:
+		standing.Reason = "Started without an image: " + err.Error()
+		s.app.cfg.Logger.Warn("make an image", "function", v.ID.FunctionID.ARN(), "version", v.ID.Version, "error", err)
+	}
+	if err := s.app.functions.Settle(ctx, v.ID, standing); err != nil && ctx.Err() == nil {
+		s.app.cfg.Logger.Warn("settle a version", "function", v.ID.FunctionID.ARN(), "version", v.ID.Version, "error", err)
+	}
+}
+
+// keep makes an image and stores it.
+func (s *snapshots) keep(ctx context.Context, n *node.Node, v *faas.Version) error {
+	image, address, err := n.Snapshot(ctx, v)
+	if err != nil {
+		return err
+	}
+	a := about{Revision: v.ID.Revision, Address: address}
+	var parts []io.Reader
+	for _, f := range image.Files() {
+		info, err := f.Stat()
+		if err != nil {
+			return errors.Join(err, image.Close())
+		}
+		a.Sizes = append(a.Sizes, info.Size())
+		parts = append(parts, io.NewSectionReader(f, 0, info.Size()))
+	}
+	if a.SHA256, _, err = s.app.blobs.Put(ctx, io.MultiReader(parts...), maxImage); err != nil {
+		return errors.Join(fmt.Errorf("store image: %w", err), image.Close())
+	}
+	value, err := json.Marshal(a)
+	if err == nil {
+		err = s.write(ctx, imageKey(v.ID), value)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("store image: %w", err), image.Close())
+	}
+	s.add(v.ID, &loaded{image: image, about: a})
+	return nil
+}
+
+func (s *snapshots) write(ctx context.Context, key kv.Key, value []byte) error {
+	if e, ok := s.app.store.Get(key); ok {
+		_, err := s.app.store.Update(ctx, key, value, e.Rev)
+		return err
+	}
+	_, err := s.app.store.Create(ctx, key, value)
+	return err
+}
+
+// Image implements node.Images.
+func (s *snapshots) Image(ctx context.Context, v *faas.Version) (sandbox.Image, string, func(), error) {
+	s.mu.Lock()
+	l := s.ready[v.ID]
+	if l != nil {
+		l.users++
+	}
+	s.mu.Unlock()
+	if l == nil {
+		var err error
+		if l, err = s.load(ctx, v.ID); err != nil {
+			return nil, "", nil, err
+		}
+		l.users++
+		s.add(v.ID, l)
+	}
+	return l.image, l.about.Address, func() { s.release(l) }, nil
+}
+
+// load reads an image into memory.
+func (s *snapshots) load(ctx context.Context, id faas.VersionID) (*loaded, error) {
+	e, ok := s.app.store.Get(imageKey(id))
+	if !ok {
+		return nil, errors.New("none was made")
+	}
+	var l loaded
+	if err := json.Unmarshal(e.Value, &l.about); err != nil {
+		return nil, fmt.Errorf("read image's record: %w", err)
+	}
+	if l.about.Revision != id.Revision {
+		return nil, errors.New("none was made of this revision")
+	}
+	r, _, err := s.app.blobs.Open(ctx, l.about.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("open image: %w", err)
+	}
+	defer func() { _ = r.Close() }()
+	if l.image, err = s.keeper.NewImage(); err != nil {
+		return nil, err
+	}
+	for i, f := range l.image.Files() {
+		if i >= len(l.about.Sizes) {
+			return nil, errors.Join(errors.New("the image's record lacks a file"), l.image.Close())
+		}
+		if _, err := io.CopyN(io.NewOffsetWriter(f, 0), r, l.about.Sizes[i]); err != nil {
+			return nil, errors.Join(fmt.Errorf("read image: %w", err), l.image.Close())
+		}
+	}
+	return &l, nil
+}
+
+// add makes an image ready, in place of others when there are too many.
+func (s *snapshots) add(id faas.VersionID, l *loaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other, o := range s.ready {
+		if other == id || len(s.ready) >= mostImages {
+			delete(s.ready, other)
+			s.drop(o)
+		}
+	}
+	s.ready[id] = l
+}
+
+func (s *snapshots) release(l *loaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.users--
+	if l.gone && l.users == 0 {
+		_ = l.image.Close()
+	}
+}
+
+// drop closes an image, now or when its last user is done. It is called with mu.
+func (s *snapshots) drop(l *loaded) {
+	l.gone = true
+	if l.users == 0 {
+		_ = l.image.Close()
+	}
+}
+
+// forget removes the image of a version that is gone, or those of a function.
+func (s *snapshots) forget(ctx context.Context, id faas.VersionID) {
+	prefix := id.Name + ":"
+	for _, e := range s.app.store.List(id.Scope, kindImage, prefix) {
+		if id.Version != faas.Latest && e.Key.Name != prefix+id.Version {
+			continue
+		}
+		if err := s.app.store.Delete(ctx, e.Key, e.Rev); err != nil {
+			s.app.cfg.Logger.Warn("remove an image", "function", id.FunctionID.ARN(), "error", err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other, l := range s.ready {
+		if other.FunctionID == id.FunctionID && (id.Version == faas.Latest || other.Version == id.Version) {
+			delete(s.ready, other)
+			s.drop(l)
+		}
+	}
+}
+
+func (s *snapshots) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, l := range s.ready {
+		delete(s.ready, id)
+		s.drop(l)
+	}
+}
+
+// refers reports whether a blob holds the image of a version that there is.
+func (s *snapshots) refers(sha256 string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sha := range s.stored {
+		if sha == sha256 {
+			return true
+		}
+	}
+	return false
+}
+
+// follow keeps what refers needs.
+func (s *snapshots) follow(e kv.Entry, deleted bool) {
+	var a about
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if deleted || json.Unmarshal(e.Value, &a) != nil {
+		delete(s.stored, e.Key)
+		return
+	}
+	s.stored[e.Key] = a.SHA256
+}
+
+func imageKey(id faas.VersionID) kv.Key {
+	return kv.Key{Scope: id.Scope, Kind: kindImage, Name: id.Name + ":" + id.Version}
+}
