@@ -143,7 +143,6 @@ func TestBadInput(t *testing.T) {
 			"ImageConfig":          spec{"Command": []string{"x"}},
 			"PackageType":          "Image",
 			"Architectures":        []string{other},
-			"SnapStart.ApplyOn":    "PublishedVersions",
 			"DeadLetterConfig":     spec{"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"},
 			"Code.ImageUri":        "000000000000.dkr.ecr.us-east-1.amazonaws.com/i:1",
 			"Code.S3Bucket":        "bucket",

@@ -23,7 +23,7 @@ func (s *Service) checkSnapStart(v *faas.Version) error {
 	case notYetHere.MatchString(v.Runtime):
 		return refused("SnapStart.ApplyOn", "PublishedVersions for the runtime "+v.Runtime, "None, and PublishedVersions for Python from 3.12 on")
 	case !snapStarted.MatchString(v.Runtime):
-		return faas.Errorf(faas.Invalid, "%s is not supported for SnapStart enabled functions.", v.Runtime)
+		return faas.Errorf(faas.Invalid, "%s is not supported for SnapStart enabled functions (SnapStart.ApplyOn).", v.Runtime)
 	case v.TmpMB > faas.MinTmpMB:
 		return faas.Errorf(faas.Invalid, "SnapStart is not supported for functions with more than %d MB of ephemeral storage.", faas.MinTmpMB)
 	case s.cfg.SnapStart == nil:
