@@ -136,7 +136,7 @@ func TestExtensionOutlivesTheRuntime(t *testing.T) {
 	program := extensionProgram(t)
 	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
 		t.Run(string(level), func(t *testing.T) {
-			p := start(t, isolation(level))
+			p := start(t, isolation(level), func(c *app.Config) { c.Idle = time.Minute }) // none is made ahead
 			p.role()
 			layer := p.layer("good", map[string]string{"extensions/good": program, "extensions/stays": program})
 			// The handler leaves a process behind.
