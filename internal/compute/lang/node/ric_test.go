@@ -77,7 +77,7 @@ exports.handler = async (e) => {
 const { inspect } = require('util')
 exports.handler = async (e, c) => {
   const r = c.getRemainingTimeInMillis()
-  return [Object.keys(c), c, typeof r, r > 0 && r <= 60000, process.env._X_AMZN_TRACE_ID, process.env._HANDLER, process.env.TZ, inspect(c.identity), inspect(c.clientContext)]
+  return [Object.keys(c), c, typeof r, r > 0 && r <= 60000, process.env._X_AMZN_TRACE_ID, process.env._HANDLER, process.env.TZ, inspect(c.identity), inspect(c.clientContext), inspect(c), Object.getPrototypeOf(c) === Object.prototype]
 }`}, []string{`{}`, `"context"`, `{}`}},
 	{"globals", "", files{"index.js": `exports.handler = async () => [Object.keys(awslambda).sort(), typeof awslambda.streamifyResponse, typeof awslambda.HttpResponseStream.from, require.main === undefined, module.parent?.filename?.slice(-9), typeof gc]`}, []string{`1`}},
 	{"store", "", files{"index.js": `exports.handler = async () => { const s = awslambda.InvokeStore; return s && [s.getRequestId(), s.getXRayTraceId(), s.getTenantId(), s.hasContext(), s.set('k', 1), s.get('k')] }`}, []string{`1`, `2`}},
@@ -127,6 +127,14 @@ exports.handler = async () => { const was = n; setTimeout(() => n++, 5); await n
 	{"callback twice", "", files{"index.js": "exports.handler = (e, c, cb) => { cb(null, 1); cb(null, 2); c.succeed(3) }"}, []string{`1`, `1`}},
 	{"callback waits", "", files{"index.js": "let n = 0; exports.handler = (e, c, cb) => { cb(null, n); setTimeout(() => n++, 20) }"}, []string{`1`, `1`}},
 	{"callback does not wait", "", files{"index.js": "let n = 0; exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; cb(null, n); const t = setInterval(() => { n = 1; clearInterval(t) }, 10) }"}, []string{`1`}},
+	{"callback does not wait, through others", "", files{"index.js": `
+exports.handler = (e, c, cb) => {
+  const it = e === 1 ? Object.create(c) : e === 2 ? new Proxy(c, {}) : Object.defineProperties({}, Object.getOwnPropertyDescriptors(c))
+  const was = it.callbackWaitsForEmptyEventLoop
+  it.callbackWaitsForEmptyEventLoop = false
+  cb(null, [was, it.callbackWaitsForEmptyEventLoop, c.callbackWaitsForEmptyEventLoop, { ...it }.callbackWaitsForEmptyEventLoop])
+  setInterval(() => {}, 1e6)
+}`}, []string{`1`, `2`, `3`}},
 	{"callback circular", "", files{"index.js": "exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; const x = {}; x.x = x; cb(null, x) }"}, []string{`1`, `1`}},
 	{"callback circular later", "", files{"index.js": "exports.handler = (e, c, cb) => { const x = {}; x.x = x; cb(null, x) }"}, []string{`1`}},
 	{"callback and error", "", files{"index.js": "exports.handler = (e, c, cb) => { cb(null, 1); throw new Error('after') }"}, []string{`1`, `1`}},

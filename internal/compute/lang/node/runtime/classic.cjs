@@ -2,12 +2,12 @@
 // How calls go before Node.js 24: a handler may also answer by callback, and a call may end when the event loop is empty.
 
 const { receive, sendAnswer, sendError } = require('./channel.cjs');
-const { follow, ofCall } = require('./context.cjs');
+const { follow, tell } = require('./context.cjs');
 const { describe, fault, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
 
-const nothing = () => {};
-let atEmpty = nothing; // runs when nothing is left in the event loop
+const nothing = { empty() {} };
+let atEmpty = nothing; // whose empty is called when nothing is left in the event loop
 let open; // the number of the call that has not been answered
 
 const isPromise = (value) => value && typeof value.then === 'function';
@@ -36,58 +36,96 @@ function watch() {
   process.on('unhandledRejection', (reason, promise) => {
     end('Unhandled Promise Rejection', Object.assign(fault('UnhandledPromiseRejection', reason), { reason, promise }), 128);
   });
-  process.on('beforeExit', () => atEmpty());
+  process.on('beforeExit', () => atEmpty.empty());
   return () => { initialised = true; };
 }
 
-// outcome returns the ways in which a function can say how call ended; what it says first counts.
-function outcome(call) {
-  let answered = false;
-  let finished = false;
-  let waits = true;
-  const complete = (value) => {
-    if (answered) {
+// Outcome is how a call ends. What the function says first counts.
+class Outcome {
+  constructor(number) {
+    this.number = number;
+    this.waits = true; // for the event loop to be empty, once called back
+    this.answered = false;
+    this.finished = false;
+    this.called = false; // back, with value, and waits
+    this.value = null;
+  }
+
+  complete(value) {
+    if (this.answered) {
       console.error('Invocation has already been reported as done. Cannot call complete more than once per invocation.');
       return;
     }
-    answered = true;
-    answer(value, call.number);
+    this.answered = true;
+    answer(value, this.number);
     next();
-  };
-  const end = (error, proceed) => {
-    atEmpty = nothing;
-    if (error === undefined || error === null) {
-      proceed();
-      return;
-    }
+  }
+
+  refuse(error) {
     logError('Invoke Error', error);
-    fail(error, call.number);
+    fail(error, this.number);
     next();
-  };
-  const once = (f) => (...args) => {
-    if (finished) return;
-    f(...args);
-    finished = true;
-  };
-  const done = (error, value) => end(error, () => complete(value));
-  const callback = (error, value) => end(error, () => {
-    if (!waits) complete(value);
-    else atEmpty = () => setImmediate(complete, value);
-  });
-  atEmpty = () => {
-    answered = true;
-    answer(null, call.number);
-    next();
-  };
-  const context = {
-    get callbackWaitsForEmptyEventLoop() { return waits; },
-    set callbackWaitsForEmptyEventLoop(value) { waits = value; },
-    succeed: once((value) => done(null, value)),
-    fail: once((error) => done(error ?? 'handled')),
-    done: once(done),
-  };
-  return [context, once(callback)];
+  }
+
+  done(error, value) {
+    if (this.finished) return;
+    atEmpty = nothing;
+    if (error === undefined || error === null) this.complete(value);
+    else this.refuse(error);
+    this.finished = true;
+  }
+
+  callback(error, value) {
+    if (this.finished) return;
+    atEmpty = nothing;
+    if (error !== undefined && error !== null) this.refuse(error);
+    else if (!this.waits) this.complete(value);
+    else this.wait(value);
+    this.finished = true;
+  }
+
+  wait(value) {
+    this.called = true;
+    this.value = value;
+    atEmpty = this;
+  }
+
+  empty() {
+    if (this.called) setImmediate(() => this.complete(this.value));
+    else this.complete(null);
+  }
 }
+
+const OUTCOME = Symbol('outcome');
+const own = { value: undefined }; // the descriptor of a context's outcome, which lists of its members leave out
+
+// The functions are the same in all contexts, so that all have one shape: an engine compiles for that.
+const waits = {
+  enumerable: true,
+  configurable: true,
+  get() { return this[OUTCOME].waits; },
+  set(value) { this[OUTCOME].waits = value; },
+};
+
+// Context is what a handler gets, a plain object to it. The order of members is Lambda's.
+function Context(outcome) {
+  own.value = outcome;
+  Object.defineProperty(this, OUTCOME, own);
+  own.value = undefined;
+  Object.defineProperty(this, 'callbackWaitsForEmptyEventLoop', waits);
+}
+
+Context.prototype = Object.prototype;
+
+// Answering is the context of a handler that may answer by it.
+function Answering(outcome) {
+  Context.call(this, outcome);
+  this.succeed = (value) => outcome.done(null, value);
+  this.fail = (error) => outcome.done(error ?? 'handled');
+  this.done = (error, value) => outcome.done(error, value);
+}
+
+Answering.prototype = Object.prototype;
 
 // Runtime is what stack traces of Lambda's name before a handler: Runtime.handler.
 class Runtime {
@@ -98,37 +136,48 @@ let environment; // what is the same in the contexts of all calls
 let run;
 let runtime;
 
+const backTo = (outcome) => (error, value) => outcome.callback(error, value);
+const turn = () => receive(run);
+
 function next() {
-  setImmediate(receive, run);
+  setImmediate(turn);
 }
 
 function serve(call) {
   open = call.number;
   follow(call);
-  const [context, callback] = outcome(call);
+  const outcome = new Outcome(call.number);
+  const callback = backTo(outcome);
+  atEmpty = outcome;
   try {
     const event = JSON.parse(call.event);
-    const result = runtime.handler(event, Object.assign(context, environment, ofCall(call.fields)), callback);
+    const context = new Answering(outcome);
+    tell(context, environment, call.fields);
+    const result = runtime.handler(event, context, callback);
     if (isPromise(result)) result.then(context.succeed, context.fail).catch(context.fail);
   } catch (error) {
     callback(error);
   }
 }
 
+const atLast = {
+  empty() {
+    atEmpty = nothing;
+    next();
+  },
+};
+
 function serveStream(highWaterMark) {
   const { answerStream } = require('./stream.cjs');
   return async (call) => {
     open = call.number;
     follow(call);
-    let waits = true;
+    const outcome = new Outcome(call.number);
     const stream = answerStream(call.number, highWaterMark);
     atEmpty = nothing;
-    const context = {
-      get callbackWaitsForEmptyEventLoop() { return waits; },
-      set callbackWaitsForEmptyEventLoop(value) { waits = value; },
-    };
     try {
-      Object.assign(context, environment, ofCall(call.fields));
+      const context = new Context(outcome);
+      tell(context, environment, call.fields);
       const result = runtime.handler(JSON.parse(call.event), stream.writable, context);
       if (!isPromise(result)) throw 'Streaming does not support non-async handlers.';
       if (await result !== undefined) console.warn('Streaming handlers ignore return values.');
@@ -138,7 +187,7 @@ function serveStream(highWaterMark) {
       await stream.fail(error);
     }
     open = undefined;
-    if (waits) atEmpty = () => { atEmpty = nothing; next(); };
+    if (outcome.waits) atEmpty = atLast;
     else next();
   };
 }

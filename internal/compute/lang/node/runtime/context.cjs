@@ -7,9 +7,13 @@ const { current } = require('./console.cjs');
 // ofFunction returns the members that are the same for all calls.
 function ofFunction() {
   const e = process.env;
-  const [functionName, functionVersion] = [e.AWS_LAMBDA_FUNCTION_NAME, e.AWS_LAMBDA_FUNCTION_VERSION];
-  const rest = { memoryLimitInMB: e.AWS_LAMBDA_FUNCTION_MEMORY_SIZE, logGroupName: e.AWS_LAMBDA_LOG_GROUP_NAME, logStreamName: e.AWS_LAMBDA_LOG_STREAM_NAME };
-  return CLASSIC ? { functionVersion, functionName, ...rest } : { functionName, functionVersion, ...rest };
+  return {
+    functionName: e.AWS_LAMBDA_FUNCTION_NAME,
+    functionVersion: e.AWS_LAMBDA_FUNCTION_VERSION,
+    memoryLimitInMB: e.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: e.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: e.AWS_LAMBDA_LOG_STREAM_NAME,
+  };
 }
 
 let trace;
@@ -32,19 +36,43 @@ function parse(text, classicName, name) {
   }
 }
 
-// ofCall returns the members that tell about the call.
-function ofCall([awsRequestId, invokedFunctionArn, trace, deadline, client, identity, tenant]) {
-  const end = Number(deadline);
-  const members = {
-    clientContext: client && parse(client, 'ClientContext', 'lambda-runtime-client-context') || undefined,
-    identity: identity && parse(identity, 'CognitoIdentity', 'lambda-runtime-cognito-identity') || undefined,
-    invokedFunctionArn,
-    awsRequestId,
-    tenantId: tenant || undefined,
-  };
-  if (!CLASSIC) members.xRayTraceId = trace || undefined;
-  members.getRemainingTimeInMillis = () => end - Date.now();
-  return members;
+const client = (text) => text && parse(text, 'ClientContext', 'lambda-runtime-client-context') || undefined;
+const identity = (text) => text && parse(text, 'CognitoIdentity', 'lambda-runtime-cognito-identity') || undefined;
+
+function remaining(deadline) {
+  const getRemainingTimeInMillis = () => Number(deadline) - Date.now();
+  return getRemainingTimeInMillis;
 }
 
-module.exports = { follow, ofCall, ofFunction };
+// tell adds to a context what there is to know about the function and the call: member by member, since all contexts are to have one
+// shape. Lambda changed the order in Node.js 24.
+function classic(context, of, fields) {
+  context.functionVersion = of.functionVersion;
+  context.functionName = of.functionName;
+  context.memoryLimitInMB = of.memoryLimitInMB;
+  context.logGroupName = of.logGroupName;
+  context.logStreamName = of.logStreamName;
+  context.clientContext = client(fields[4]);
+  context.identity = identity(fields[5]);
+  context.invokedFunctionArn = fields[1];
+  context.awsRequestId = fields[0];
+  context.tenantId = fields[6] || undefined;
+  context.getRemainingTimeInMillis = remaining(fields[3]);
+}
+
+function modern(context, of, fields) {
+  context.clientContext = client(fields[4]);
+  context.identity = identity(fields[5]);
+  context.invokedFunctionArn = fields[1];
+  context.awsRequestId = fields[0];
+  context.tenantId = fields[6] || undefined;
+  context.xRayTraceId = fields[2] || undefined;
+  context.getRemainingTimeInMillis = remaining(fields[3]);
+  context.functionName = of.functionName;
+  context.functionVersion = of.functionVersion;
+  context.memoryLimitInMB = of.memoryLimitInMB;
+  context.logGroupName = of.logGroupName;
+  context.logStreamName = of.logStreamName;
+}
+
+module.exports = { follow, ofFunction, tell: CLASSIC ? classic : modern };

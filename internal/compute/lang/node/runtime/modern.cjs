@@ -2,7 +2,7 @@
 // How calls go from Node.js 24 on: a handler's value, or what its promise comes to, is the answer.
 
 const { receive, sendAnswer, sendError } = require('./channel.cjs');
-const { follow, ofCall } = require('./context.cjs');
+const { follow, tell } = require('./context.cjs');
 const { describe, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
 
@@ -73,7 +73,8 @@ function start({ handler, streams, highWaterMark }, environment) {
   const answer = streams ? streamed : buffered;
   const next = () => receive(serve); // a turn has passed since the handler ended
   function serve(call) {
-    const context = Object.assign(ofCall(call.fields), environment);
+    const context = {};
+    tell(context, environment, call.fields);
     follow(call);
     const event = JSON.parse(call.event);
     store.context = { [PROTECTED_KEYS.REQUEST_ID]: call.fields[0], [PROTECTED_KEYS.X_RAY_TRACE_ID]: context.xRayTraceId, [PROTECTED_KEYS.TENANT_ID]: context.tenantId };
