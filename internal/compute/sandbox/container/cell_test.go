@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/sandboxtest"
@@ -179,10 +181,43 @@ func TestWaitingCell(t *testing.T) {
 	if _, err := c.Become(context.Background(), want); !errors.Is(err, sandbox.ErrUnfit) {
 		t.Errorf("become by a fork: %v", err)
 	}
-	if err := c.(*cell).i.Signal(9); err != nil {
+	i := c.(*cell).i
+	seen, err := os.ReadFile("/proc/self/fdinfo/" + itoa(i.main))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	for line := range strings.Lines(string(seen)) {
+		_, _ = fmt.Sscanf(line, "Pid: %d", &pid)
+	}
+	fewDescriptors(t, pid)
+	if err := i.Signal(9); err != nil {
 		t.Fatal(err)
 	}
 	<-c.Done()
+}
+
+// fewDescriptors: a process has those only that a main process needs until its execution: extensions of its function run before.
+func fewDescriptors(t *testing.T, pid int) {
+	t.Helper()
+	at := fmt.Sprintf("/proc/%d", pid)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for ready := false; !ready; <-look.C { // it filters itself last
+		status, err := os.ReadFile(at + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready = strings.Contains(string(status), "\nSeccomp:\t2\n")
+	}
+	files, err := os.ReadDir(at + "/fd")
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	if err != nil || !slices.Equal(names, []string{"0", "1", "2", "4", "5"}) {
+		t.Errorf("descriptors %v, %v", names, err)
+	}
 }
 
 // TestCellsEndWithTheSpawner and are made by a new one then.
@@ -311,4 +346,51 @@ func BenchmarkPrepare(b *testing.B) {
 		}
 		b.StartTimer()
 	}
+}
+
+// TestSpawnerForgets what it was told of a sandbox: the next one's first process is a copy of it.
+func TestSpawnerForgets(t *testing.T) {
+	m := open(t, 0)
+	if !m.standing.root {
+		t.Skip("needs root to read another process's memory")
+	}
+	s := sandboxtest.Spec("told", sandboxtest.Payload(t), "exit", "3")
+	secret := strings.Repeat("once told ", 2)
+	s.Env = []string{"A=" + secret, "B=" + strings.Repeat("b", 16<<10), "C=" + secret}
+	b, err := m.Start(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sandboxtest.Await(t, b)
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if n, read := occurrences(t, m.spawner.pid, secret); n > 0 || read < 192<<10 {
+		t.Errorf("%d times in %d bytes", n, read)
+	}
+}
+
+// occurrences counts a text in what a process can write to.
+func occurrences(t *testing.T, pid int, text string) (n, read int) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = memory.Close() }()
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var rights string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || !strings.HasPrefix(rights, "rw") || to-from >= 64<<20 {
+			continue
+		}
+		b := make([]byte, to-from)
+		k, _ := memory.ReadAt(b, from)
+		n, read = n+strings.Count(string(b[:k]), text), read+k
+	}
+	return n, read
 }

@@ -56,7 +56,12 @@ func planStub(p *program, s sandbox.Spec, l layout, f slots) reg {
 	p.add(step{what: "fork", kind: stage0.Fork, dst: pidfd})
 	planChild(p, s, l)
 	planStreams(p, execution{null: f.null, output: f.output})
-	p.call("take its own control socket", unix.SYS_DUP3, f.stub, f.control, unix.O_CLOEXEC)
+	// It waits where other programs of the function may run already: nothing else of the first process's stays open. What came lies
+	// behind these numbers, in the order of baggage.
+	p.add(step{what: "take its own control socket", nr: unix.SYS_DUP3, args: []any{f.stub, 4, unix.O_CLOEXEC}, dst: f.control})
+	p.add(step{what: "take the gate", nr: unix.SYS_DUP3, args: []any{f.gate, 5, unix.O_CLOEXEC}, dst: f.gate})
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, 6, 1<<31-1, 0)
+	p.call("close the rest", unix.SYS_CLOSE_RANGE, 3, 3, 0)
 	if !l.hosts { // which filters itself
 		planFilter(p, l.filter)
 	}

@@ -134,6 +134,8 @@ func planChild(p *program, s sandbox.Spec, l layout) {
 		planFunctionUser(p, l)
 	}
 	p.call("umask", unix.SYS_UMASK, 0o022)
+	// Until its execution it has memory and descriptors of the first process's, and the user of what may run beside it already.
+	p.call("forbid inspection", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 }
 
 // planStreams are a process's standard streams.

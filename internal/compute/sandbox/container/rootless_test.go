@@ -39,7 +39,7 @@ const (
 )
 
 // rootlessTests are those that the kinds of users run.
-const rootlessTests = "^(TestConformance|TestAttacks|TestCellConformance|TestAttacksOnCells|TestAttacksOnForks|TestForkEnds|TestUnfitCell|TestCellEnds|TestCellsEndWithTheSpawner|TestClosedWithCells|TestCellsShareNothing|TestNodeLimit|TestCrash|TestSpawnerDies|TestManyAtOnce|TestCancelledStarts|TestNamesBelowLocalhost|TestStanding|TestKernelLimitsAreEachOwners|TestOpenedOwnAddress|TestForbiddenOnTheWire)$"
+const rootlessTests = "^(TestConformance|TestAttacks|TestCellConformance|TestAttacksOnCells|TestAttacksOnForks|TestForkEnds|TestUnfitCell|TestWaitingCell|TestCellEnds|TestCellsEndWithTheSpawner|TestClosedWithCells|TestCellsShareNothing|TestNodeLimit|TestCrash|TestSpawnerDies|TestManyAtOnce|TestCancelledStarts|TestNamesBelowLocalhost|TestStanding|TestKernelLimitsAreEachOwners|TestOpenedOwnAddress|TestForbiddenOnTheWire)$"
 
 // TestRootless runs the suites as users that have no privilege.
 func TestRootless(t *testing.T) {

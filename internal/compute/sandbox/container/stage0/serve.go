@@ -70,6 +70,7 @@ func serve() {
 		if execute(size) {
 			fds = regs // what the program has opened here goes, too
 		}
+		clear(program[:(size+7)/8]) // with a function's environment; what is forked next has a copy of all that is here
 		for i := range fds {
 			if reg[i] != ^uint64(0) {
 				syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(reg[i]), 0, 0)
