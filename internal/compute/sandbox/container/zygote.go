@@ -27,6 +27,7 @@ const (
 	zygotePids  = 64
 	minZygoteMB = 16 // its /tmp and /dev/shm
 	maxReport   = 64 << 10
+	forkTime    = 5 * time.Second // without one fork: it never will
 )
 
 // zygote is a process from which main processes are forked. It implements sandbox.Zygote.
@@ -42,8 +43,10 @@ type zygote struct {
 	ready   chan struct{} // closed when it has said whether it can fork
 	state   error         // why it cannot; valid after ready
 
-	asking sync.Mutex // held over a write to the channel
-	ending sync.Once
+	patience time.Duration // see forkTime
+	born     atomic.Int64  // forks that succeeded
+	asking   sync.Mutex    // held over a write to the channel
+	ending   sync.Once
 }
 
 // Zygote implements sandbox.Ahead. It returns once the program has been executed.
@@ -56,7 +59,7 @@ func (m *Maker) Zygote(ctx context.Context, spec sandbox.ZygoteSpec) (sandbox.Zy
 		return nil, err
 	}
 	defer m.starting.Done()
-	z := &zygote{maker: m, spec: spec, began: time.Now(), done: make(chan struct{}), ready: make(chan struct{})}
+	z := &zygote{maker: m, spec: spec, began: time.Now(), patience: forkTime, done: make(chan struct{}), ready: make(chan struct{})}
 	if err := z.start(ctx, view); err != nil {
 		z.release()
 		return nil, fmt.Errorf("start zygote %s: %w", spec.ID, err)

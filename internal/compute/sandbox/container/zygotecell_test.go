@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/host"
 	"artesian/internal/compute/sandbox"
@@ -111,6 +113,26 @@ func TestForkEnds(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestStuckZygote: nobody waits for a zygote that does not fork, and it ends, so that another takes its place.
+func TestStuckZygote(t *testing.T) {
+	m := open(t, 1<<30)
+	z := stems(t, m, forked(t)).(*zygote)
+	z.patience = 50 * time.Millisecond
+	raw, err := z.process.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), unix.SIGSTOP, nil, 0) })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sandboxtest.Spec("stuck", sandboxtest.Payload(t), "exit", "7")
+	s.Fork, s.Channel = z, true
+	if b, err := m.Start(t.Context(), s); err == nil {
+		t.Errorf("forked by a process that is stopped: %v", b.Close())
+	}
+	<-z.Done()
 }
 
 // BenchmarkForked is a cold call of a Python function for which a child waits: from the request for its sandbox to the answer. What

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,6 +35,9 @@ func (z *zygote) fork(ctx context.Context, e entry) (pid int, err error) {
 		return 0, err
 	}
 	defer control.close()
+	answered := make(chan struct{})
+	defer close(answered)
+	go z.mind(answered, control)
 	p := planEntry(e.spec, e.layout)
 	code, err := p.encode()
 	if err == nil {
@@ -56,7 +60,29 @@ func (z *zygote) fork(ctx context.Context, e entry) (pid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("fork from zygote %s: %w", z.spec.ID, err)
 	}
+	z.born.Add(1)
 	return pid, nil
+}
+
+// mind ends the zygote, and the wait for it, when it has forked nothing for as long as its patience. Who asks may be one of many.
+func (z *zygote) mind(answered chan struct{}, control *conn) {
+	look := time.NewTicker(z.patience)
+	defer look.Stop()
+	for before := z.born.Load(); ; {
+		select {
+		case <-answered:
+			return
+		case <-look.C:
+		}
+		now := z.born.Load()
+		if now == before {
+			z.maker.log.Warn("zygote does not fork; it is ended", "zygote", z.spec.ID)
+			_ = endProcess(z.process)
+			control.close()
+			return
+		}
+		before = now
+	}
 }
 
 // ask sends a program with its descriptors. The zygote reads a length in four bytes, with which they come, and then the
