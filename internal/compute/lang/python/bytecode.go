@@ -184,13 +184,13 @@ func (b *Bytecode) make(ctx context.Context, maker sandbox.Maker, j job) (module
 		return 0, fmt.Errorf("sync: %w", err)
 	}
 	at := filepath.Join(b.dir, j.key)
+	b.mu.Lock() // Keep must find both or neither: what is known but gone would keep every start from its mounts
+	defer b.mu.Unlock()
 	if err := os.Rename(aside, at); err != nil {
 		return 0, err
 	}
 	if modules > 0 {
-		b.mu.Lock()
 		b.known[j.key] = at
-		b.mu.Unlock()
 	}
 	return modules, nil
 }
@@ -210,10 +210,17 @@ func (b *Bytecode) Keep(needed func(folder string) bool) error {
 		if !ok || folder+"-" == partial || needed(folder) {
 			continue
 		}
-		b.mu.Lock()
-		delete(b.known, e.Name())
-		b.mu.Unlock()
-		errs = append(errs, os.RemoveAll(filepath.Join(b.dir, e.Name())))
+		errs = append(errs, b.remove(e.Name()))
 	}
 	return errors.Join(errs...)
+}
+
+// remove takes a folder its name before its content: half of one is never found, also after kill -9.
+func (b *Bytecode) remove(k string) error {
+	aside := filepath.Join(b.dir, partial+k)
+	b.mu.Lock()
+	delete(b.known, k)
+	err := os.Rename(filepath.Join(b.dir, k), aside)
+	b.mu.Unlock()
+	return errors.Join(err, os.RemoveAll(aside))
 }
