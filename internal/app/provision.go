@@ -136,7 +136,7 @@ func (a *App) handOver(id faas.FunctionID, rec *registry.Record) {
 		if !ok {
 			until = time.Now().Add(handOverTime)
 		}
-		if time.Now().Before(until) && a.provisioned(rec, alias).Available < rec.Provisions[alias].Count {
+		if time.Now().Before(until) && !a.provisioned(rec, alias).Ready {
 			if a.held.handing[id] == nil {
 				a.held.handing[id] = make(map[string]time.Time)
 			}
@@ -154,6 +154,7 @@ func (a *App) provisioned(rec *registry.Record, qualifier string) (out lambda.Pr
 	if !ok {
 		alias = faas.Alias{Version: qualifier}
 	}
+	out.Ready = true
 	for number, n := range registry.Share(alias, rec.Provisions[qualifier].Count) {
 		v, err := a.functions.Get(id, number)
 		if err != nil {
@@ -161,6 +162,7 @@ func (a *App) provisioned(rec *registry.Record, qualifier string) (out lambda.Pr
 		}
 		held := a.pool.Holds(v.Version.ID)
 		out.Available += min(held.There, n)
+		out.Ready = out.Ready && held.There >= n
 		if held.Err != nil {
 			out.Failure = failure(held.Err)
 		}

@@ -1,6 +1,9 @@
 package faas
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Limits of a function's configuration, as AWS Lambda documents them
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
@@ -48,8 +51,16 @@ type Version struct {
 	Held         bool `json:"-"` // instances of this copy are made to be kept ready: provisioned concurrency
 }
 
-// Shared reports whether calls share instances.
-func (v *Version) Shared() bool { return v.Concurrency > 1 }
+// Shared reports whether calls share instances. Those of a runtime of the platform's take one after the other, whatever a tag says.
+func (v *Version) Shared() bool { return v.Concurrency > 1 && strings.HasPrefix(v.Runtime, "provided") }
+
+// Seats is how many calls an instance takes at once.
+func (v *Version) Seats() int {
+	if v.Shared() {
+		return v.Concurrency
+	}
+	return 1
+}
 
 // Code locates a deployment package in the content-addressed store.
 type Code struct {

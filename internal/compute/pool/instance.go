@@ -83,7 +83,7 @@ type Instance struct {
 
 // Fresh reports whether the instance has served no call yet, and Held whether it is one of those kept ready whatever the odds.
 func (in *Instance) Fresh() bool { return in.calls.Load() == 0 }
-func (in *Instance) Held() bool  { return in.held }
+func (in *Instance) Held() bool  { return in.held || in.host != nil && in.host.held }
 
 // Discard keeps the instance from being lent again; it is stopped when the holder returns.
 func (in *Instance) Discard() { in.broken = true }

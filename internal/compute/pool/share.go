@@ -20,7 +20,7 @@ type sharing struct {
 }
 
 // seats is how many calls an instance of the group takes at once.
-func (g *group) seats() int { return max(g.version.Concurrency, 1) }
+func (g *group) seats() int { return g.version.Seats() }
 
 // wanted is how many instances those who wait need. The caller holds the lock.
 func (g *group) wanted() int { return (len(g.waiters) + g.seats() - 1) / g.seats() }

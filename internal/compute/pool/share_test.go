@@ -15,7 +15,7 @@ import (
 // shared is a version whose instances take n calls at once.
 func shared(n int) *faas.Version {
 	v := version("f", 128)
-	v.Concurrency = n
+	v.Runtime, v.Concurrency = "provided.al2023", n
 	return v
 }
 

@@ -41,7 +41,7 @@ func (c *Custom) Prepare(spec *sandbox.Spec, v faas.Version, code, stream string
 	}
 	own := []string{"AWS_LAMBDA_RUNTIME_API=" + api}
 	if v.Shared() {
-		own = append(own, MaxConcurrency+"="+strconv.Itoa(v.Concurrency))
+		own = append(own, MaxConcurrency+"="+strconv.Itoa(v.Seats()))
 	}
 	spec.Env = Env(spec.Env, v, stream, own...)
 	spec.Dir = TaskRoot
@@ -86,7 +86,7 @@ const MaxConcurrency = "AWS_LAMBDA_MAX_CONCURRENCY"
 // Attach implements lang.Runtime.
 func (c *Custom) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
 	listeners := sb.Listeners()
-	s := NewShared(sb, listeners[len(listeners)-1], v.Concurrency)
+	s := NewShared(sb, listeners[len(listeners)-1], v.Seats())
 	if e, ok := c.entries.Load(bundleOf(v)); ok && e.(entry).problem != "" {
 		s.Refuse(ErrorEntrypoint, e.(entry).problem)
 	}

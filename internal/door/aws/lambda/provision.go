@@ -20,6 +20,7 @@ type Provisions interface {
 // Provisioned is how far the instances are that are kept ready under a qualifier.
 type Provisioned struct {
 	Available int    // initialised, busy or not
+	Ready     bool   // all are, of each version that the qualifier names
 	Failure   string // why those that are missing are; empty: they are on their way, or none is missing
 }
 
@@ -84,7 +85,7 @@ func (s *Service) provisionItem(rec *registry.Record, qualifier string, p regist
 	now := s.cfg.Provisioned(rec, qualifier)
 	status, reason := provisionInProgress, (*string)(nil)
 	switch {
-	case now.Available >= p.Count:
+	case now.Ready:
 		status = provisionReady
 	case now.Failure != "":
 		status, reason = provisionFailed, &now.Failure
