@@ -277,6 +277,7 @@ func (c *cell) await(p, last *program) error {
 	closeAll(fds)
 	switch {
 	case errors.Is(err, io.EOF): // the socket ends with the execution
+		c.stub.close()
 		c.i.phases.Exec = time.Since(c.i.began) - c.i.phases.Sandbox
 		return nil
 	case err != nil:
