@@ -3,6 +3,7 @@
 
 const { CLASSIC } = require('./errors.cjs');
 const { current } = require('./console.cjs');
+const environ = require('./environ.cjs');
 
 // ofFunction returns the members that are the same for all calls.
 function ofFunction() {
@@ -16,16 +17,11 @@ function ofFunction() {
   };
 }
 
-let trace;
-
 // follow makes a call the current one, for logs and tracing.
 function follow(call) {
   current.requestId = call.fields[0];
   current.tenantId = call.fields[6] || undefined;
-  if (call.fields[2] === trace) return;
-  trace = call.fields[2];
-  if (trace) process.env._X_AMZN_TRACE_ID = trace;
-  else delete process.env._X_AMZN_TRACE_ID;
+  environ.follow(call.fields[2]);
 }
 
 function parse(text, classicName, name) {

@@ -7,6 +7,7 @@ const path = require('node:path');
 const channel = require('./channel.cjs');
 const { CLASSIC, describe } = require('./errors.cjs');
 const { ofFunction } = require('./context.cjs');
+const environ = require('./environ.cjs');
 const { logError, patch } = require('./console.cjs');
 const { load, streamifyResponse } = require('./loader.cjs');
 const calls = CLASSIC ? require('./classic.cjs') : require('./modern.cjs');
@@ -27,10 +28,12 @@ async function main() {
   globals();
   const environment = ofFunction();
   const initialised = CLASSIC ? calls.watch() : undefined;
+  const { LAMBDA_TASK_ROOT: root, _HANDLER: name } = process.env;
   let found;
-  if (statSync(path.join(__dirname, 'code.cache'), { throwIfNoEntry: false })?.size > 0) require('./compiled.cjs').install(process.env.LAMBDA_TASK_ROOT);
+  if (statSync(path.join(__dirname, 'code.cache'), { throwIfNoEntry: false })?.size > 0) require('./compiled.cjs').install(root);
   try {
-    found = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    environ.watch();
+    found = await load(root, name);
   } catch (error) {
     logError(CLASSIC ? 'Uncaught Exception' : 'Init Error', error);
     channel.sendError(describe(error));
