@@ -182,15 +182,7 @@ func TestWaitingCell(t *testing.T) {
 		t.Errorf("become by a fork: %v", err)
 	}
 	i := c.(*cell).i
-	seen, err := os.ReadFile("/proc/self/fdinfo/" + itoa(i.main))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pid int
-	for line := range strings.Lines(string(seen)) {
-		_, _ = fmt.Sscanf(line, "Pid: %d", &pid)
-	}
-	fewDescriptors(t, pid)
+	fewDescriptors(t, processOf(t, i.main))
 	if err := i.Signal(9); err != nil {
 		t.Fatal(err)
 	}
