@@ -72,7 +72,7 @@ func (r *Registry) setAlias(rec *Record, id faas.FunctionID, a faas.Alias) error
 		}
 	}
 	if _, ok := rec.Provisions[a.Name]; ok {
-		if err := provisionedAlias(rec, a); err != nil {
+		if err := r.provisionedAlias(rec, a); err != nil {
 			return err
 		}
 	}

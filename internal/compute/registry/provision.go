@@ -57,7 +57,10 @@ func (r *Registry) provisionable(rec *Record, qualifier string, n, total int) er
 		if a.Other != "" {
 			return invalid("Alias with weights can not be used with Provisioned Concurrency")
 		}
-		return provisionedAlias(rec, a)
+		return r.provisionedAlias(rec, a)
+	}
+	if r.goesOn(rec, qualifier) {
+		return errGoesOn()
 	}
 	for name := range rec.Provisions {
 		if a, ok := rec.Aliases[name]; ok && (a.Version == qualifier || a.Other == qualifier) {
@@ -67,11 +70,25 @@ func (r *Registry) provisionable(rec *Record, qualifier string, n, total int) er
 	return nil
 }
 
+// goesOn tells that a published version goes on from an image, which is not for what is kept ready
+// (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html).
+func (r *Registry) goesOn(rec *Record, number string) bool {
+	v := r.published(rec, rec.Version.ID.FunctionID, number)
+	return v != nil && v.Version.SnapStart
+}
+
+func errGoesOn() error {
+	return faas.Errorf(faas.Invalid, "Provisioned Concurrency is not supported for functions enabled with SnapStart.")
+}
+
 // provisionedAlias refuses what an alias whose instances are kept ready can't name.
-func provisionedAlias(rec *Record, a faas.Alias) error {
+func (r *Registry) provisionedAlias(rec *Record, a faas.Alias) error {
 	for _, v := range []string{a.Version, a.Other} {
 		if v == faas.Latest {
 			return faas.Errorf(faas.Invalid, "Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
+		}
+		if r.goesOn(rec, v) {
+			return errGoesOn()
 		}
 		if _, ok := rec.Provisions[v]; ok && v != "" {
 			return &faas.Error{Kind: faas.Conflict, Op: "provision concurrency",

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -377,4 +378,30 @@ func TestConfigureStartsOver(t *testing.T) {
 	if faas.Message(err) != "taken" || asked != 1 {
 		t.Fatalf("%v after %d tries", err, asked)
 	}
+}
+
+// TestNothingIsKeptReadyOfAnImage: a version that goes on from an image has no provisioned concurrency, by whatever name.
+func TestNothingIsKeptReadyOfAnImage(t *testing.T) {
+	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)
+	id := function("f")
+	rec(f.reg.Create(t.Context(), version("f", "a"), nil, true))
+	rec(f.reg.Update(t.Context(), id, "", true, func(r *registry.Record) error { r.Version.SnapStart = true; return nil }))
+	alias := must[faas.Alias](t)
+	alias(f.reg.CreateAlias(t.Context(), id, faas.Alias{Name: "plain", Version: "1"}))
+	alias(f.reg.CreateAlias(t.Context(), id, faas.Alias{Name: "image", Version: "2"}))
+	must[registry.Provision](t)(f.reg.Provision(t.Context(), id, "plain", 1, 1000))
+	refused := func(what string, err error) {
+		t.Helper()
+		if faas.KindOf(err) != faas.Invalid || !strings.Contains(err.Error(), "SnapStart") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for _, qualifier := range []string{"2", "image"} {
+		_, err := f.reg.Provision(t.Context(), id, qualifier, 1, 1000)
+		refused(qualifier, err)
+	}
+	_, err := f.reg.UpdateAlias(t.Context(), id, "plain", "", func(a *faas.Alias) error { a.Version = "2"; return nil })
+	refused("moved", err)
+	_, err = f.reg.UpdateAlias(t.Context(), id, "plain", "", func(a *faas.Alias) error { a.Other, a.Share = "2", 0.1; return nil })
+	refused("weighted", err)
 }
