@@ -265,7 +265,7 @@ func (g *group) place() error {
 	if err != nil {
 		return err
 	}
-	g.pool.reclaim()
+	g.pool.reclaim(0) // what runs may end meanwhile
 	timeout := time.NewTimer(g.pool.cfg.PlaceWait)
 	defer timeout.Stop()
 	select {

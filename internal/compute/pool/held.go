@@ -227,7 +227,7 @@ func (g *group) launchHeld() (*Instance, error) {
 		return nil, errors.Join(ErrNoMemory, err)
 	}
 	begin := time.Now()
-	p.reclaim()
+	p.reclaim(v.MemoryMB)
 	timeout := time.NewTimer(min(p.cfg.PlaceWait, heldWait)) // calls that need memory stand behind it
 	defer timeout.Stop()
 	select {

@@ -210,6 +210,30 @@ func TestHeldServeWhileOthersLackMemory(t *testing.T) {
 	})
 }
 
+// TestHeldStopNothingForNothing: what is to be kept ready, and would not have its memory with all idle instances gone, leaves them.
+func TestHeldStopNothingForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &fakeNode{delay: 10 * time.Millisecond}
+		p := New(n, Config{MemoryMB: 1024, KeepAlive: time.Hour})
+		var wg sync.WaitGroup
+		wg.Go(func() { warmth(t, p, version("busy", 896), 2*time.Minute) })
+		warmth(t, p, version("idle", 128), time.Second)
+		v := version("f", 256)
+		p.Hold(v, 2, nil)
+		time.Sleep(time.Minute)
+		if h := expectHeld(t, p, v, 2, 0); !errors.Is(h.Err, ErrNoMemory) {
+			t.Errorf("the reason is %v", h.Err)
+		}
+		if all, alive := n.count(); all != 2 || alive != 2 {
+			t.Errorf("%d of %d live", alive, all)
+		}
+		wg.Wait()
+		time.Sleep(time.Minute)
+		expectHeld(t, p, v, 2, 2)
+		closeAll(t, p)
+	})
+}
+
 // TestHeldBeginAnew: a revision that was retired takes what was kept ready along, and whoever asked is told, and may ask again.
 func TestHeldBeginAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// reclaim stops idle instances, those first that are worth the least, until what the waiting miss is on its way back.
-func (p *Pool) reclaim() {
+// reclaim stops idle instances, those first that are worth the least, until what the waiting miss is on its way back. It stops none
+// where all of them would not give back least MB, if so much is missing: nobody waits then who would be served.
+func (p *Pool) reclaim(least int) {
 	p.reclaiming.Lock()
 	defer p.reclaiming.Unlock()
 	missing := p.memory.short()
@@ -26,6 +27,13 @@ func (p *Pool) reclaim() {
 		all = v.(*group).candidates(all, now)
 		return true
 	})
+	idle := 0
+	for _, c := range all {
+		idle += c.in.Version.MemoryMB
+	}
+	if idle < min(least, missing) {
+		return
+	}
 	slices.SortStableFunc(all, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.worth, b.worth), a.since.Compare(b.since))
 	})
