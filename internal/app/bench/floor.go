@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -66,7 +67,7 @@ type floorPeer struct {
 // trip over a unix socket to a plain interpreter of the language. It prints its address and serves until its standard input ends.
 func serveFloor(interpreter string) {
 	args := floorArgs(interpreter)
-	peers := make(chan *floorPeer, floorInterpreters)
+	peers := &idlePeers{count: make(chan struct{}, floorInterpreters)}
 	for range floorInterpreters {
 		fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 		must(err)
@@ -80,7 +81,7 @@ func serveFloor(interpreter string) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		must(cmd.Start())
 		_ = theirs.Close()
-		peers <- &floorPeer{ours, bufio.NewReader(ours)}
+		peers.give(&floorPeer{ours, bufio.NewReader(ours)})
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
@@ -96,9 +97,9 @@ func serveFloor(interpreter string) {
 				return
 			}
 			body, _ = json.Marshal(event)
-			p := <-peers
+			p := peers.take()
 			out, err := p.call(body)
-			peers <- p
+			peers.give(p)
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusBadGateway)
 				return
@@ -108,6 +109,31 @@ func serveFloor(interpreter string) {
 	}()
 	fmt.Println("http://" + l.Addr().String())
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// idlePeers are interpreters that wait for a call. The last one to come back is the first to go: with one client it is always the same,
+// whose code is compiled and in the caches.
+type idlePeers struct {
+	count chan struct{} // one for each of idle
+	mu    sync.Mutex
+	idle  []*floorPeer
+}
+
+func (i *idlePeers) take() *floorPeer {
+	<-i.count
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	last := len(i.idle) - 1
+	p := i.idle[last]
+	i.idle = i.idle[:last]
+	return p
+}
+
+func (i *idlePeers) give(p *floorPeer) {
+	i.mu.Lock()
+	i.idle = append(i.idle, p)
+	i.mu.Unlock()
+	i.count <- struct{}{}
 }
 
 func (p *floorPeer) call(body []byte) ([]byte, error) {

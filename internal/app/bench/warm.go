@@ -82,7 +82,7 @@ func (d *daemon) warmOf(l lab, s sample, lang language) (rows []row, err error) 
 		rows = append(rows,
 			one.latency().row(fmt.Sprintf("warm call, %s, %d MB, %s, p50", s.title, mb, how), ratioUpTo(1.15), note),
 			one.cpu().row(fmt.Sprintf("CPU time of a warm call, %s, %d MB, daemon and function", s.title, mb), ratioUpTo(1.3), ""))
-		sixteen := contest{ours: ours, theirs: theirs, oursPID: d.pid(), theirPID: floor.pid, clients: 16}
+		sixteen := contest{ours: ours, theirs: theirs, oursPID: d.pid(), theirPID: floor.pid, clients: 16, quota: mb != 1769}
 		n := warmTurns
 		if mb != 1769 {
 			n /= 2 // for information
@@ -128,17 +128,48 @@ type contest struct {
 	oursPID, theirPID int // of the trees whose CPU time counts
 	clients           int
 	pace              time.Duration // of one client's calls; 0: one after the other
+	quota             bool          // ours has less than a whole CPU
 
 	a, b       []pull
 	cpuA, cpuB []time.Duration // a call
 }
 
-func (c *contest) run(n int) error {
-	warmUp := 1
-	if c.clients > 1 {
-		warmUp = 2 // each of many instances sees few calls, and compilers want many
+// A compiler wants to see thousands of calls before a process goes as fast as it will: the two servers are called in turns, uncounted,
+// until each process has answered warmCalls, or for warmMost turns where they are too slow for that.
+const (
+	warmCalls = 5000
+	warmMost  = 6
+	warmFew   = 2 // where a pace or a quota keeps calls few
+)
+
+func (c *contest) warmUp() error {
+	most := warmMost
+	if c.pace > 0 || c.quota {
+		most = warmFew
 	}
-	for i := range n + warmUp {
+	var a, b float64
+	for range most {
+		if min(a, b) >= float64(warmCalls*c.clients) {
+			return nil
+		}
+		ours, _, err := c.one(c.ours, c.oursPID)
+		if err != nil {
+			return err
+		}
+		theirs, _, err := c.one(c.theirs, c.theirPID)
+		if err != nil {
+			return err
+		}
+		a, b = a+ours.calls, b+theirs.calls
+	}
+	return nil
+}
+
+func (c *contest) run(n int) error {
+	if err := c.warmUp(); err != nil {
+		return err
+	}
+	for range n {
 		a, cpuA, err := c.one(c.ours, c.oursPID)
 		if err != nil {
 			return err
@@ -146,9 +177,6 @@ func (c *contest) run(n int) error {
 		b, cpuB, err := c.one(c.theirs, c.theirPID)
 		if err != nil {
 			return err
-		}
-		if i < warmUp {
-			continue // instances are started and code is compiled
 		}
 		c.a, c.b = append(c.a, a), append(c.b, b)
 		c.cpuA, c.cpuB = append(c.cpuA, cpuA), append(c.cpuB, cpuB)
