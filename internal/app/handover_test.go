@@ -93,9 +93,8 @@ func (quiet) Close() {}
 // moving is a function with versions 1 and 2, whose alias live has instances kept ready.
 type moving struct {
 	*App
-	t    *testing.T
-	id   faas.FunctionID
-	stop func()
+	t  *testing.T
+	id faas.FunctionID
 }
 
 func move(t *testing.T, count int, take map[string]time.Duration) *moving {
