@@ -106,7 +106,7 @@ type versionKey struct {
 }
 
 // Open follows the store. changed is called, in order, with the id of every $LATEST that is new, replaced by another
-// revision or in another state, or whose instances that are kept ready may be others, and of every version that is deleted (then without revision); it must not block.
+// revision or in another state, or published under a new number, or whose instances that are kept ready may be others, and of every version that is deleted (then without revision); it must not block.
 func Open(store Store, now func() time.Time, log *slog.Logger, changed func(faas.VersionID)) *Registry {
 	r := &Registry{store: store, now: now, log: log, changed: changed}
 	r.stops = append(r.stops, store.Watch(kindFunction, r.applyFunction), store.Watch(kindVersion, r.applyVersion),
@@ -147,7 +147,7 @@ func (r *Registry) applyFunction(e kv.Entry, deleted bool) {
 	r.handOver(id, old, rec)
 	r.functions.Store(id, rec)
 	r.indexURLs(id, old, rec)
-	if old == nil || old.Version.ID != rec.Version.ID || old.Version.State != rec.Version.State || len(old.Provisions)+len(rec.Provisions) > 0 {
+	if old == nil || old.Version.ID != rec.Version.ID || old.Version.State != rec.Version.State || old.Next != rec.Next || len(old.Provisions)+len(rec.Provisions) > 0 {
 		r.changed(rec.Version.ID)
 	}
 }

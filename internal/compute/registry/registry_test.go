@@ -380,6 +380,32 @@ func TestConfigureStartsOver(t *testing.T) {
 	}
 }
 
+// TestPublishTellsAndStands: publishing is told although $LATEST stays what it is, and publishing once more answers with what the version
+// has become.
+func TestPublishTellsAndStands(t *testing.T) {
+	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)
+	id := function("f")
+	v := version("f", "a")
+	v.SnapStart, v.State = true, faas.Active
+	rec(f.reg.Create(t.Context(), v, nil, false))
+	told := func() int {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.changed)
+	}
+	before := told()
+	one := rec(f.reg.Publish(t.Context(), id, "", "", "")).Version
+	if one.State != faas.Pending || told() != before+1 {
+		t.Errorf("published: %s, told %d times", one.State, told()-before)
+	}
+	if err := f.reg.Settle(t.Context(), one.ID, registry.Standing{State: faas.Active, Update: faas.Successful}); err != nil {
+		t.Fatal(err)
+	}
+	if again := rec(f.reg.Publish(t.Context(), id, "", "", "")).Version; again.ID != one.ID || again.State != faas.Active {
+		t.Errorf("published again: %s, version %s", again.State, again.ID.Version)
+	}
+}
+
 // TestNothingIsKeptReadyOfAnImage: a version that goes on from an image has no provisioned concurrency, by whatever name.
 func TestNothingIsKeptReadyOfAnImage(t *testing.T) {
 	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)

@@ -59,7 +59,7 @@ func (r *Registry) Publish(ctx context.Context, id faas.FunctionID, revision, co
 			Message: "CodeSHA256 does not match the SHA256 of the function's code"}
 	}
 	if (revision == "" || revision == latest.Version.ID.Revision) && r.unchanged(latest) {
-		return latest.Newest, nil
+		return r.newest(latest), nil
 	}
 	rec, err := r.change(ctx, id, revision, func(rec *Record) error {
 		if err := settled(&rec.Version); err != nil {
@@ -73,7 +73,15 @@ func (r *Registry) Publish(ctx context.Context, id faas.FunctionID, revision, co
 	if err != nil {
 		return nil, err
 	}
-	return rec.Newest, nil
+	return r.newest(rec), nil
+}
+
+// newest is the newest version of a function as it stands: the copy in the function's record stays what it was when it was published.
+func (r *Registry) newest(rec *Record) *Record {
+	if v := r.published(rec, rec.Version.ID.FunctionID, rec.Newest.Version.ID.Version); v != nil {
+		return v
+	}
+	return rec.Newest
 }
 
 // unchanged tells that the newest version is there and is what would be published.

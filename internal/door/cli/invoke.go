@@ -83,7 +83,7 @@ func (c *invokeCmd) ready(s *session, cl *client) error {
 		return err
 	}
 	if f.State == "Pending" {
-		s.note("%s is Pending: %s; waiting until it is Active", c.Name, cmp.Or(f.StateReason, "it is being made"))
+		s.note("%s is Pending: %s; waiting until it is Active", c.Name, strings.TrimSuffix(cmp.Or(f.StateReason, "it is being made"), "."))
 	}
 	_, err = cl.settled(s.ctx, c.Name, c.Qualifier)
 	return err
