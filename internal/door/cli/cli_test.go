@@ -281,7 +281,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"cost", "--da"}, "--data\n--days\n"},
 		{[]string{"invoke", "hello", ""}, ""},
 		{[]string{"delete", "x", "h"}, "hello\n"},
-		{[]string{"up", "--isolation", ""}, "container\nprocess\n"},
+		{[]string{"up", "--isolation", ""}, "container\ngvisor\nprocess\n"},
 		{[]string{"completion", "z"}, "zsh\n"},
 		{[]string{"help", "inv"}, "invoke\n"},
 		{[]string{"invoke", "hello", "--qualifier", ""}, "$LATEST\n1\nlive\n"},

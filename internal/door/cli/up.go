@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -15,7 +16,7 @@ type UpOptions struct {
 	Account   string        // 12 digits
 	Runtimes  string        // exact (the version asked for or a newer one of the language) or nearest (an older one too)
 	Isolation string        // container, gvisor or process
-	Idle      time.Duration // how long an instance without work is kept
+	Idle      time.Duration // how long an instance without work is kept; 0: by its function's habits
 	Log       string        // least level of the daemon's own log on stderr: debug, info, warn or error
 }
 
@@ -29,18 +30,23 @@ type Ready struct {
 }
 
 type upCmd struct {
-	Data      string   `help:"Directory of everything durable; made if missing." default:"${data}" env:"ARTESIAN_DATA" placeholder:"DIR" type:"path"`
-	Listen    string   `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
-	Account   string   `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
-	Runtimes  string   `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
-	Isolation string   `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
-	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds. Without it, as long as the function's habits are worth its memory." placeholder:"TIME"`
-	Log       string   `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
-	JSON      bool     `help:"Print the ready line as JSON."`
+	Data      string    `help:"Directory of everything durable; made if missing." default:"${data}" env:"ARTESIAN_DATA" placeholder:"DIR" type:"path"`
+	Listen    string    `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:4566" env:"ARTESIAN_LISTEN" placeholder:"HOST:PORT"`
+	Account   string    `help:"Account that the first key belongs to, 12 digits." default:"000000000000" placeholder:"N"`
+	Runtimes  string    `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
+	Isolation string    `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
+	Idle      *duration `help:"How long an instance without work is kept; a bare number is seconds. Without it, as long as the function's habits are worth its memory." placeholder:"TIME"`
+	Log       string    `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
+	JSON      bool      `help:"Print the ready line as JSON."`
 }
 
 func (c *upCmd) Run(s *session) error {
-	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: time.Duration(c.Idle), Log: c.Log}
+	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Log: c.Log}
+	if c.Idle != nil {
+		if o.Idle = time.Duration(*c.Idle); o.Idle == 0 {
+			return Usage(errors.New("idle time 0: it must be more than 0; without --idle it follows each function's habits"))
+		}
+	}
 	var before admin.Credentials // of the last start, which are replaced when the account is another
 	_ = readJSON(filepath.Join(c.Data, admin.CredentialsFile), &before)
 	var unsaid error
