@@ -194,6 +194,7 @@ func (a *App) removeUnused(ctx context.Context) error {
 		names = append(names, b.SHA256)
 	}
 	slices.Sort(names)
+	a.snapshots.settled()
 	used, running := a.functions.References(), a.pool.Packages()
 	var all []error
 	for _, name := range slices.Compact(names) {

@@ -26,6 +26,8 @@ type snapshots struct {
 	keeper sandbox.Keeper
 	why    error // why there are none
 
+	storing sync.Mutex // held from when a blob is written until it is referred to
+
 	mu     sync.Mutex
 	ready  map[faas.VersionID]*loaded
 	stored map[kv.Key]string // blobs of all images
@@ -164,18 +166,25 @@ func (s *snapshots) keep(ctx context.Context, n *node.Node, v *faas.Version) err
 		a.Sizes = append(a.Sizes, info.Size())
 		parts = append(parts, io.NewSectionReader(f, 0, info.Size()))
 	}
-	if a.SHA256, _, err = s.app.blobs.Put(ctx, io.MultiReader(parts...), maxImage); err != nil {
-		return errors.Join(fmt.Errorf("store image: %w", err), image.Close())
-	}
-	value, err := json.Marshal(a)
-	if err == nil {
-		err = s.write(ctx, imageKey(v.ID), value)
-	}
-	if err != nil {
+	if err := s.store(ctx, v.ID, &a, io.MultiReader(parts...)); err != nil {
 		return errors.Join(fmt.Errorf("store image: %w", err), image.Close())
 	}
 	s.add(v.ID, &loaded{image: image, about: a})
 	return nil
+}
+
+// store writes an image, and then its record: one without a record is none, and its blob is removed as unused.
+func (s *snapshots) store(ctx context.Context, id faas.VersionID, a *about, image io.Reader) (err error) {
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	if a.SHA256, _, err = s.app.blobs.Put(ctx, image, maxImage); err != nil {
+		return err
+	}
+	value, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, imageKey(id), value)
 }
 
 func (s *snapshots) write(ctx context.Context, key kv.Key, value []byte) error {
@@ -296,6 +305,12 @@ func (s *snapshots) close() {
 		delete(s.ready, id)
 		s.drop(l)
 	}
+}
+
+// settled waits until what refers to the blobs that there are is known.
+func (s *snapshots) settled() {
+	s.storing.Lock()
+	defer s.storing.Unlock()
 }
 
 // refers reports whether a blob holds the image of a version that there is.

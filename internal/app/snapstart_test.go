@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -85,6 +86,9 @@ func TestSnapStart(t *testing.T) {
 		if err := json.Unmarshal([]byte(a.body), &s); err != nil {
 			t.Fatalf("%s: %s", name, a.body)
 		}
+		if got := restoreLines.MatchString(a.log); got != (name == "snap:1") {
+			t.Errorf("%s logged %s", name, a.log)
+		}
 		return s
 	}
 	all = append(all, call("snap:1"))
@@ -101,8 +105,35 @@ func TestSnapStart(t *testing.T) {
 			t.Errorf("an instance says %+v", s)
 		}
 	}
+	if log := p.logged("snap"); strings.Count(log, "INIT_REPORT Init Duration: ") != 1 || strings.Count(log, "RESTORE_START Runtime Version: ") != 2 || strings.Count(log, "RESTORE_REPORT Restore Duration: ") != 2 {
+		t.Errorf("logged %s", log)
+	}
+	p.notProvisioned("snap")
 	if s := call("snap"); s.How != "on-demand" || s.Number == all[0].Number || len(s.Seen) != 0 {
 		t.Errorf("$LATEST says %+v", s)
+	}
+}
+
+// restoreLines are the platform's in the log of a call on an instance that was restored for it.
+var restoreLines = regexp.MustCompile(`(?s)^RESTORE_REPORT Restore Duration: [0-9.]+ ms\nSTART RequestId.*` +
+	`\tRestore Duration: [0-9.]+ ms\tBilled Restore Duration: [0-9]+ ms\t`)
+
+// notProvisioned: instances of what goes on from an image are not kept ready, under its number as little as under an alias.
+func (p *platform) notProvisioned(name string) {
+	p.t.Helper()
+	aliases := "/2015-03-31/functions/" + name + "/aliases"
+	p.call("POST", aliases, `{"Name":"live","FunctionVersion":"1"}`, http.StatusCreated)
+	for _, qualifier := range []string{"1", "live"} {
+		if answer := p.call("PUT", provisionPath(name, qualifier), `{"ProvisionedConcurrentExecutions":1}`, http.StatusBadRequest); !strings.Contains(answer, "SnapStart") {
+			p.t.Errorf("%s: %s", qualifier, answer)
+		}
+	}
+	p.call("PUT", "/2015-03-31/functions/"+name+"/configuration", `{"SnapStart":{"ApplyOn":"None"}}`, http.StatusOK)
+	p.call("POST", "/2015-03-31/functions/"+name+"/versions", `{}`, http.StatusCreated)
+	p.call("POST", aliases, `{"Name":"kept","FunctionVersion":"2"}`, http.StatusCreated)
+	p.provision(name, "kept", 1)
+	if answer := p.call("PUT", aliases+"/kept", `{"FunctionVersion":"1"}`, http.StatusBadRequest); !strings.Contains(answer, "SnapStart") {
+		p.t.Error(answer)
 	}
 }
 

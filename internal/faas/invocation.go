@@ -111,3 +111,7 @@ type Cold struct {
 	Runtime time.Duration `json:"runtime_ns"` // exec until the bootstrap speaks
 	Init    time.Duration `json:"init_ns"`    // the function's own module-level code
 }
+
+// Restored reports whether the instance went on from an image of one that had been initialised. Sandbox is the restore of that then,
+// Runtime what the process took to wake up, and Init what the function wants done after a restore.
+func (c *Cold) Restored() bool { return c != nil && c.Way == WaySnapshot }

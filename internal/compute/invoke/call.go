@@ -100,7 +100,10 @@ func (c *call) run(in *pool.Instance) error {
 	if in.Cold == nil || !c.inv.Tail {
 		in.Output.Tail(c.inv.Tail)
 	}
-	if in.InitErr != nil {
+	if err := c.unrestored(in); err != nil {
+		return err
+	}
+	if in.InitErr != nil && !in.Cold.Restored() {
 		c.reportInit(in, start)
 	}
 	err := c.initialise(ctx, in)
@@ -142,6 +145,25 @@ func (c *call) arn() string {
 	return c.v.ID.FunctionID.ARN() + ":" + c.inv.Qualifier
 }
 
+// unrestored is why a call can't run on an instance that went on from its image: what the function wants done then went wrong or took too
+// long. One that ended over it is started without its image. The words are Lambda's
+// (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
+func (c *call) unrestored(in *pool.Instance) error {
+	if in.InitErr == nil || !in.Cold.Restored() {
+		return nil
+	}
+	c.usage.Outcome = faas.OutcomeInit
+	switch {
+	case errors.Is(in.InitErr, context.DeadlineExceeded):
+		return &faas.Error{Kind: faas.Unavailable, Op: "invoke", Code: "SnapStartTimeoutException", Message: "Lambda couldn't restore the snapshot within the timeout limit.", Cause: in.InitErr}
+	case errors.As(in.InitErr, new(*lang.Failure)):
+		return &faas.Error{Kind: faas.Invalid, Op: "invoke", Code: "SnapStartException",
+			Message: "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs.", Cause: in.InitErr}
+	}
+	c.usage.Outcome = ""
+	return nil
+}
+
 // initialise runs a second time what went wrong before the call, now within the call's own time, as Lambda does.
 func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
 	if in.InitErr == nil {
@@ -150,6 +172,9 @@ func (c *call) initialise(ctx context.Context, in *pool.Instance) error {
 	again := c.i.cfg.Now()
 	if c.inv.Tail {
 		c.tail.Log = in.Output.Tail(false) // it goes with the old sandbox
+	}
+	if in.Cold.Restored() {
+		in.Cold.Way, in.Cold.Why = faas.WayStart, in.Cold.Why+"; it ended when it was restored, so it was started without its image"
 	}
 	_, err := in.Relaunch(ctx)
 	if !c.inv.Tail {
@@ -251,11 +276,7 @@ func (c *call) settle(in *pool.Instance, fail *lang.Failure, last closing) {
 	in.Output.Drain()
 	cpu, peak := in.Meter()
 	c.usage.CPU, c.usage.PeakMB = cpu, int((peak+1<<20-1)>>20)
-	billed := c.usage.Run
-	if c.usage.Cold != nil {
-		billed += initDuration(c.usage.Cold)
-	}
-	c.usage.BilledMS = int64((billed + time.Millisecond - 1) / time.Millisecond)
+	c.usage.BilledMS = lambda.BilledMS(&c.usage)
 	at := c.i.cfg.Now()
 	c.usage.Settle = max(at.Sub(c.usage.Start.Add(c.usage.Run)), 0)
 	c.print(in, at, last(c.v, &c.usage, c.inv.Tenant, fail, at))

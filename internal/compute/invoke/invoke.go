@@ -105,6 +105,10 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 	if v.State == faas.Active {
 		return nil
 	}
+	if v.State == faas.Pending && v.SnapStart && v.ID.Version != faas.Latest {
+		return &faas.Error{Kind: faas.Conflict, Op: "invoke", Code: "SnapStartNotReadyException",
+			Message: "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."}
+	}
 	if v.State == faas.Pending {
 		return &faas.Error{Kind: faas.Conflict, Op: "invoke",
 			Message: "The operation cannot be performed at this time. The function is currently in the following state: Pending"}
@@ -116,6 +120,7 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 func (i *Invoker) notRun(ctx context.Context, c *call, err error) error {
 	c.usage.Queue = max(i.cfg.Now().Sub(c.inv.Received), 0)
 	switch kind := faas.KindOf(err); {
+	case c.usage.Outcome == faas.OutcomeInit: // the function's own affair
 	case errors.Is(err, ctx.Err()) && ctx.Err() != nil:
 		c.usage.Outcome = faas.OutcomeCancelled
 	case kind == faas.Throttled:

@@ -256,6 +256,9 @@ func (g *group) bring(v *faas.Version, why string, waited time.Duration) (*Insta
 	if err != nil && in.InitErr == nil {
 		in.InitErr = err
 	}
+	if r.Ready != nil {
+		r.Ready(in.Cold, in.InitErr)
+	}
 	return in, nil
 }
 

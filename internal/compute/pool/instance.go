@@ -28,6 +28,9 @@ type Running struct {
 	Stream  string // log stream of this instance
 	Way     string // how it came to be: a faas.Way
 	Note    string // in words: what was ready, or why nothing was, and how long that took
+
+	// Ready is told how the start came out once it has; nil: nobody wants to know.
+	Ready func(cold *faas.Cold, err error)
 }
 
 // MaxTail is how much of the log a caller may ask for, in bytes, as AWS Lambda returns it.
@@ -140,7 +143,7 @@ func (in *Instance) Relaunch(ctx context.Context) (lang.InitPhases, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)()
-	r, err := p.launcher.Launch(ctx, in.Version)
+	r, err := p.launcher.Launch(ctx, in.again())
 	if err != nil {
 		in.broken = true
 		return lang.InitPhases{}, err
@@ -158,6 +161,16 @@ func (in *Instance) Relaunch(ctx context.Context) (lang.InitPhases, error) {
 		return lang.InitPhases{}, err
 	}
 	return r.Session.Init(ctx)
+}
+
+// again is the version as it is started again: what could not go on from its image does without.
+func (in *Instance) again() *faas.Version {
+	if in.Way != faas.WaySnapshot {
+		return in.Version
+	}
+	v := *in.Version
+	v.SnapStart = false
+	return &v
 }
 
 // kill ends the sandbox under its holder.

@@ -77,6 +77,7 @@ func (r *Registry) goesOn(rec *Record, number string) bool {
 	return v != nil && v.Version.SnapStart
 }
 
+// errGoesOn is in words of our own: Lambda documents the refusal, not its text.
 func errGoesOn() error {
 	return faas.Errorf(faas.Invalid, "Provisioned Concurrency is not supported for functions enabled with SnapStart.")
 }

@@ -39,10 +39,14 @@ func phases(u *faas.Usage) []phase {
 	add("queue", max(queue, 0))
 	if c := u.Cold; c != nil {
 		list[0].At = 0
+		names := [3]string{"sandbox", "runtime", "init"}
+		if c.Restored() {
+			names = [3]string{"restore", "wake", "hooks"}
+		}
 		add("place", c.Place)
-		add("sandbox", c.Sandbox)
-		add("runtime", c.Runtime)
-		add("init", c.Init)
+		for i, took := range []time.Duration{c.Sandbox, c.Runtime, c.Init} {
+			add(names[i], took)
+		}
 	}
 	add("handler", u.Run)
 	add("answer", u.Settle)

@@ -56,6 +56,66 @@ func InitReportLines(v *faas.Version, phase string, d time.Duration, err error, 
 	})
 }
 
+// ImageReportLines reports the initialisation of an instance of which an image is to be made, and what the function wants done before.
+// Unlike others it is logged as text also when it went well.
+func ImageReportLines(v *faas.Version, d time.Duration, err error, at time.Time) []string {
+	if err == nil && !isJSON(v) {
+		return []string{"INIT_REPORT Init Duration: " + ms2(d) + " ms"}
+	}
+	return InitReportLines(v, PhaseInit, d, err, at)
+}
+
+// RestoreStartLines announces an instance that goes on from an image.
+func RestoreStartLines(v *faas.Version, served string, at time.Time) []string {
+	if !isJSON(v) {
+		return []string{"RESTORE_START Runtime Version: " + served}
+	}
+	return event(v, at, levelInfo, "platform.restoreStart", record{RuntimeVersion: served, FunctionName: v.ID.Name, FunctionVersion: v.ID.Version})
+}
+
+// RestoreReportLines reports how that went; err is what Session.Init returned.
+func RestoreReportLines(v *faas.Version, cold *faas.Cold, err error, at time.Time) []string {
+	all, _ := restoreOf(cold)
+	status, kind := outcome(err)
+	if !isJSON(v) {
+		line := "RESTORE_REPORT Restore Duration: " + ms2(all) + " ms"
+		if err != nil {
+			line += "\t" + statusText(status, kind)
+		}
+		return []string{line}
+	}
+	level := levelInfo
+	if err != nil {
+		level = levelWarn
+	}
+	return event(v, at, level, "platform.restoreReport", record{Status: status, ErrorType: kind, Metrics: &metrics{Duration: ms3(all)}})
+}
+
+// restoreOf is how long a restore took in all, and what of that is billed: that the process woke up and what the function wants done
+// then (https://docs.aws.amazon.com/lambda/latest/dg/snapstart-monitoring.html).
+func restoreOf(c *faas.Cold) (all, billed time.Duration) {
+	if !c.Restored() {
+		return 0, 0
+	}
+	billed = c.Runtime + c.Init
+	return c.Sandbox + billed, billed
+}
+
+// BilledMS is what a call is billed: its run, and the initialisation or the part of a restore that is billed. Lambda bills a restore
+// rounded up by itself.
+func BilledMS(u *faas.Usage) int64 {
+	switch _, restored := restoreOf(u.Cold); {
+	case restored > 0:
+		return whole(u.Run) + whole(restored)
+	case u.Cold != nil:
+		return whole(u.Run + u.Cold.Runtime + u.Cold.Init)
+	}
+	return whole(u.Run)
+}
+
+// whole is a duration in milliseconds, rounded up.
+func whole(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
 // outcome classifies the end of an initialisation.
 func outcome(err error) (status, kind string) {
 	var f *lang.Failure
@@ -136,13 +196,21 @@ func ReportLines(v *faas.Version, u *faas.Usage, tenant string, f *lang.Failure,
 	}
 	return event(v, at, level, "platform.report", record{
 		RequestID: u.RequestID, Status: status, ErrorType: kind, Tenant: tenant,
-		Metrics: &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(initOf(u))},
+		Metrics: reportOf(u),
 	})
+}
+
+func reportOf(u *faas.Usage) *metrics {
+	m := &metrics{Duration: ms3(u.Run), Billed: u.BilledMS, Memory: u.MemoryMB, Peak: &u.PeakMB, Init: ms3(initOf(u))}
+	if restore, billed := restoreOf(u.Cold); restore > 0 {
+		m.Restore, m.BilledRestore = ms3(restore), whole(billed)
+	}
+	return m
 }
 
 // initOf is what is reported of an initialisation.
 func initOf(u *faas.Usage) time.Duration {
-	if u.Cold == nil || u.Outcome == faas.OutcomeInit {
+	if u.Cold == nil || u.Cold.Restored() || u.Outcome == faas.OutcomeInit {
 		return 0
 	}
 	return u.Cold.Runtime + u.Cold.Init
@@ -160,6 +228,10 @@ func reportText(u *faas.Usage, f *lang.Failure) string {
 	b = append(b, " MB\t"...)
 	if init := initOf(u); init > 0 {
 		b = append(appendMS2(append(b, "Init Duration: "...), init), " ms\t"...)
+	}
+	if restore, billed := restoreOf(u.Cold); restore > 0 {
+		b = appendMS2(append(b, "Restore Duration: "...), restore)
+		b = append(strconv.AppendInt(append(b, " ms\tBilled Restore Duration: "...), whole(billed), 10), " ms\t"...)
 	}
 	// An exception of the handler is the function's own affair; the rest is a status of the environment.
 	if f != nil && u.Outcome != faas.OutcomeError {
@@ -240,6 +312,9 @@ type metrics struct {
 	Memory   int     `json:"memorySizeMB,omitempty"`
 	Peak     *int    `json:"maxMemoryUsedMB,omitempty"`
 	Init     float64 `json:"initDurationMs,omitempty"`
+
+	Restore       float64 `json:"restoreDurationMs,omitempty"`
+	BilledRestore int64   `json:"billedRestoreDurationMs,omitempty"`
 }
 
 // Wanted reports whether a function's log keeps a message of its own. With the JSON format, Lambda filters by the key

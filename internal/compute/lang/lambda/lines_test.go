@@ -73,6 +73,14 @@ func story(v *faas.Version) string {
 	tell("initialisation failed twice", InitReportLines(v, PhaseInit, 83580*time.Microsecond, importing, at),
 		InitReportLines(v, PhaseInvoke, 83580*time.Microsecond, importing, at), StartLines(v, requestID, "", at),
 		FailureLines(v, requestID, importing, at), EndLines(v, usage(faas.OutcomeInit, true), "", importing, at))
+	restored := usage(faas.OutcomeOK, true)
+	restored.Cold = &faas.Cold{Way: faas.WaySnapshot, Place: time.Second, Sandbox: 216970 * time.Microsecond, Runtime: 80 * time.Millisecond, Init: 101001 * time.Microsecond}
+	restored.BilledMS = BilledMS(restored)
+	tell("image made", InitStartLines(v, served, at), ImageReportLines(v, 123*time.Millisecond, nil, at))
+	tell("no image made", InitStartLines(v, served, at), ImageReportLines(v, 123*time.Millisecond, importing, at))
+	tell("restored", RestoreStartLines(v, served, at), RestoreReportLines(v, restored.Cold, nil, at), StartLines(v, requestID, "", at),
+		EndLines(v, restored, "", nil, at))
+	tell("not restored", RestoreStartLines(v, served, at), RestoreReportLines(v, restored.Cold, importing, at), RestoreReportLines(v, restored.Cold, errors.New("deadline"), at))
 	tell("initialisation ended", InitReportLines(v, PhaseInit, time.Second, lang.ErrExited, at))
 	tell("initialisation timed out", InitReportLines(v, PhaseInit, 10*time.Second, errors.New("deadline"), at))
 	entry := OfRequest(requestID, failure(ErrorEntrypoint, "fork/exec /var/task/bootstrap: permission denied"))

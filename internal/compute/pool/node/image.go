@@ -61,10 +61,11 @@ func (n *Node) Snapshot(ctx context.Context, v *faas.Version) (image sandbox.Ima
 	}
 	defer out.Close()
 	defer func() { _ = session.Close() }()
-	if _, err := session.Init(ctx); err != nil {
-		return nil, "", err
+	if _, err = session.Init(ctx); err == nil {
+		err = session.Suspend(ctx)
 	}
-	if err := session.Suspend(ctx); err != nil {
+	n.report(out, lambda.ImageReportLines(v, n.Now().Sub(l.at), err, n.Now()))
+	if err != nil {
 		return nil, "", err
 	}
 	image, err = n.Keeper.Snapshot(ctx, sb)
@@ -114,6 +115,20 @@ func (n *Node) restored(ctx context.Context, v *faas.Version, job job) (*made, s
 		return nil, "not restored: " + err.Error()
 	}
 	return &made{launch: l, sandbox: sb, restored: true, way: faas.WaySnapshot}, ""
+}
+
+// reportRestore logs how the start of an instance that goes on from an image came out.
+func (n *Node) reportRestore(v *faas.Version, out *printed) func(*faas.Cold, error) {
+	return func(cold *faas.Cold, err error) { n.report(out, lambda.RestoreReportLines(v, cold, err, n.Now())) }
+}
+
+// report logs lines of the platform's own behind what was printed before.
+func (n *Node) report(out *printed, lines []string) {
+	out.Drain()
+	at := n.Now()
+	for _, line := range lines {
+		out.Line(at, line)
+	}
 }
 
 // awake is what is new in the environment of a process that goes on: all but where it looks for the APIs, which it knows.

@@ -154,7 +154,11 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 		log.Close()
 		return nil, fmt.Errorf("take over output: %w", err)
 	}
-	for _, line := range lambda.InitStartLines(v, j.runtime.Served(), m.at) {
+	starts := lambda.InitStartLines
+	if m.restored {
+		starts = lambda.RestoreStartLines
+	}
+	for _, line := range starts(v, j.runtime.Served(), m.at) {
 		out.Line(m.at, line)
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
@@ -168,7 +172,11 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 		session = j.runtime.Attach(sb, *v)
 	}
 	session = extension.Extend(session, host, m.sandbox, j.runtime.Served())
-	return &pool.Running{Sandbox: oursOf(m.sandbox), Session: session, Output: out, Served: j.runtime.Served(), Stream: m.stream, Way: m.way, Note: m.note}, nil
+	r := &pool.Running{Sandbox: oursOf(m.sandbox), Session: session, Output: out, Served: j.runtime.Served(), Stream: m.stream, Way: m.way, Note: m.note}
+	if m.restored {
+		r.Ready = n.reportRestore(v, out)
+	}
+	return r, nil
 }
 
 func newID() string {
