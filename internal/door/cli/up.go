@@ -16,6 +16,7 @@ type UpOptions struct {
 	Runtimes  string        // exact (the version asked for or a newer one of the language) or nearest (an older one too)
 	Isolation string        // container, gvisor or process
 	Idle      time.Duration // how long an instance without work is kept
+	Templates bool          // an experiment: copy initialised instances
 	Log       string        // least level of the daemon's own log on stderr: debug, info, warn or error
 }
 
@@ -35,12 +36,13 @@ type upCmd struct {
 	Runtimes  string   `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
 	Isolation string   `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
 	Idle      duration `help:"How long an instance without work is kept; a bare number is seconds. Without it, as long as the function's habits are worth its memory." placeholder:"TIME"`
+	Templates bool     `help:"An experiment, see docs/templates.md: versions that are slow to initialise get instances copied from an initialised one. Isolation container only."`
 	Log       string   `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
 	JSON      bool     `help:"Print the ready line as JSON."`
 }
 
 func (c *upCmd) Run(s *session) error {
-	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: time.Duration(c.Idle), Log: c.Log}
+	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Idle: time.Duration(c.Idle), Templates: c.Templates, Log: c.Log}
 	var before admin.Credentials // of the last start, which are replaced when the account is another
 	_ = readJSON(filepath.Join(c.Data, admin.CredentialsFile), &before)
 	var unsaid error
