@@ -344,7 +344,8 @@ func (n *Node) template(ctx context.Context, v *faas.Version, job job, m *model)
 		return "its runtime, its isolation level or its tag does not allow for one"
 	}
 	if !n.Templates.memory.Borrow(v.MemoryMB) {
-		return "there was no memory to spare"
+		n.drop(v.ID, m) // there may be next time
+		return "there is no memory to spare"
 	}
 	err := n.initialised(ctx, maker, v, job, m)
 	if err == nil {

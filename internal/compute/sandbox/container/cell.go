@@ -242,6 +242,11 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.Copy != nil { // what a copy says is the function's word
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, copyWait)
+		defer cancel()
+	}
 	if err := c.limit(s); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 	"artesian/internal/faas"
 )
 
-// copyWait bounds how long a copy may take until it says that it runs.
+// copyWait bounds how long a copy may take until it runs and its first process knows it.
 const copyWait = 5 * time.Second
 
 // copiedFrom returns the template of s, which must be one of this maker.
@@ -87,8 +87,6 @@ func (c *cell) copyNow(ctx context.Context, s sandbox.Spec) (pid int, err error)
 		}
 		a.fds = append(a.fds, joins...)
 		a.enter, a.copy = planEnter(len(joins)), planCopy(s, c.layout, len(joins), o.dir)
-		ctx, cancel := context.WithTimeout(ctx, copyWait)
-		defer cancel()
 		stop := context.AfterFunc(ctx, func() { _ = near.SetDeadline(time.Unix(1, 0)) })
 		pid, err = o.copy(ctx, a, near)
 		if !stop() {
