@@ -154,15 +154,24 @@ func (o *original) memory(proc string) error {
 	defer func() { _ = f.Close() }()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		part := strings.SplitN(lines.Text(), " ", 6)
-		if len(part) < 6 || len(part[1]) != 4 {
-			return fmt.Errorf("read maps: %q", lines.Text())
+		name, shared, writable, err := mapping(lines.Text())
+		if err != nil {
+			return err
 		}
-		if name := strings.TrimSpace(part[5]); part[1][3] == 's' && (part[1][1] == 'w' || !o.mounted(name)) {
+		if shared && (writable || !o.mounted(name)) {
 			return fmt.Errorf("it shares memory, of %q", name)
 		}
 	}
 	return lines.Err()
+}
+
+// mapping reads a line of /proc/pid/maps: https://www.kernel.org/doc/html/latest/filesystems/proc.html
+func mapping(line string) (name string, shared, writable bool, err error) {
+	part := strings.SplitN(line, " ", 6)
+	if len(part) < 6 || len(part[1]) != 4 || part[1][3] != 's' && part[1][3] != 'p' {
+		return "", false, false, fmt.Errorf("read maps: %q", line)
+	}
+	return strings.TrimLeft(part[5], " "), part[1][3] == 's', part[1][1] == 'w', nil
 }
 
 // mounted reports whether a file is one of the read-only mounts.

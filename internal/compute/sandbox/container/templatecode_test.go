@@ -377,3 +377,18 @@ func TestTemplateCrash(t *testing.T) {
 	}
 	before.Compare(t, own(t, m))
 }
+
+// FuzzMapping: whatever a file is called, a mapping that is shared is seen, with that name.
+func FuzzMapping(f *testing.F) {
+	f.Add("/tmp/a b rw-s", true)
+	f.Add("", false)
+	f.Fuzz(func(t *testing.T, file string, shared bool) {
+		mode := map[bool]string{true: "rw-s", false: "r--p"}[shared]
+		file = strings.TrimLeft(strings.ReplaceAll(file, "\n", "\\012"), " ")
+		name, s, w, err := mapping("7f1c5a000000-7f1c5a021000 " + mode + " 00000000 00:00 0                          " + file)
+		if err != nil || name != file || s != shared || w != shared {
+			t.Errorf("%q: %q %v %v %v", file, name, s, w, err)
+		}
+		_, _, _, _ = mapping(file)
+	})
+}
