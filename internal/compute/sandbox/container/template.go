@@ -127,7 +127,7 @@ func (o *original) hold(held chan<- error) {
 	if err == nil {
 		tid, err = o.examine(t)
 		if err != nil {
-			err = errors.Join(err, t.letGo())
+			err = errors.Join(err, t.resume())
 		}
 	}
 	if err != nil {

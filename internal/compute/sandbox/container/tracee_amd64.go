@@ -61,7 +61,7 @@ const (
 	restartNoHand = 514
 )
 
-// letGo lets the process go on as if nothing had happened.
+// letGo lets a process go on that has not been made to do anything.
 func (t *tracee) letGo() error {
 	if err := unix.PtraceDetach(t.pid); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
@@ -69,7 +69,7 @@ func (t *tracee) letGo() error {
 	return nil
 }
 
-// resume has it make the system call anew in which its origin was stopped, and lets it go.
+// resume has it make the system call anew in which it, or its origin, was stopped, and lets it go.
 func (t *tracee) resume() error {
 	r := t.regs
 	r.Rip, r.Rax, r.Orig_rax = t.call, r.Orig_rax, ^uint64(0)
