@@ -33,7 +33,7 @@ func up(ctx context.Context, o cli.UpOptions, ready func(cli.Ready)) error {
 		return fmt.Errorf("--log: %w", err)
 	}
 	cfg := app.DefaultConfig(o.Data)
-	cfg.Listen, cfg.Account, cfg.Idle, cfg.Version = o.Listen, o.Account, o.Idle, version
+	cfg.Listen, cfg.Account, cfg.Idle, cfg.Templates, cfg.Version = o.Listen, o.Account, o.Idle, o.Templates, version
 	cfg.Isolation, cfg.Nearest = sandbox.Level(o.Isolation), o.Runtimes == "nearest"
 	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	if err := cfg.CheckTyped(); err != nil {

@@ -23,6 +23,7 @@ import (
 	"artesian/internal/compute/lang/pack"
 	"artesian/internal/compute/lang/python"
 	"artesian/internal/compute/pool"
+	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/pool/stock"
 	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
@@ -76,7 +77,8 @@ type App struct {
 	functions  *registry.Registry
 	settler    settler
 	held       provisioner
-	stock      *stock.Stock // nil: nothing is made ahead
+	stock      *stock.Stock    // nil: nothing is made ahead
+	templates  *node.Templates // nil: none
 	expect     func(*faas.Version)
 	expected   changes
 	beforehand beforehand

@@ -56,6 +56,9 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.openSnapshots(n)
 	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Yield: func() { a.stock.Yield() }, Logger: a.cfg.Logger})
 	a.openStock(n)
+	if err := a.openTemplates(n); err != nil {
+		return err
+	}
 	a.onStop(func(ctx context.Context) error {
 		ctx, cancel := context.WithDeadline(ctx, a.drainUntil)
 		defer cancel()
@@ -90,6 +93,7 @@ func (a *App) openCompute(ctx context.Context) error {
 
 // retire lets go of the instances that a change of the registry made obsolete.
 func (a *App) retire(v faas.VersionID) {
+	a.templates.Retire(v)
 	if v.Version == faas.Latest {
 		a.pool.RetireFunction(v.FunctionID, v.Revision)
 	} else {

@@ -33,6 +33,7 @@ type Config struct {
 	Isolation sandbox.Level `json:"-"`         // container, gvisor or process
 	Nearest   bool          `json:"-"`         // an older version of a language may serve a newer one's functions
 	Idle      time.Duration `json:"-"`         // an instance without work lives this long; 0: as long as its function's habits are worth its memory
+	Templates bool          `json:"-"`         // an experiment: versions that are slow to initialise get instances copied from an initialised one
 	Version   string        `json:"-"`         // of this program
 	Logger    *slog.Logger  `json:"-"`         // the daemon's own log
 	Hosts     []string      `json:"hosts"`     // public names under which the platform is reached
@@ -219,6 +220,9 @@ func (c *Config) CheckTyped() error {
 	}
 	if !c.Isolation.Known() {
 		return fmt.Errorf("isolation %q: it must be container, gvisor or process", c.Isolation)
+	}
+	if c.Templates && c.Isolation != sandbox.Container {
+		return fmt.Errorf("templates: isolation level %s copies no process", c.Isolation)
 	}
 	if c.Idle < 0 {
 		return fmt.Errorf("idle time %v: it must not be less than 0", c.Idle)

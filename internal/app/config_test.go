@@ -47,6 +47,7 @@ func TestBadConfig(t *testing.T) {
 		"egress":         {`{"egress_allow": ["10.0.0.0/8", "0.0.0.0/0"]}`, nil, "egress_allow: 0.0.0.0/0"},
 		"egress text":    {`{"egress_allow": ["my network"]}`, nil, `"my network" is no range`},
 		"offline plain":  {`{"internet": false}`, func(c *app.Config) { c.Isolation = "process" }, "internet is false"},
+		"templates":      {``, func(c *app.Config) { c.Templates, c.Isolation = true, "process" }, "templates"},
 		"idle":           {``, func(c *app.Config) { c.Idle = -1 }, "idle"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,14 @@ type Forked interface {
 	Zygote() sandbox.ZygoteSpec
 }
 
+// Twinned is a Runtime whose process can be copied between its initialisation and its first call, see sandbox.Template.
+type Twinned interface {
+	Runtime
+	// Twin is Attach to a copy. Changed are the variables of its environment that are others than its template's; its Init is over
+	// once the copy has taken them over and has made new what must not be the same in two processes.
+	Twin(sb sandbox.Sandbox, changed []string) Session
+}
+
 // Archived is a Runtime whose processes start sooner, and share memory, by an archive that one of them writes once.
 type Archived interface {
 	Runtime

@@ -41,6 +41,8 @@ type Spec struct {
 	Beside   []Program // run beside the main process, in the same sandbox, executed before it; at most MaxBeside
 	Dials    int       // connections from outside to programs inside that may be open at once; at most MaxBeside
 	Internet bool      // reach the internet, within the node's policy; a level without a network of its own reaches what the host does
+	Template bool      // a Template will be made of it; a Maker that is a Copier only. Once one was made, it ends with the last of the copies
+	Copy     Template  // the main process is a copy of this one's, of a Maker that is a Copier, instead of an execution of Argv; nil: Argv
 	Fork     Zygote    // the main process is a child of this one, of a Maker that is Ahead, instead of an execution of Argv; nil: Argv
 }
 

@@ -17,6 +17,7 @@ type UpOptions struct {
 	Runtimes  string        // exact (the version asked for or a newer one of the language) or nearest (an older one too)
 	Isolation string        // container, gvisor or process
 	Idle      time.Duration // how long an instance without work is kept; 0: by its function's habits
+	Templates bool          // an experiment: copy initialised instances
 	Log       string        // least level of the daemon's own log on stderr: debug, info, warn or error
 }
 
@@ -36,12 +37,13 @@ type upCmd struct {
 	Runtimes  string    `help:"What may serve a runtime: exact (its version or a newer one) or nearest (an older one too)." enum:"exact,nearest" default:"exact"`
 	Isolation string    `help:"container (namespaces, seccomp, cgroups), gvisor (that, and a kernel in user space for each instance) or process (none: only for code that you trust)." enum:"container,gvisor,process" default:"container"`
 	Idle      *duration `help:"How long an instance without work is kept; a bare number is seconds. Without it, as long as the function's habits are worth its memory." placeholder:"TIME"`
+	Templates bool      `help:"An experiment, see docs/templates.md: versions that are slow to initialise get instances copied from an initialised one. Isolation container only."`
 	Log       string    `help:"Least level of the daemon's own log on stderr." enum:"debug,info,warn,error" default:"info"`
 	JSON      bool      `help:"Print the ready line as JSON."`
 }
 
 func (c *upCmd) Run(s *session) error {
-	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Log: c.Log}
+	o := UpOptions{Data: c.Data, Listen: c.Listen, Account: c.Account, Runtimes: c.Runtimes, Isolation: c.Isolation, Templates: c.Templates, Log: c.Log}
 	if c.Idle != nil {
 		if o.Idle = time.Duration(*c.Idle); o.Idle == 0 {
 			return Usage(errors.New("idle time 0: it must be more than 0; without --idle it follows each function's habits"))

@@ -10,10 +10,12 @@
 //	                   D  call (4), piece                                its next piece
 //	                   F  call (4)                                       it is complete
 //	                   P                                                 it may be saved
+//	                   N  process id (4)                                 a copy has forked
 //	to the runtime     P                                                 it is about to be saved
 //	                   W  as B                                           it goes on, from what was saved
 //	                   B  arguments (1), NUL-ended strings             a generic process is assigned to a function
 //	                   C  call (4), metadata length (4), metadata, event
+//	                   T                                                 the process is a copy of another one
 //
 // A call is a number counting from 1, so an answer out of turn is noticed. It ends with A, F or E; E after S means that the
 // answer broke off. A content type is at most 256 bytes of printable ASCII; empty means that the function gave none. The
@@ -32,6 +34,11 @@
 // in one byte, then strings that each end with a NUL: the working directory, that many arguments, and all the rest the variables of
 // the environment, name=value, in bytes as they are. It is at most 1 MiB. From B on the process is what one would be that was executed
 // with these: it says R or I next, and H not again.
+//
+// A process that can be copied expects T instead of its first call: it is a copy then, of a process that stood in the read of that call. It
+// forks, says N with what its child's number is, and ends. The child waits for B: the environment in there are the variables that are others
+// than they were, the working directory and arguments mean nothing. It makes new what must not be the same in two processes, and says R.
+// T and N are the sandbox's: a session begins with B.
 package framed
 
 import (

@@ -44,6 +44,11 @@ func (r *Runtime) Adopt(sb sandbox.Sandbox, spec *sandbox.Spec, _ faas.Version) 
 	return framed.Adopt(sb, spec)
 }
 
+// Twin implements lang.Twinned.
+func (r *Runtime) Twin(sb sandbox.Sandbox, changed []string) lang.Session {
+	return framed.Adopt(sb, &sandbox.Spec{Dir: "/", Env: changed})
+}
+
 // Unsuited implements lang.Generic. A zygote has every folder of LD_LIBRARY_PATH, so shared libraries are found.
 func (r *Runtime) Unsuited(v *faas.Version, code, layers string) string {
 	if v.Fork == faas.Off {

@@ -115,8 +115,9 @@ func kinds(v *faas.Version, runtime lang.Runtime, internet bool) (blank, best st
 type made struct {
 	*launch
 	sandbox  sandbox.Sandbox
-	restored bool // it goes on from an image
-	adopted  bool // its main process ran before it was known whom for
+	restored bool      // it goes on from an image
+	adopted  bool      // its main process ran before it was known whom for
+	changed  *[]string // of a template's copy: the variables of the environment that are others than the template's
 	way      string
 	note     string
 }
@@ -265,11 +266,11 @@ func (n *Node) plain(ctx context.Context, v *faas.Version, job job, z sandbox.Zy
 		sb, err := n.Maker.Start(ctx, l.spec)
 		switch {
 		case err == nil && z != nil:
-			return &made{l, sb, false, true, faas.WayFork, why + "zygote ready, made one and forked in " + millis(time.Since(began))}, nil
+			return &made{launch: l, sandbox: sb, adopted: true, way: faas.WayFork, note: why + "zygote ready, made one and forked in " + millis(time.Since(began))}, nil
 		case err == nil && why == "":
-			return &made{l, sb, false, false, faas.WayStart, ""}, nil
+			return &made{launch: l, sandbox: sb, way: faas.WayStart}, nil
 		case err == nil:
-			return &made{l, sb, false, false, faas.WayStart, why + "made one in " + millis(time.Since(began))}, nil
+			return &made{launch: l, sandbox: sb, way: faas.WayStart, note: why + "made one in " + millis(time.Since(began))}, nil
 		case z == nil || ctx.Err() != nil:
 			return nil, fmt.Errorf("start sandbox: %w", err)
 		}

@@ -46,20 +46,21 @@ type Log interface {
 
 // Node is a pool.Launcher.
 type Node struct {
-	Maker    sandbox.Maker
-	Code     Code
-	Runtimes Runtimes
-	OpenLog  func(v *faas.Version, stream string) (Log, error)
-	Env      func(v *faas.Version) []string // what the platform adds to a function's environment
-	Internet func(v *faas.Version) (bool, error)
-	Listen   []string // host:port sockets on which the platform is reached from inside
-	Serve    func(sandbox.Sandbox, *faas.Version)
-	Now      func() time.Time
-	Stock    *stock.Stock // of sandboxes made ahead; nil: none
-	Log      *slog.Logger
-	Launched func(v *faas.Version) // told of each instance that has been started; nil: nobody is
-	Images   Images                // of versions that go on from one; nil: none
-	Keeper   sandbox.Keeper        // makes and restores them
+	Maker     sandbox.Maker
+	Code      Code
+	Runtimes  Runtimes
+	OpenLog   func(v *faas.Version, stream string) (Log, error)
+	Env       func(v *faas.Version) []string // what the platform adds to a function's environment
+	Internet  func(v *faas.Version) (bool, error)
+	Listen    []string // host:port sockets on which the platform is reached from inside
+	Serve     func(sandbox.Sandbox, *faas.Version)
+	Now       func() time.Time
+	Stock     *stock.Stock // of sandboxes made ahead; nil: none
+	Templates *Templates   // of versions that are slow to initialise; nil: none
+	Log       *slog.Logger
+	Launched  func(v *faas.Version) // told of each instance that has been started; nil: nobody is
+	Images    Images                // of versions that go on from one; nil: none
+	Keeper    sandbox.Keeper        // makes and restores them
 
 	mu    sync.Mutex
 	suits map[suit]string // why a runtime that was started ahead does not do, by revision
@@ -87,9 +88,12 @@ func (n *Node) Launch(ctx context.Context, v *faas.Version) (*pool.Running, erro
 	if err != nil {
 		return nil, err
 	}
-	m, err := n.make(ctx, v, job)
-	if err != nil {
-		return nil, err
+	m, why := n.copied(ctx, v, job)
+	if m == nil {
+		if m, err = n.make(ctx, v, job); err != nil {
+			return nil, err
+		}
+		m.note = why + m.note
 	}
 	if n.Launched != nil {
 		n.Launched(v)
@@ -164,12 +168,18 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 	out.Tail(true) // the first call's log begins with what the initialisation prints
 	sb := m.extensions.open(m.sandbox, host)
 	var session lang.Session
-	if m.restored {
+	switch {
+	case m.changed != nil:
+		session = j.runtime.(lang.Twinned).Twin(sb, *m.changed)
+	case m.restored:
 		session = j.runtime.(resumable).Resume(sb, awake(m.spec.Env))
-	} else if m.adopted {
+	case m.adopted:
 		session = j.runtime.(lang.Generic).Adopt(sb, &m.spec, *v)
-	} else {
+	default:
 		session = j.runtime.Attach(sb, *v)
+	}
+	if m.changed == nil && !m.spec.Template {
+		session = n.observed(session, v, j)
 	}
 	session = extension.Extend(session, host, m.sandbox, j.runtime.Served())
 	r := &pool.Running{Sandbox: oursOf(m.sandbox), Session: session, Output: out, Served: j.runtime.Served(), Stream: m.stream, Way: m.way, Note: m.note}

@@ -31,6 +31,13 @@ const mostAnswers = sandbox.MaxBeside + 2
 // Prepare implements sandbox.Ahead.
 func (m *Maker) Prepare(ctx context.Context, s sandbox.Spec) (sandbox.Cell, error) {
 	s.Owner, s.Beside = "cell "+s.ID, nil // no name of a function
+	if s.Copy != nil {
+		o, err := m.copiedFrom(s)
+		if err != nil {
+			return nil, err
+		}
+		s.Owner = o.i.owner // whose ids the template's namespace has, and no others
+	}
 	if err := checkCell(s); err != nil {
 		return nil, err
 	}
@@ -138,14 +145,10 @@ func (c *cell) mindMain() error {
 	if c.i.main < 0 {
 		return nil
 	}
-	fd, err := unix.FcntlInt(uintptr(c.i.main), unix.F_DUPFD_CLOEXEC, 0)
+	main, err := c.i.mainFile()
 	if err != nil {
 		return err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return errors.Join(err, unix.Close(fd))
-	}
-	main := os.NewFile(uintptr(fd), "main process")
 	go func() {
 		awaitProcess(main)
 		_ = main.Close()
@@ -157,6 +160,18 @@ func (c *cell) mindMain() error {
 		}
 	}()
 	return nil
+}
+
+// mainFile is another descriptor of the main process.
+func (i *instance) mainFile() (*os.File, error) {
+	fd, err := unix.FcntlInt(uintptr(i.main), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), "main process"), nil
 }
 
 // ID implements sandbox.Cell.
@@ -190,7 +205,7 @@ func (c *cell) Become(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	if s.Fork != nil && !s.Channel {
+	if (s.Fork != nil || s.Copy != nil) && !s.Channel {
 		return nil, errUnheard
 	}
 	mounts, err := lacking(c.made, s)
@@ -227,10 +242,15 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.Copy != nil { // what a copy says is the function's word
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, copyWait)
+		defer cancel()
+	}
 	if err := c.limit(s); err != nil {
 		return err
 	}
-	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel && s.Fork == nil && !waits(c.made)}
+	ch := change{mounts: mounts, channel: s.Channel && !c.made.Channel && s.Fork == nil && s.Copy == nil && !waits(c.made)}
 	fds, err := c.baggage(ctx, s, &ch)
 	defer func() { closeAll(fds) }()
 	if err != nil {
@@ -238,6 +258,11 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	}
 	if s.Fork != nil && !runs(c.made) {
 		if ch.forked, err = c.forkNow(ctx, s); err != nil {
+			return err
+		}
+	}
+	if s.Copy != nil {
+		if ch.forked, err = c.copyNow(ctx, s); err != nil {
 			return err
 		}
 	}

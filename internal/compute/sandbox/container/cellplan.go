@@ -46,7 +46,9 @@ func runs(s sandbox.Spec) bool { return executes(s) || s.Fork != nil || waits(s)
 func executes(s sandbox.Spec) bool { return len(s.Argv) > 0 }
 
 // waits reports whether its main process waits for what to execute. In a cell that may yet be a zygote's child's, none does.
-func waits(s sandbox.Spec) bool { return len(s.Argv) == 0 && s.Fork == nil && len(s.Mounts) > 0 }
+func waits(s sandbox.Spec) bool {
+	return len(s.Argv) == 0 && s.Fork == nil && s.Copy == nil && len(s.Mounts) > 0
+}
 
 // planStub forks a main process that is as isolated as any and waits, on a socket of its own, for planLast. The register of its
 // pidfd comes back.

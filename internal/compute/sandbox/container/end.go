@@ -231,6 +231,9 @@ func (i *instance) release() error {
 	if i.group != nil {
 		errs = append(errs, i.group.Remove(context.Background()))
 	}
+	if i.within != nil {
+		i.within.leave()
+	}
 	if i.uid != 0 {
 		i.maker.uids.give(i.owner)
 	}

@@ -15,6 +15,8 @@ func lacking(made, s sandbox.Spec) ([]sandbox.Mount, error) {
 	switch {
 	case s.ID != made.ID:
 		return unfit("id %q instead of %q", s.ID, made.ID)
+	case s.Copy != made.Copy:
+		return unfit("another template, or none")
 	case s.TmpMB != made.TmpMB:
 		return unfit("%d MB of /tmp instead of %d", s.TmpMB, made.TmpMB)
 	case s.Internet != made.Internet:

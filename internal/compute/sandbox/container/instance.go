@@ -29,6 +29,7 @@ type instance struct {
 	group     bounds // written under mu, too
 	tmp       *disk
 	plain     string
+	within    *original // whose copy it is, or is to be
 	control   *conn
 	stub      *conn // to a main process that waits for its program, or waited
 	output    *os.File

@@ -43,12 +43,15 @@ type layout struct {
 	joins   int    // files of v1 cgroups to write to
 	stub    bool   // the main process waits on a socket of its own
 	dirs    []bool // for each of Spec.Mounts whether it is a directory
+	number  int    // with within: process ids inside begin after this
 	lastCap int    // the kernel's highest capability
 	ipv6    bool   // the kernel has it
 	wire    bool   // there are no TUN devices for us; a pair of Ethernet devices does
 	filter  filter // for the function; empty: none
 	guard   filter // for the first process
 	hosts   bool   // the main process is a kernel of its own, see hosting.go
+	stays   uint32 // 1: the first process does not end with the others
+	within  bool   // its user and pid namespaces are below those of a template, see copyplan.go
 }
 
 // limitPids bounds the processes of the function's user where no control group does.
@@ -83,6 +86,9 @@ func newProgram(l layout) *program {
 		p.owner = l.hostUID // else the spawner's: all sandboxes count together, see planShares
 	}
 	p.uids, p.gids = idMap(l, l.inside(insideUID)), idMap(l, l.inside(insideGID))
+	if l.within {
+		planWithin(p)
+	}
 	return p
 }
 
@@ -99,6 +105,9 @@ func planAhead(p *program, s sandbox.Spec, l layout, f slots) (sockets reg) {
 	if l.hosts {
 		planHosting(p)
 	} else {
+		if l.within {
+			planNumber(p, l)
+		}
 		planProc(p)
 	}
 	sockets = planNetwork(p, s, uplink)
@@ -114,6 +123,7 @@ func planAhead(p *program, s sandbox.Spec, l layout, f slots) (sockets reg) {
 // slots are the registers of the descriptors that travel with a program.
 type slots struct {
 	control, null, output, channel, group reg
+	within                                reg
 	joins, mounts, tmp, aside, stub, gate reg // gate: the end to read from, behind it that to write to
 }
 
@@ -136,7 +146,10 @@ func assign(p *program, s sandbox.Spec, l layout) slots {
 	if l.stub {
 		f.stub, f.gate = p.take(1), p.take(2)
 	}
-	p.group = f.group
+	if l.within {
+		f.within = p.take(1)
+	}
+	p.group, p.within = f.group, f.within
 	return f
 }
 

@@ -104,7 +104,7 @@ func planSeal(p *program, l layout, f slots, tell bool) {
 	if tell {
 		p.send(stage0.Running, 0, 0)
 	}
-	p.add(step{what: "wait", kind: wait, dst: none})
+	p.add(step{what: "wait", kind: wait, nr: l.stays, dst: none})
 }
 
 // planFork starts a process that carries out what planExec adds next.
@@ -126,10 +126,7 @@ func planChild(p *program, s sandbox.Spec, l layout) {
 	p.call("close oom_score_adj", unix.SYS_CLOSE, adj)
 	p.next-- // the register is free again
 	p.call("start session", unix.SYS_SETSID)
-	for _, r := range limits(s, l) {
-		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
-		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
-	}
+	planLimits(p, s, l)
 	if !l.hosts {
 		planFunctionUser(p, l)
 	}
@@ -168,6 +165,14 @@ func planExec(p *program, s sandbox.Spec, l layout, e execution) {
 	}
 	planExecute(p, e.program)
 	p.steps[at].args = []any{len(p.steps)}
+}
+
+// planLimits sets the limits of one process.
+func planLimits(p *program, s sandbox.Spec, l layout) {
+	for _, r := range limits(s, l) {
+		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
+		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
+	}
 }
 
 // planFunctionUser becomes the function's user, for good.

@@ -37,15 +37,16 @@ type step struct {
 
 // program is what stage 0 carries out in one process, in order.
 type program struct {
-	steps []step
-	next  reg  // the first register that is free
-	first reg  // of the descriptors that come with it
-	full  bool // it needs more registers than there are
-	clone uint64
-	owner int // the host user who makes the user namespace; -1: whoever the spawner is
-	group reg // of the cgroup2 directory to be born in
-	uids  string
-	gids  string
+	steps  []step
+	next   reg  // the first register that is free
+	first  reg  // of the descriptors that come with it
+	full   bool // it needs more registers than there are
+	clone  uint64
+	owner  int // the host user who makes the user namespace; -1: whoever the spawner is
+	group  reg // of the cgroup2 directory to be born in
+	within reg // of the pidfd of the first process in whose namespaces this one's are made; 0: the spawner's
+	uids   string
+	gids   string
 }
 
 func (p *program) add(s step) { p.steps = append(p.steps, s) }
@@ -104,7 +105,7 @@ func (p *program) encode() ([]byte, error) {
 		}
 		ops[i] = o
 	}
-	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Owner: uint32(p.owner), Cgroup: uint16(p.group), First: uint16(p.first)}
+	h := stage0.Header{Ops: uint32(len(ops)), Clone: p.clone, Owner: uint32(p.owner), Cgroup: uint8(p.group), Within: uint8(p.within), First: uint16(p.first)}
 	h.UIDMap, h.GIDMap = uint32(e.bytes([]byte(p.uids+"\x00"))), uint32(e.bytes([]byte(p.gids+"\x00")))
 	return e.finish(h, ops)
 }

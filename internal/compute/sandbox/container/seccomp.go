@@ -95,7 +95,7 @@ func socket(domain, kind, protocol uint32) []test {
 
 // guardFilter leaves to a sandbox's first process what it needs to reap and, if it tends, to stop the others.
 func guardFilter(tend bool) (filter, error) {
-	needs := []string{"wait4", "sendmsg", "clock_gettime", "exit_group", "rt_sigreturn"}
+	needs := []string{"wait4", "sendmsg", "clock_gettime", "exit_group", "rt_sigreturn", "ppoll"}
 	var conditions []condition
 	if tend {
 		needs = append(needs, "rt_sigtimedwait")

@@ -32,6 +32,9 @@ func (m *Maker) begin(ctx context.Context, s sandbox.Spec, hosts bool) (sandbox.
 	if s.Fork != nil {
 		return m.startForked(ctx, s)
 	}
+	if s.Copy != nil {
+		return m.startCopied(ctx, s)
+	}
 	if s.Internet && m.offline != nil {
 		return nil, faas.Errorf(faas.Unavailable, "sandbox: internet: %v", m.offline)
 	}
@@ -115,6 +118,7 @@ type baggage struct {
 	aside                 int
 	stub                  int    // only with layout.stub, as is
 	gate                  [2]int // a pipe
+	within                int    // a template's first process, in another descriptor
 	group                 int    // the cgroup's
 	joins, mounts         []int
 	tmp                   int
@@ -139,6 +143,9 @@ func (b *baggage) fds() []int {
 	if b.layout.stub {
 		fds = append(fds, b.stub, b.gate[0], b.gate[1])
 	}
+	if b.layout.within {
+		fds = append(fds, b.within)
+	}
 	return fds
 }
 
@@ -147,7 +154,7 @@ func (b *baggage) close() {
 		return
 	}
 	b.closed = true
-	closeAll([]int{b.control, b.output, b.peer, b.aside})
+	closeAll([]int{b.control, b.output, b.peer, b.aside, b.within})
 	if b.layout.stub {
 		closeAll([]int{b.stub, b.gate[0], b.gate[1]})
 	}
@@ -157,7 +164,7 @@ func (b *baggage) close() {
 
 // prepare makes what the daemon has to make itself, for the spawner that comes back.
 func (i *instance) prepare(ctx context.Context, b *baggage) (*spawner, error) {
-	b.control, b.output, b.peer, b.aside, b.tmp, b.group = -1, -1, -1, -1, -1, -1
+	b.control, b.output, b.peer, b.aside, b.tmp, b.group, b.within = -1, -1, -1, -1, -1, -1, -1
 	spawner, err := i.maker.working(ctx)
 	if err != nil {
 		return nil, err
@@ -173,11 +180,23 @@ func (i *instance) prepareFor(ctx context.Context, b *baggage, spawner *spawner)
 	}
 	b.layout = m.layout
 	b.layout.hostUID, b.layout.hosts = i.uid, i.hosts
+	if s.Template {
+		b.layout.stays = 1
+	}
 	if err := i.prepareBounds(b); err != nil {
 		return err
 	}
 	if b.mounts, b.layout.dirs, err = spawner.mounts(s.Mounts); err != nil {
 		return err
+	}
+	if s.Copy != nil {
+		o, err := m.copiedFrom(s)
+		if err == nil {
+			err = i.nested(b, o)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if err := i.prepareTmp(ctx, &b.layout); err != nil {
 		return err

@@ -79,7 +79,7 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 	if err != nil {
 		return err
 	}
-	b := baggage{layout: m.layout, null: int(spawner.null.Fd()), output: -1, control: -1, peer: -1, aside: -1, tmp: -1, group: -1}
+	b := baggage{layout: m.layout, null: int(spawner.null.Fd()), output: -1, control: -1, peer: -1, aside: -1, tmp: -1, group: -1, within: -1}
 	defer b.close()
 	b.layout.tmpMB = minZygoteMB
 	if m.tree != nil {

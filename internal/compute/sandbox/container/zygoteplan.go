@@ -1,7 +1,6 @@
 package container
 
 import (
-	"encoding/binary"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -93,10 +92,7 @@ func planEntry(s sandbox.Spec, l layout) *program {
 
 	planPowerless(p, l.lastCap)
 	p.call("start session", unix.SYS_SETSID)
-	for _, r := range limits(s, l) {
-		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
-		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
-	}
+	planLimits(p, s, l)
 	if !l.lone {
 		p.call("set groups", unix.SYS_SETGROUPS, 0, 0)
 	}

@@ -92,6 +92,9 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	if s.Copy != nil || s.Template {
+		return nil, faas.Errorf(faas.Invalid, "sandbox: template: this level copies no process")
+	}
 	if s.Fork != nil {
 		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
 	}

@@ -24,6 +24,8 @@ type Cells struct {
 	// cell becomes a sandbox.
 	Fork sandbox.Zygote
 	Late bool
+	// Copy, if there is one, is a template whose copies are stems.
+	Copy sandbox.Template
 }
 
 // stemDir is where a stem's program is inside.
@@ -42,6 +44,7 @@ const cellMB = 64
 // Start implements sandbox.Maker.
 func (c Cells) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, error) {
 	ahead := CellSpec(s.ID, c.Stem)
+	ahead.Copy = c.Copy
 	if c.Fork != nil && !c.Late {
 		ahead.Fork, ahead.Dir, ahead.Channel = c.Fork, "/", true
 	}
@@ -73,14 +76,15 @@ func (c Cells) Become(ctx context.Context, cell sandbox.Cell, s sandbox.Spec) (s
 	if c.Stem != "" {
 		s.Mounts, s.Channel = append(slices.Clone(s.Mounts), CellSpec("", c.Stem).Mounts...), true
 	}
-	if c.Fork != nil {
+	if c.Fork != nil || c.Copy != nil {
 		s.Channel = true
 	}
+	s.Copy = c.Copy
 	if c.Late {
 		s.Fork = c.Fork
 	}
 	b, err := cell.Become(ctx, s)
-	if err != nil || c.Stem == "" && c.Fork == nil {
+	if err != nil || c.Stem == "" && c.Fork == nil && c.Copy == nil {
 		return b, err
 	}
 	if err := tell(b.Channel(), told); err != nil {

@@ -19,6 +19,8 @@ import struct
 import sys
 import time
 
+from _artesian_twin import assignment, refresh
+
 CHANNEL = 3
 CALL, FORK = 0, 1  # kinds of a step
 SPAWNED, FAILED = 0, 1  # kinds of a report
@@ -321,23 +323,6 @@ def run(arguments, pack, before, after, rehearse=None):
 
 
 # --- becoming a function's process ----------------------------------------------------------------------------------
-
-
-def refresh():
-    """Makes new what must not be the same in two children and is not renewed by Python at a fork."""
-    threading = sys.modules["threading"]
-    set_id = getattr(threading.main_thread(), "_set_native_id", None)
-    if set_id:
-        set_id()
-    logging = sys.modules["logging"]
-    start = logging._startTime
-    logging._startTime = time.time_ns() if isinstance(start, int) else time.time()
-
-
-def assignment(data):
-    """The working directory, the arguments and the environment of an assignment's frame."""
-    directory, *rest = bytes(data[6:]).split(b"\0")[:-1]
-    return directory, rest[:data[5]], rest[data[5]:]
 
 
 def waited_for():

@@ -21,7 +21,7 @@ PACK = "/var/lang/packages"  # what Lambda's runtimes carry beside Python
 LAYERS = sys.argv.pop() if len(sys.argv) > 1 else "/opt"
 
 request_id = tenant_id = None
-forked = False
+forked = dividing = False
 
 
 class Fault(Exception):
@@ -168,6 +168,9 @@ def receive():
         data = receive_whole()
     if data is None:
         return None
+    if data[0] != 67:  # no call, but what comes first to a copy of this process
+        divide()
+        return receive()
     size = len(data)
     end = 13 + int.from_bytes(data[9:13], "big")
     return bytes(data[5:9]), data[13:end].decode("utf-8", "replace").split("\0"), data[end:size]
@@ -453,8 +456,22 @@ def serve(handler):
 def leave_channel():
     """In a child of fork: the conversation is its parent's."""
     global forked
+    if dividing:
+        return
     forked = True
     os.close(CHANNEL)
+
+
+def divide():
+    """In a copy of a process that stood still when it was about to wait for its first call: goes on as a process of its own."""
+    global dividing, LOG_STREAM
+    import _artesian_twin
+
+    dividing = True
+    _artesian_twin.divide(CHANNEL, receive_whole)
+    dividing = False
+    LOG_STREAM = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+    send(b"R")
 
 
 def open_streams():

@@ -54,6 +54,7 @@ func run(h *Header) bool {
 		case Send:
 			errno = report(uint32(op.Args[0]), 0, 0, int(op.Args[1]), int(op.Args[2]))
 		case Wait:
+			stay = op.Nr == 1
 			wait()
 		case Tend:
 			tend()
@@ -131,8 +132,12 @@ func wait() {
 		if errno == syscall.EINTR {
 			continue
 		}
-		if errno != 0 {
+		if errno != 0 && !stay {
 			exit(1)
+		}
+		if errno != 0 { // those whose namespaces are below are not its children
+			syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+			continue
 		}
 		reaped(pid)
 	}
@@ -155,7 +160,7 @@ func reaped(pid uintptr) {
 		}
 		left |= aside[i]
 	}
-	if left == 0 {
+	if left == 0 && !stay {
 		exit(0)
 	}
 }

@@ -57,6 +57,8 @@ var (
 	status int32
 	signal uint64 // a set of signals
 	pause  syscall.Timespec
+	stay   bool // a first process does not end with the others
+	text   [256]byte
 	info   [16]uint64 // a siginfo_t
 )
 
@@ -189,11 +191,13 @@ func spawn(h *Header) {
 	clone = cloneArgs{flags: h.Clone | clonePidfd, pidfd: uint64(uintptr(unsafe.Pointer(&pidfd))), exitSignal: childSignal}
 	if h.Cgroup != NoReg {
 		clone.flags |= cloneInto
-		clone.cgroup = reg[h.Cgroup&0xff]
+		clone.cgroup = reg[h.Cgroup]
 	}
 	op := uint32(OpOwner)
-	errno := become(uintptr(h.Owner))
-	if errno == 0 {
+	var errno syscall.Errno
+	if h.Within != 0 {
+		op, errno = OpClone, nest(h, uintptr(ends[0]), uintptr(ends[1]))
+	} else if errno = become(uintptr(h.Owner)); errno == 0 {
 		var pid uintptr
 		op = OpClone
 		pid, _, errno = syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&clone)), unsafe.Sizeof(clone), 0)
@@ -225,6 +229,9 @@ func become(user uintptr) syscall.Errno {
 
 // release tells the daemon of the new process, writes its maps and lets it go on. Without maps for a new user namespace
 // the daemon gets the gate: it has them written and opens it.
+//
+//go:norace
+//go:nosplit
 func release(h *Header, pid, gate uintptr) {
 	reg[regs-2], reg[regs-1] = uint64(pidfd), uint64(gate)
 	switch {
@@ -249,6 +256,9 @@ func release(h *Header, pid, gate uintptr) {
 }
 
 // writeMap writes the text at offset text of the program to /proc/pid/name.
+//
+//go:norace
+//go:nosplit
 func writeMap(pid uintptr, name string, text uint32) syscall.Errno {
 	n := copy(path[:], "/proc/")
 	start := n

@@ -33,7 +33,7 @@ const (
 	Call  = iota // Args are those of system call Nr
 	Fork         // start a process: it goes on with the next Op, its parent with Op number Args[0]; Dst gets a pidfd. Nr is 0 for the main one, else it counts those beside. The parent waits for its execution, unless Args[1] is Aside
 	Send         // report Args[0] with Args[2] descriptors from the registers that begin at Args[1]
-	Wait         // reap until the main process and those beside have ended, report how each did, and exit
+	Wait         // reap until the main process and those beside have ended, report how each did, and exit; with Nr 1, do not exit
 	Tend         // Wait that also stops all other processes and lets them go on at StopSignal and GoOnSignal
 	More         // wait for another program on the socket for reports, and go on with that; the end of the socket is the process's
 	Adopt        // the main process is Args[0], which a zygote has forked in here; wait until it is this one's child
@@ -64,11 +64,12 @@ type Header struct {
 	Ops    uint32
 	Relocs uint32
 	Clone  uint64 // flags of the process that runs it; 0 runs it in the spawner
-	Cgroup uint16 // register of a cgroup2 directory to be born in, or NoReg
+	Cgroup uint8  // register of a cgroup2 directory to be born in, or NoReg
+	Within uint8  // register of the pidfd of a process in whose user and pid namespaces those of this one are made; 0: in the spawner's
 	First  uint16 // the register of the first descriptor that comes with it; those below stay as an earlier program left them
 	UIDMap uint32 // offset of the text for uid_map, NUL-terminated; an empty one leaves the maps to the daemon
 	GIDMap uint32
-	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's; or Same
+	Owner  uint32 // who makes the user namespace: what its processes take of the kernel's limits by user is this user's; or Same. With Within, by its number there
 }
 
 // Kinds of Message.

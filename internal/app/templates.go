@@ -1,0 +1,27 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"artesian/internal/compute/pool/node"
+	"artesian/internal/compute/sandbox"
+)
+
+// openTemplates has slow versions initialise once for many instances, if a setting says so.
+func (a *App) openTemplates(n *node.Node) error {
+	if !a.cfg.Templates {
+		return nil
+	}
+	copier, ok := a.maker.(sandbox.Copier)
+	if !ok {
+		return fmt.Errorf("templates: isolation level %s copies no process", a.maker.Level())
+	}
+	if err := copier.Copies(); err != nil {
+		return fmt.Errorf("templates: %w", err)
+	}
+	a.templates = node.NewTemplates(a.pool, node.TemplatesConfig{Logger: a.cfg.Logger})
+	n.Templates = a.templates
+	a.onStop(func(context.Context) error { a.templates.Close(); return nil })
+	return nil
+}

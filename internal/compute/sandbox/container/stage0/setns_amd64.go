@@ -1,0 +1,3 @@
+package stage0
+
+const sysSetns = 308
