@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -66,7 +67,13 @@ var custom = []hostile{
 // receipt; a neighbour that is called all the while is served; and the function serves a good event afterwards.
 func TestHostile(t *testing.T) {
 	t.Parallel()
-	c := launch(t, filepath.Join(t.TempDir(), "data"), "--idle", "1s")
+	data := filepath.Join(t.TempDir(), "data")
+	// What is kept ready would be counted with what a function can make the daemon hold.
+	settings := `{"ahead_mb": 0, "registries": {"pypi": "", "npm": "", "maven": ""}}`
+	if err := errors.Join(os.MkdirAll(data, 0o700), os.WriteFile(filepath.Join(data, "config.json"), []byte(settings), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	c := launch(t, data, "--idle", "1s")
 	c.role()
 	c.create("neighbour", map[string]string{"app.py": "def handler(e, c):\n  return e['n'] * 2\n"}, spec{"MemorySize": 256})
 	if _, err := c.neighbourly(0); err != nil {

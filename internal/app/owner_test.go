@@ -64,7 +64,7 @@ func TestRuntimesAreTheOwners(t *testing.T) {
 			t.Errorf("%s is not where the doctor says: %v", place.Name, err)
 		}
 	}
-	if len(d.Paths) != 7 {
+	if len(d.Paths) != 8 {
 		t.Errorf("places: %v", d.Paths)
 	}
 	owner.must(404, "DELETE", admin.Service, admin.RuntimesPath+"?path=/bin/sh", "")

@@ -155,7 +155,7 @@ func loopbackOnly(t *testing.T, c *child) {
 // TestNothingLeaks makes 200 calls in waves, each from zero instances or nearly so, and waits for zero again: the
 // daemon's descriptors and goroutines are as many as after the first wave.
 func TestNothingLeaks(t *testing.T) {
-	p := start(t, func(c *app.Config) { c.Idle = 200 * time.Millisecond })
+	p := start(t, func(c *app.Config) { c.Idle, c.AheadMB = 200*time.Millisecond, 0 }) // what is kept ready would count
 	p.role()
 	p.create("f", map[string]string{"app.py": "import time\ndef handler(e, c):\n  print('x')\n  time.sleep(0.01)\n"}, nil)
 	p.create("dies", map[string]string{"app.py": "import os\ndef handler(e, c):\n  os._exit(1)\n"}, nil)

@@ -59,10 +59,19 @@ func planSpawner(base string, rootless bool, shares []share) *program {
 	return p
 }
 
+// Signals without a name, which whoever started the daemon may have ignored, too.
+const (
+	firstRealTime = 32
+	lastSignal    = 64
+)
+
 func planSignals(p *program) {
 	p.call("ignore SIGCHLD", unix.SYS_RT_SIGACTION, int(syscall.SIGCHLD), ignoreSignal(), 0, 8) // the kernel reaps then
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM} {
 		p.call("reset signal", unix.SYS_RT_SIGACTION, int(s), make([]byte, 32), 0, 8) // nohup and the like would be inherited
+	}
+	for s := firstRealTime; s <= lastSignal; s++ {
+		p.call("reset signal", unix.SYS_RT_SIGACTION, s, make([]byte, 32), 0, 8)
 	}
 }
 
