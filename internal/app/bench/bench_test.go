@@ -69,11 +69,18 @@ func TestValues(t *testing.T) {
 
 // TestTree: a process, its CPU time and its children are found.
 func TestTree(t *testing.T) {
-	for begin := time.Now(); cpu(os.Getpid()) == 0 && time.Since(begin) < 10*time.Second; { // reading uses some
+	for begin := time.Now(); costOf(os.Getpid()).cpu == 0 && time.Since(begin) < 10*time.Second; { // reading uses some
 	}
 	all := tree(os.Getpid())
-	if len(all) == 0 || all[0].pid != os.Getpid() || all[0].parent != os.Getppid() || cpu(os.Getpid()) == 0 {
+	if len(all) == 0 || all[0].pid != os.Getpid() || all[0].parent != os.Getppid() {
 		t.Errorf("%+v", all)
+	}
+	if c := costOf(os.Getpid()); c.cpu == 0 || c.server == 0 || c.server > c.cpu || c.switches == 0 {
+		t.Errorf("%+v", c)
+	}
+	before := cost{100 * time.Microsecond, 60 * time.Microsecond, 4}
+	if c := (cost{500 * time.Microsecond, 160 * time.Microsecond, 14}).each(before, 4); c != (cost{100 * time.Microsecond, 25 * time.Microsecond, 2.5}) {
+		t.Errorf("%+v", c)
 	}
 	if pss(os.Getpid()) == 0 || pidSpace(os.Getpid()) == "" {
 		t.Error("no memory, or no namespace")

@@ -58,6 +58,25 @@ func ran(pid int, ticks time.Duration) time.Duration {
 	return sum
 }
 
+// switches are how often a process's threads have been taken from the processor, by themselves or by others. A thread that has ended is
+// missing.
+func switches(pid int) (sum int64) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, t := range threads {
+		b, err := os.ReadFile(t)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			if label, n, _ := strings.Cut(line, ":"); strings.HasSuffix(label, "voluntary_ctxt_switches") {
+				v, _ := strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+				sum += v
+			}
+		}
+	}
+	return sum
+}
+
 // tree returns a process and all that descend from it.
 func tree(root int) []process {
 	entries, _ := filepath.Glob("/proc/[0-9]*")
@@ -74,14 +93,6 @@ func tree(root int) []process {
 		all = append(all, children[all[i].pid]...)
 	}
 	return all
-}
-
-// cpu is what a process and all that descend from it, the ended ones included, have used.
-func cpu(root int) (sum time.Duration) {
-	for _, p := range tree(root) {
-		sum += p.cpu
-	}
-	return sum
 }
 
 // pss is a process's memory in bytes, of what it shares its share.
