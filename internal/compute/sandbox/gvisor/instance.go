@@ -37,8 +37,9 @@ type instance struct {
 	answers chan runsc.News
 	done    chan struct{}
 
-	asking   sync.Mutex // held while an answer is awaited
-	writing  sync.Mutex // of orders
+	asking   sync.Mutex    // held while an answer is awaited
+	number   atomic.Uint64 // of the order whose answer is
+	writing  sync.Mutex    // of orders
 	freezing sync.Mutex
 	paused   bool // under freezing
 
@@ -115,6 +116,7 @@ func (i *instance) run(ctx context.Context, o runsc.Order, files ...*os.File) er
 	for _, f := range append(slices.Clone(i.far), files...) {
 		fds = append(fds, int(f.Fd()))
 	}
+	o.Number = i.number.Add(1)
 	err := i.order(o, fds...)
 	runsc.Close(i.far) // so that the pipes end with the other side
 	i.far = nil
@@ -142,10 +144,15 @@ func (i *instance) order(o runsc.Order, fds ...int) error {
 	return runsc.Write(i.Sandbox.Channel(), o, fds...)
 }
 
-// ask gives an order and waits for the answer.
+// ask gives an order and waits for the answer: its own, not that of an earlier order for which nobody waited long enough.
 func (i *instance) ask(ctx context.Context, o runsc.Order, files ...*os.File) error {
 	i.asking.Lock()
 	defer i.asking.Unlock()
+	o.Number = i.number.Add(1)
+	select {
+	case <-i.answers:
+	default:
+	}
 	var fds []int
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
@@ -216,13 +223,9 @@ func (i *instance) listen() {
 		case runsc.Exited:
 			i.mainEnded(exitOf(syscall.WaitStatus(n.Status)))
 		case runsc.Left:
-			e := exitOf(syscall.WaitStatus(n.Status))
-			i.ended <- sandbox.Ended{Program: n.Program, Code: e.Code, Signal: e.Signal} // has room for all
+			i.left(n)
 		case runsc.Running, runsc.Done, runsc.Failed:
-			select {
-			case i.answers <- n:
-			default: // to an order whose answer nobody waits for
-			}
+			i.answered(n)
 		}
 	}
 	close(i.answers)
@@ -236,6 +239,29 @@ func (i *instance) listen() {
 	i.endMain()
 	i.mu.Unlock()
 	close(i.done)
+}
+
+// left tells of the end of a program beside. What else a supervisor may say, as who has broken out of its kernel, is of no effect.
+func (i *instance) left(n runsc.News) {
+	if n.Program < 0 || n.Program >= len(i.spec.Beside) {
+		return
+	}
+	e := exitOf(syscall.WaitStatus(n.Status))
+	select {
+	case i.ended <- sandbox.Ended{Program: n.Program, Code: e.Code, Signal: e.Signal}: // has room for all
+	default:
+	}
+}
+
+// answered hands an answer to who waits for it. One without a number is a supervisor's that cannot go on.
+func (i *instance) answered(n runsc.News) {
+	if n.Number != i.number.Load() && (n.Number != 0 || n.Kind != runsc.Failed) {
+		return
+	}
+	select {
+	case i.answers <- n:
+	default:
+	}
 }
 
 func (i *instance) mainEnded(e sandbox.Exit) {

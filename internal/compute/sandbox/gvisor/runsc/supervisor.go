@@ -91,7 +91,7 @@ func (s *supervisor) serve() error {
 		}
 	}
 	Close(files)
-	s.tell(News{Kind: Running, Took: time.Since(began)})
+	s.tell(News{Kind: Running, Number: first.Number, Took: time.Since(began)})
 	go s.obey()
 	if len(first.Program.Beside) > 0 {
 		return s.waitAll()
@@ -186,9 +186,9 @@ func (s *supervisor) answer(o Order, files []*os.File) {
 	switch {
 	case o.Kind == Signal || o.Kind == Resume:
 	case err != nil:
-		s.tell(News{Kind: Failed, Error: err.Error()})
+		s.tell(News{Kind: Failed, Number: o.Number, Error: err.Error()})
 	default:
-		s.tell(News{Kind: Done})
+		s.tell(News{Kind: Done, Number: o.Number})
 	}
 }
 

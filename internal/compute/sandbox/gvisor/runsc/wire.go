@@ -16,6 +16,7 @@ import (
 // Order is what the daemon asks of a supervisor. Descriptors travel with it, in the order that the kinds say.
 type Order struct {
 	Kind    string   `json:"kind"`
+	Number  uint64   `json:"number,omitempty"` // of those that are answered, each its own
 	Program *Program `json:"program,omitempty"`
 	Signal  int      `json:"signal,omitempty"`
 }
@@ -52,6 +53,7 @@ type Aside struct {
 // News is what a supervisor tells.
 type News struct {
 	Kind    string        `json:"kind"`
+	Number  uint64        `json:"number,omitempty"` // of the order that this answers
 	Error   string        `json:"error,omitempty"`
 	Status  uint32        `json:"status,omitempty"`  // wait status
 	Program int           `json:"program,omitempty"` // number of one beside
