@@ -198,7 +198,7 @@ func (a *App) cost(ctx context.Context, s faas.Scope, days int) (admin.Cost, err
 
 func (a *App) costRow(s *meter.Sum) admin.CostRow {
 	return admin.CostRow{
-		Calls: s.Calls(), Cold: s.Cold, Errors: s.Errors(), GBSeconds: s.Used.GBSeconds(), CPUSeconds: s.Used.CPU.Seconds(),
+		Calls: s.Calls(), Cold: s.Cold, Errors: s.Errors(), GBSeconds: s.Used.GBSeconds(), Provisioned: s.Used.HeldGBSeconds(), CPUSeconds: s.Used.CPU.Seconds(),
 		Ours: a.ours.Cost(s.Used, price.Options{}).Total.String(), AWS: a.aws.Cost(s.Used, price.Options{}).Total.String(),
 	}
 }

@@ -26,6 +26,7 @@ type provisioner struct {
 	// of its loop alone
 	holds   map[faas.FunctionID]map[string]*faas.Version // by version: what the pool was told to keep ready
 	handing map[faas.FunctionID]map[string]time.Time     // by alias: until when its calls go as before
+	kept    map[faas.VersionID]kept                      // what is there, not billed yet
 }
 
 // note takes in that a function has changed, or its instances have. It does not block.
@@ -55,16 +56,22 @@ func (p *provisioner) take() map[faas.FunctionID]bool {
 func (a *App) provision(context.Context) error {
 	p := &a.held
 	p.note(faas.FunctionID{}) // wakes it, and makes the channel
+	p.kept = make(map[faas.VersionID]kept)
 	p.holds, p.handing = make(map[faas.FunctionID]map[string]*faas.Version), make(map[faas.FunctionID]map[string]time.Time)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		bills := time.NewTicker(billKept)
+		defer bills.Stop()
+		defer func() { a.bill(time.Now()) }()
 		var again <-chan time.Time
 		for {
 			select {
 			case <-p.wake:
 			case <-again:
+			case <-bills.C:
+				a.bill(time.Now())
 			case <-ctx.Done():
 				return
 			}
@@ -99,6 +106,7 @@ func (a *App) overdue() <-chan time.Time {
 // provide tells the pool what to keep ready of a function's versions, and lets aliases go over to versions whose instances are there.
 func (a *App) provide(id faas.FunctionID) {
 	p := &a.held
+	defer a.account(id)
 	rec, err := a.functions.Get(id, "")
 	if err != nil {
 		delete(p.holds, id) // its instances have been retired

@@ -197,6 +197,34 @@ func TestProvisionedSurvivesKill(t *testing.T) {
 	c.cleanUp()
 }
 
+// TestProvisionedIsBilled: memory that is kept ready is in the bill for as long as it is there and not longer, and what it serves has
+// its own price.
+func TestProvisionedIsBilled(t *testing.T) {
+	p := start(t)
+	p.role()
+	p.create("f", tells("0"), spec{"Publish": true})
+	p.provision("f", "1", 2)
+	p.provisionIs("f", "1", "READY")
+	if a := p.invoke("f:1", `{}`); !strings.Contains(a.body, "provisioned-concurrency") {
+		t.Fatalf("%+v", a)
+	}
+	p.call("DELETE", provisionPath("f", "1"), "", http.StatusNoContent)
+	eventually(t, "they are gone", func() bool { return p.held("f") == 0 })
+	var cost admin.Cost
+	calls, kept := int64(1), 0.0
+	eventually(t, "the bill has what was kept, and no more with every call", func() bool {
+		p.invoke("f:1", `{}`) // on demand
+		calls++
+		eventually(t, "the call is in the bill", func() bool { p.get(admin.CostPath, &cost); return cost.Total.Calls == calls })
+		before := kept
+		kept = cost.Total.Provisioned
+		return kept > 0 && kept == before
+	})
+	if len(cost.Rows) != 1 || cost.Rows[0].Function != "f" || cost.Rows[0].Provisioned != kept || cost.Total.GBSeconds <= 0 {
+		t.Errorf("%+v", cost)
+	}
+}
+
 // TestProvisionedThatFails says why, and what is there is used.
 func TestProvisionedThatFails(t *testing.T) {
 	p := start(t, func(c *app.Config) { c.MemoryMB = 512 })

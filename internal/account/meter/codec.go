@@ -23,6 +23,9 @@ const (
 // codecVersion begins every record. A reader that finds a newer one stops.
 const codecVersion = 1
 
+// rowVersion begins a key and a sum. Those of version 1 end before what provisioned instances used.
+const rowVersion = 2
+
 // usageVersion begins a usage record. Records of version 1 end with the phases of a cold start.
 const usageVersion = 2
 
@@ -167,7 +170,7 @@ func decodeUsage(b []byte) (faas.Usage, error) {
 }
 
 func encodeRow(kind uint16, k Key, s *Sum) journal.Record {
-	e := newEncoder()
+	e := append(make(encoder, 0, 192), rowVersion)
 	for _, t := range [...]string{k.Account, k.Region, k.Function, k.Version} {
 		e.text(t)
 	}
@@ -175,12 +178,13 @@ func encodeRow(kind uint16, k Key, s *Sum) journal.Record {
 	e.int(int64(len(s.Outcomes)))
 	e.ints(s.Outcomes[:]...)
 	e.ints(s.Cold, int64(s.Place), int64(s.Sandbox), int64(s.Runtime), int64(s.Init), int64(s.Queue), int64(s.Run), s.BilledMS,
-		s.Used.Requests, s.Used.MemoryMBs, s.Used.TmpMBs, int64(s.Used.CPU), s.Used.BytesOut, s.BytesIn, s.PeakMB, s.Receiptless)
+		s.Used.Requests, s.Used.MemoryMBs, s.Used.TmpMBs, int64(s.Used.CPU), s.Used.BytesOut, s.BytesIn, s.PeakMB, s.Receiptless,
+		s.Used.HeldMBs, s.Used.HeldRunMBs)
 	return journal.Record{Kind: kind, Data: e}
 }
 
 func decodeRow(b []byte) (k Key, s Sum, err error) {
-	d, err := newDecoder(b)
+	d, version, err := newDecoderUpTo(rowVersion, b)
 	if err != nil {
 		return k, s, err
 	}
@@ -199,6 +203,9 @@ func decodeRow(b []byte) (k Key, s Sum, err error) {
 	s.Queue, s.Run, s.BilledMS = d.dur(), d.dur(), d.int()
 	s.Used.Requests, s.Used.MemoryMBs, s.Used.TmpMBs, s.Used.CPU, s.Used.BytesOut = d.int(), d.int(), d.int(), d.dur(), d.int()
 	s.BytesIn, s.PeakMB, s.Receiptless = d.int(), d.int(), d.int()
+	if version > 1 {
+		s.Used.HeldMBs, s.Used.HeldRunMBs = d.int(), d.int()
+	}
 	return k, s, d.end()
 }
 

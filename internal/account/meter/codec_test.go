@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"artesian/internal/account/price"
 	"artesian/internal/faas"
 )
 
@@ -50,5 +51,25 @@ func TestOldReceipts(t *testing.T) {
 		if _, err := decodeUsage(b); err == nil {
 			t.Errorf("format %d was read", version)
 		}
+	}
+}
+
+// TestRows: a sum keeps what provisioned instances used, and one of the first version has nothing of that.
+func TestRows(t *testing.T) {
+	k := Key{Scope: faas.Scope{Account: "1", Region: "r"}, Function: "f", Version: "1", Day: 20_000}
+	want := Sum{BilledMS: 9, Used: price.Quantity{Requests: 1, HeldMBs: 5, HeldRunMBs: 1}, Receiptless: 4}
+	b := encodeRow(kindRow, k, &want).Data
+	k2, got, err := decodeRow(b)
+	if err != nil || k2 != k || got != want {
+		t.Errorf("%v: %+v %+v", err, k2, got)
+	}
+	first := append([]byte{1}, b[1:len(b)-2]...) // the two numbers take a byte each
+	want.Used.HeldMBs, want.Used.HeldRunMBs = 0, 0
+	if _, got, err = decodeRow(first); err != nil || got != want {
+		t.Errorf("the first version: %v: %+v", err, got)
+	}
+	b[0] = rowVersion + 1
+	if _, _, err = decodeRow(b); err == nil {
+		t.Error("a version to come was read")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"artesian/internal/account/price"
 	"artesian/internal/engine"
 	"artesian/internal/engine/journal"
 	"artesian/internal/faas"
@@ -88,6 +89,7 @@ type Ledger struct {
 	queue    []faas.Usage
 	inflight []faas.Usage // taken by the writer, not yet known to be durable
 	overflow sums         // not durable either; nil when empty
+	spilling bool         // some of overflow is what the queue had no room for
 	spilled  []spill      // taken from overflow by the writer, not yet known to be durable
 	index    index
 	state    state
@@ -159,10 +161,29 @@ func (l *Ledger) Record(u faas.Usage) {
 	}
 }
 
+// Held takes memory-time of provisioned instances, in MB × milliseconds: it belongs to no call, and leaves no receipt. Like Record it
+// never waits; after Close it is dropped, with a word in the log.
+func (l *Ledger) Held(k Key, mbMS int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		l.cfg.Logger.Error("memory-time recorded after the ledger was closed", "function", k.Function)
+		return
+	}
+	if l.overflow == nil {
+		l.overflow = sums{}
+	}
+	l.overflow.add(k, &Sum{Used: price.Quantity{HeldMBs: mbMS}})
+	l.nudge()
+}
+
 // spill adds to sums what the queue has no room for. mu is held.
 func (l *Ledger) spill(u *faas.Usage) {
 	if l.overflow == nil {
 		l.overflow = sums{}
+	}
+	if !l.spilling {
+		l.spilling = true
 		l.cfg.Logger.Warn("usage records come faster than the disk takes them; they are summed up without receipts")
 	}
 	s := sumOf(u)

@@ -7,13 +7,13 @@ import (
 	"artesian/internal/faas"
 )
 
-// spill is one group of sums that overflowed. Its name tells it apart when nobody knows whether it was written.
+// spill is one group of sums that have no records of their own. Its name tells it apart when nobody knows whether it was written.
 type spill struct {
 	name string
 	rows sums
 }
 
-// drainOverflow writes the sums of what the queue had no room for.
+// drainOverflow writes the sums of what the queue had no room for, and of what belongs to no call.
 func (l *Ledger) drainOverflow(ctx context.Context) error {
 	l.takeOverflow()
 	for len(l.spilled) > 0 { // only the writer changes it
@@ -65,7 +65,7 @@ func (l *Ledger) takeOverflow() {
 	if len(group) > 0 {
 		l.spilled = append(l.spilled, spill{faas.NewUUID(), group})
 	}
-	l.overflow = nil
+	l.overflow, l.spilling = nil, false
 }
 
 // rowSize is about what a row takes in the journal.

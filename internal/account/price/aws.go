@@ -15,9 +15,10 @@ import (
 var awsTable string
 
 // AWS returns AWS Lambda's public prices for an architecture (x86_64 or arm64), of us-east-1; see aws.csv for the day and
-// the source. It charges requests, memory × billed duration in tiers by month, and /tmp beyond 512 MB
+// the source. It charges requests, memory × billed duration in tiers by month, /tmp beyond 512 MB, and provisioned concurrency: the
+// memory-time that is kept ready, and at a lower price the duration of the calls that it served
 // (https://aws.amazon.com/lambda/pricing/). Not in it, as nothing here is metered for them: data transfer, streamed
-// responses beyond 6 MB, provisioned concurrency.
+// responses beyond 6 MB.
 func AWS(architecture string) (*Tariff, error) {
 	return parseTable(strings.NewReader(awsTable), architecture)
 }
@@ -60,7 +61,7 @@ func parseTable(r io.Reader, architecture string) (*Tariff, error) {
 // row adds one row's tier when it is for the architecture.
 func (t *Tariff) row(row []string, architecture string) error {
 	m := Meter(row[0])
-	if m != Requests && m != Memory && m != Tmp {
+	if m != Requests && m != Memory && m != Tmp && m != Held && m != HeldRun {
 		return fmt.Errorf("unknown meter %q", row[0])
 	}
 	var nums [4]*big.Rat // from, usd, per, free

@@ -40,11 +40,13 @@ type Machine struct {
 
 // Prices are written-down prices, each for one unit of its meter. Empty is none.
 type Prices struct {
-	Request  Decimal `json:"request,omitempty"`       // Requests
-	GBSecond Decimal `json:"gb_second,omitempty"`     // Memory
-	Tmp      Decimal `json:"tmp_gb_second,omitempty"` // Tmp
-	CPU      Decimal `json:"cpu_second,omitempty"`    // CPU
-	Egress   Decimal `json:"egress_gb,omitempty"`     // Egress
+	Request  Decimal `json:"request,omitempty"`                   // Requests
+	GBSecond Decimal `json:"gb_second,omitempty"`                 // Memory
+	Tmp      Decimal `json:"tmp_gb_second,omitempty"`             // Tmp
+	CPU      Decimal `json:"cpu_second,omitempty"`                // CPU
+	Egress   Decimal `json:"egress_gb,omitempty"`                 // Egress
+	Held     Decimal `json:"provisioned_gb_second,omitempty"`     // Held; empty is the price of Memory
+	HeldRun  Decimal `json:"provisioned_run_gb_second,omitempty"` // HeldRun; empty is none: their memory is paid for already
 }
 
 // Decimal is a plain, non-negative decimal number: in JSON a number or the same in text. It stays text, so that it means
@@ -81,7 +83,8 @@ type written struct {
 
 func (p *Prices) list() []written {
 	return []written{{"request", Requests, p.Request}, {"gb_second", Memory, p.GBSecond}, {"tmp_gb_second", Tmp, p.Tmp},
-		{"cpu_second", CPU, p.CPU}, {"egress_gb", Egress, p.Egress}}
+		{"cpu_second", CPU, p.CPU}, {"egress_gb", Egress, p.Egress},
+		{"provisioned_gb_second", Held, p.Held}, {"provisioned_run_gb_second", HeldRun, p.HeldRun}}
 }
 
 // DefaultBook is the book of a new installation. What its machine costs is not known, so it assumes 5 USD a CPU and 1 USD
@@ -232,6 +235,11 @@ func (b *Book) Tariff() (*Tariff, error) {
 	for _, p := range b.Prices.list() {
 		if p.price != "" {
 			set(p.meter, p.price.rat())
+		}
+	}
+	if _, ok := t.items[Held]; !ok {
+		if memory, ok := t.items[Memory]; ok {
+			t.items[Held] = memory
 		}
 	}
 	return t, nil

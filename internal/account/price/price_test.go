@@ -43,6 +43,9 @@ func TestAWS(t *testing.T) {
 		{"less than the free tier", "x86_64", price.Quantity{Requests: million, MemoryMBs: 1000}, true, "0"},
 		{"/tmp of 1,024 MB for 1,000 s", "x86_64", price.Quantity{TmpMBs: 512 * 1000 * 1000}, false, "0.00001545"},
 		{"into the second tier", "x86_64", price.Quantity{MemoryMBs: 7_000_000_000 * 1024 * 1000}, false, "115000.2"},
+		{"provisioned: two of 512 MB kept for an hour", "x86_64", price.Quantity{HeldMBs: 2 * 512 * 3600 * 1000}, true, "0.01500012"},
+		{"what they served for 1,000 s", "x86_64", price.Quantity{HeldRunMBs: 512 * 1000 * 1000}, true, "0.0048611"},
+		{"the same on arm", "arm64", price.Quantity{HeldMBs: 2 * 512 * 3600 * 1000, HeldRunMBs: 512 * 1000 * 1000}, false, "0.01588914"},
 		{"CPU time and response bytes cost nothing", "x86_64", price.Quantity{CPU: time.Hour, BytesOut: 1 << 40}, false, "0"},
 	} {
 		if got := aws(t, c.arch).Cost(c.q, price.Options{FreeTier: c.free}).Total.String(); got != c.want {
@@ -60,6 +63,11 @@ func TestOf(t *testing.T) {
 	if got := price.Of(&u); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+	held := u
+	held.Held = true
+	if got, want := price.Of(&held), (price.Quantity{Requests: 1, HeldRunMBs: 384, TmpMBs: 300, CPU: 2 * time.Millisecond, BytesOut: 7}); got != want {
+		t.Errorf("on a provisioned instance: %+v, want %+v", got, want)
+	}
 	for _, o := range []faas.Outcome{faas.OutcomeThrottled, faas.OutcomeCancelled, faas.OutcomeUnavailable} {
 		if u.Outcome = o; price.Of(&u) != (price.Quantity{}) {
 			t.Errorf("%s is charged for", o)
@@ -68,6 +76,31 @@ func TestOf(t *testing.T) {
 	for _, o := range []faas.Outcome{faas.OutcomeError, faas.OutcomeTimeout, faas.OutcomeMemory, faas.OutcomeExit, faas.OutcomeInit} {
 		if u.Outcome = o; price.Of(&u) != want {
 			t.Errorf("%s is not charged for", o)
+		}
+	}
+}
+
+// TestBookOfProvisioned: memory that is kept costs what memory costs, and the calls it serves are paid for with it, unless the book
+// says otherwise.
+func TestBookOfProvisioned(t *testing.T) {
+	q := price.Quantity{HeldMBs: 1024 * 1000, HeldRunMBs: 1024 * 1000}
+	for text, want := range map[string]string{
+		`{"currency":"USD","prices":{"request":"1"}}`:                                                                                  "0",
+		`{"currency":"USD","prices":{"gb_second":"0.5"}}`:                                                                              "0.5",
+		`{"currency":"USD","prices":{"gb_second":"0.5","provisioned_gb_second":"0.25"}}`:                                               "0.25",
+		`{"currency":"USD","prices":{"gb_second":"0.5","provisioned_gb_second":"0.25","provisioned_run_gb_second":"0.125"}}`:           "0.375",
+		`{"currency":"USD","machine":{"monthly_cost":2628000,"cpus":1,"memory_gb":2,"utilisation_percent":100,"cpu_share_percent":0}}`: "0.5",
+	} {
+		book, err := price.ParseBook([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tariff, err := book.Tariff()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := tariff.Cost(q, price.Options{}).Total.String(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
 }

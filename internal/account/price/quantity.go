@@ -16,6 +16,9 @@ type Quantity struct {
 	TmpMBs    int64         // MiB of /tmp beyond FreeTmpMB × billed milliseconds
 	CPU       time.Duration // of the sandboxes
 	BytesOut  int64         // of responses
+
+	HeldMBs    int64 // configured MiB of provisioned instances × milliseconds that they were there
+	HeldRunMBs int64 // as MemoryMBs, of calls on such instances, which are not in MemoryMBs
 }
 
 // Billable reports whether an invocation that ended so is charged for: one that was turned away, abandoned, or that the
@@ -35,13 +38,17 @@ func Of(u *faas.Usage) Quantity {
 	if !Billable(u.Outcome) {
 		return Quantity{}
 	}
-	return Quantity{
+	q := Quantity{
 		Requests:  1,
 		MemoryMBs: int64(u.MemoryMB) * u.BilledMS,
 		TmpMBs:    int64(max(0, u.TmpMB-FreeTmpMB)) * u.BilledMS,
 		CPU:       u.CPU,
 		BytesOut:  u.BytesOut,
 	}
+	if u.Held {
+		q.MemoryMBs, q.HeldRunMBs = 0, q.MemoryMBs
+	}
+	return q
 }
 
 // Add returns the sum of q and o.
@@ -51,8 +58,13 @@ func (q Quantity) Add(o Quantity) Quantity {
 	q.TmpMBs += o.TmpMBs
 	q.CPU += o.CPU
 	q.BytesOut += o.BytesOut
+	q.HeldMBs += o.HeldMBs
+	q.HeldRunMBs += o.HeldRunMBs
 	return q
 }
 
-// GBSeconds returns the memory-time in GB-s for display. AWS counts 1,024 MB as one GB.
-func (q Quantity) GBSeconds() float64 { return float64(q.MemoryMBs) / (1024 * 1000) }
+// GBSeconds returns the memory-time of calls in GB-s for display. AWS counts 1,024 MB as one GB.
+func (q Quantity) GBSeconds() float64 { return float64(q.MemoryMBs+q.HeldRunMBs) / (1024 * 1000) }
+
+// HeldGBSeconds returns the memory-time of provisioned instances in GB-s for display.
+func (q Quantity) HeldGBSeconds() float64 { return float64(q.HeldMBs) / (1024 * 1000) }

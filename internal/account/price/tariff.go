@@ -22,10 +22,12 @@ const (
 	Tmp      Meter = "tmp"      // 1 GB-s of /tmp beyond FreeTmpMB
 	CPU      Meter = "cpu"      // one second of CPU time
 	Egress   Meter = "egress"   // 1 GB (2³⁰ bytes) of response bodies
+	Held     Meter = "held"     // 1 GB-s of provisioned instances, for as long as they are there, called or not
+	HeldRun  Meter = "held-run" // 1 GB-s of the calls that these served, instead of Memory
 )
 
 // meters is the order of a bill's lines.
-func meters() []Meter { return []Meter{Requests, Memory, Tmp, CPU, Egress} }
+func meters() []Meter { return []Meter{Requests, Memory, Held, HeldRun, Tmp, CPU, Egress} }
 
 // amount returns how many units of m were used.
 func (q Quantity) amount(m Meter) *big.Rat {
@@ -34,6 +36,10 @@ func (q Quantity) amount(m Meter) *big.Rat {
 		return big.NewRat(q.Requests, 1)
 	case Memory:
 		return big.NewRat(q.MemoryMBs, 1024*1000)
+	case Held:
+		return big.NewRat(q.HeldMBs, 1024*1000)
+	case HeldRun:
+		return big.NewRat(q.HeldRunMBs, 1024*1000)
 	case Tmp:
 		return big.NewRat(q.TmpMBs, 1024*1000)
 	case CPU:

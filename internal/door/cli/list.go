@@ -79,13 +79,13 @@ func (c *costCmd) Run(s *session) error {
 	}
 	cost.Total.Day, cost.Total.Function = "total", ""
 	rows = append(rows, costColumns(cost.Total))
-	return s.table("DAY FUNCTION CALLS COLD ERRORS GB-S CPU-S OURS("+cost.Currency+") AWS("+cost.Currency+")", rows)
+	return s.table("DAY FUNCTION CALLS COLD ERRORS GB-S READY-GB-S CPU-S OURS("+cost.Currency+") AWS("+cost.Currency+")", rows)
 }
 
 func costColumns(r admin.CostRow) []string {
 	count := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{r.Day, r.Function, count(r.Calls), count(r.Cold), count(r.Errors), fmt.Sprintf("%.4f", r.GBSeconds),
-		fmt.Sprintf("%.3f", r.CPUSeconds), r.Ours, r.AWS}
+		fmt.Sprintf("%.4f", r.Provisioned), fmt.Sprintf("%.3f", r.CPUSeconds), r.Ours, r.AWS}
 }
 
 type functionsCmd struct {

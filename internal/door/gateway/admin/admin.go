@@ -111,10 +111,12 @@ type CostRow struct {
 	Calls      int64   `json:"calls"`
 	Cold       int64   `json:"cold"`
 	Errors     int64   `json:"errors"`
-	GBSeconds  float64 `json:"gb_seconds"`
+	GBSeconds  float64 `json:"gb_seconds"` // of the calls
 	CPUSeconds float64 `json:"cpu_seconds"`
 	Ours       string  `json:"ours"` // by the price book of this installation
 	AWS        string  `json:"aws"`  // by AWS Lambda's public prices, without free tier
+	// Provisioned is the memory-time of provisioned instances, called or not, in GB-s.
+	Provisioned float64 `json:"provisioned_gb_seconds"`
 }
 
 // Doctor is what this installation can and cannot promise.
