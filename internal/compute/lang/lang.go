@@ -56,6 +56,26 @@ type Twinned interface {
 	Twin(sb sandbox.Sandbox, changed []string) Session
 }
 
+// Imaged is a Runtime whose processes can be saved when they are initialised, and go on from an image of that.
+type Imaged interface {
+	Runtime
+	// Savable has the process of spec, which Prepare has prepared for v, be one that can be saved.
+	Savable(spec *sandbox.Spec, v *faas.Version)
+	// Kept is Attach to such a process.
+	Kept(sb sandbox.Sandbox, v faas.Version) Suspendable
+	// Resume is Attach to a process that goes on. env is what is new in its environment; its Init is over once what the function wants
+	// done after a restore is.
+	Resume(sb sandbox.Sandbox, env []string) Session
+}
+
+// Suspendable is a Session whose process can get ready to be saved.
+type Suspendable interface {
+	Session
+	// Suspend returns when what the function wants done before is done, and the process waits to be saved. The session is over then. Its
+	// errors are those of Init, which it follows.
+	Suspend(ctx context.Context) error
+}
+
 // Archived is a Runtime whose processes start sooner, and share memory, by an archive that one of them writes once.
 type Archived interface {
 	Runtime

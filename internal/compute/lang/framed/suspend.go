@@ -3,6 +3,7 @@ package framed
 import (
 	"context"
 	"errors"
+	"net"
 
 	"artesian/internal/compute/sandbox"
 )
@@ -34,9 +35,15 @@ func (s *Session) Suspend(ctx context.Context) error {
 // function wants done after a restore is done; env is what is new in the environment.
 func Resume(sb sandbox.Sandbox, env []string) *Session {
 	s := New(sb)
-	s.assigning = NewAssigning(s.conn, Assignment{Dir: "/", Env: env})
-	if s.assigning.err == nil {
-		s.assigning.rest[0] = frameWake
-	}
+	s.assigning = NewWaking(s.conn, env)
 	return s
+}
+
+// NewWaking prepares to tell a process that was restored after Suspend that it goes on, with env new in its environment.
+func NewWaking(conn *net.UnixConn, env []string) *Assigning {
+	a := NewAssigning(conn, Assignment{Dir: "/", Env: env})
+	if a.err == nil {
+		a.rest[0] = frameWake
+	}
+	return a
 }

@@ -4,6 +4,7 @@ package java
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,9 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 	spec.Argv = []string{"/usr/bin/false"}
 	if r.pack != "" {
 		spec.Argv = r.argv(v.MemoryMB, v.Env["JAVA_TOOL_OPTIONS"], clientMain, v.Handler)
+		if lambda.InitializationType(&v) == lambda.SnapStarted {
+			spec.Argv = slices.Insert(spec.Argv, 1, hooksFlag)
+		}
 	}
 	spec.Env = lambda.Env(spec.Env, v, stream, append(r.own(), "AWS_LAMBDA_RUNTIME_API="+api)...)
 	spec.Dir = lambda.TaskRoot
@@ -130,8 +134,11 @@ func flags(memoryMB, major int, options string) []string {
 }
 
 // Attach implements lang.Runtime.
-func (r *Runtime) Attach(sb sandbox.Sandbox, _ faas.Version) lang.Session {
+func (r *Runtime) Attach(sb sandbox.Sandbox, v faas.Version) lang.Session {
 	s := lambda.Attach(sb)
+	if lambda.InitializationType(&v) == lambda.SnapStarted {
+		s.Restoring() // the client asks, whether there is an image or not
+	}
 	if r.pack == "" {
 		s.Refuse(lambda.ErrorEntrypoint, "The runtime pack with AWS's runtime interface client for Java is not installed; run: artesian runtime add java-runtime")
 	}

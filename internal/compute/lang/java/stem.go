@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/framed"
@@ -45,24 +44,23 @@ func startOnly(name string) bool {
 
 // Adopt implements lang.Generic.
 func (r *Runtime) Adopt(sb sandbox.Sandbox, spec *sandbox.Spec, v faas.Version) lang.Session {
-	return &adopted{
+	return &assigned{
 		Session:   lambda.Attach(sb),
 		assigning: framed.NewAssigning(sb.Channel(), framed.Assignment{Dir: spec.Dir, Args: []string{v.Handler}, Env: spec.Env}),
 	}
 }
 
-// adopted is the session of a JVM that is told first whom it is for. It speaks the Runtime API from then on.
-type adopted struct {
+// assigned is the session of a JVM that is told first whom it is for, or that it goes on. It speaks the Runtime API from then on.
+type assigned struct {
 	*lambda.Session
 	assigning *framed.Assigning
 }
 
 // Init implements lang.Session.
-func (s *adopted) Init(ctx context.Context) (lang.InitPhases, error) {
-	begun := time.Now()
+func (s *assigned) Init(ctx context.Context) (lang.InitPhases, error) {
 	err := s.assigning.Send(ctx)
 	if err != nil && ctx.Err() != nil {
-		return lang.InitPhases{Init: time.Since(begun)}, err
+		return s.Phases(), err
 	}
 	// One that can't be told has ended, or takes no such assignment: the session finds out which.
 	if err != nil && !s.assigning.Gone() {

@@ -121,7 +121,7 @@ func ahead(t testing.TB, r lang.Generic, memoryMB int, task string) *function {
 }
 
 // serve has the JVM of f, or one of its own when f is nil, serve v.
-func serve(t testing.TB, f *function, r lang.Generic, v faas.Version, dir string) *function {
+func serve(t testing.TB, f *function, r lang.Runtime, v faas.Version, dir string) *function {
 	t.Helper()
 	spec := sandbox.Spec{ID: "x"}
 	r.Prepare(&spec, v, dir, "2026/01/01/[$LATEST]0")
@@ -129,7 +129,7 @@ func serve(t testing.TB, f *function, r lang.Generic, v faas.Version, dir string
 		f = run(t, spec)
 		f.session = r.Attach(f.sb, v)
 	} else {
-		f.session = r.Adopt(f.sb, f.sb.Here(spec), v)
+		f.session = r.(lang.Generic).Adopt(f.sb, f.sb.Here(spec), v)
 	}
 	return f
 }

@@ -43,6 +43,8 @@ func (s *Session) routes() *http.ServeMux {
 	mux.HandleFunc("POST "+version+"invocation/{id}/response", s.response)
 	mux.HandleFunc("POST "+version+"invocation/{id}/error", s.invocationError)
 	mux.HandleFunc("POST "+version+"init/error", s.initError)
+	mux.HandleFunc("GET "+version+"restore/next", s.restoreNext)
+	mux.HandleFunc("POST "+version+"restore/error", s.initError)
 	return mux
 }
 

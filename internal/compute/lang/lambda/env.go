@@ -109,13 +109,16 @@ var reserved = [...]string{
 	"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
 }
 
+// SnapStarted is the InitializationType of versions with SnapStart.
+const SnapStarted = "snap-start"
+
 // InitializationType is how AWS Lambda calls the way in which an instance of v is made.
 func InitializationType(v *faas.Version) string {
 	if v.Held {
 		return "provisioned-concurrency"
 	}
 	if v.SnapStart && v.ID.Version != faas.Latest {
-		return "snap-start"
+		return SnapStarted
 	}
 	return "on-demand"
 }

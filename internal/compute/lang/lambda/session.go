@@ -36,8 +36,10 @@ type Session struct {
 	last      *exchange            // handed out last
 	changed   chan struct{}
 	initErr   *lang.Failure
-	reporting bool  // a report of an initialisation's failure is being read
-	over      error // why no further call is possible
+	reporting bool      // a report of an initialisation's failure is being read
+	restores  bool      // the runtime may ask whether it has been restored
+	awoke     time.Time // when it did
+	over      error     // why no further call is possible
 }
 
 // poll is one open request for an event.
@@ -113,7 +115,7 @@ func (s *Session) signal() {
 // Init implements lang.Session. A custom runtime and the function in it can't be told apart, so all of the time is Init.
 func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	_, err := s.await(ctx, func() bool { return s.asked })
-	return lang.InitPhases{Init: time.Since(s.begun)}, err
+	return s.Phases(), err
 }
 
 // await waits until ready reports true, with the lock held, and returns the runtime's open request then.

@@ -74,7 +74,13 @@ func (r *Runtime) Prepare(spec *sandbox.Spec, v faas.Version, code, stream strin
 // Attach implements lang.Runtime.
 func (r *Runtime) Attach(sb sandbox.Sandbox, _ faas.Version) lang.Session { return framed.New(sb) }
 
-// Resume takes over the conversation with a process that goes on from an image, in a sandbox of which env is what is new in its environment.
+// Savable implements lang.Imaged: every process can be saved.
+func (r *Runtime) Savable(*sandbox.Spec, *faas.Version) {}
+
+// Kept implements lang.Imaged.
+func (r *Runtime) Kept(sb sandbox.Sandbox, _ faas.Version) lang.Suspendable { return framed.New(sb) }
+
+// Resume implements lang.Imaged.
 func (r *Runtime) Resume(sb sandbox.Sandbox, env []string) lang.Session {
 	return framed.Resume(sb, env)
 }

@@ -21,17 +21,6 @@ type Images interface {
 	Image(ctx context.Context, v *faas.Version) (image sandbox.Image, address string, release func(), err error)
 }
 
-// resumable is a runtime whose processes go on from an image.
-type resumable interface {
-	Resume(sb sandbox.Sandbox, env []string) lang.Session
-}
-
-// suspendable is a session whose process can get ready for that.
-type suspendable interface {
-	lang.Session
-	Suspend(ctx context.Context) error
-}
-
 // Snapshot initialises an instance of v and makes an image of it. The error is a *lang.Failure or lang.ErrExited when the function's own code, or
 // what it wants done before, went wrong.
 func (n *Node) Snapshot(ctx context.Context, v *faas.Version) (image sandbox.Image, address string, err error) {
@@ -39,7 +28,8 @@ func (n *Node) Snapshot(ctx context.Context, v *faas.Version) (image sandbox.Ima
 	if err != nil {
 		return nil, "", err
 	}
-	if _, ok := job.runtime.(resumable); !ok {
+	runtime, ok := job.runtime.(lang.Imaged)
+	if !ok {
 		return nil, "", faas.Errorf(faas.Unsupported, "an instance of runtime %s cannot go on from an image here", v.Runtime)
 	}
 	l, err := n.prepare(v, job, newID())
@@ -49,13 +39,14 @@ func (n *Node) Snapshot(ctx context.Context, v *faas.Version) (image sandbox.Ima
 	if len(l.spec.Beside) > 0 || v.Env["AWS_LAMBDA_EXEC_WRAPPER"] != "" {
 		return nil, "", faas.Errorf(faas.Unsupported, "no image is made of a function with extensions or a wrapper")
 	}
+	runtime.Savable(&l.spec, v)
 	sb, err := n.Keeper.StartKept(ctx, l.spec)
 	if err != nil {
 		return nil, "", fmt.Errorf("start sandbox: %w", err)
 	}
 	defer func() { err = errors.Join(err, sb.Close()) }()
 	n.Serve(sb, v)
-	session, out, err := n.converse(v, job, l, sb)
+	session, out, err := n.converse(v, runtime, l, sb)
 	if err != nil {
 		return nil, "", err
 	}
@@ -73,7 +64,7 @@ func (n *Node) Snapshot(ctx context.Context, v *faas.Version) (image sandbox.Ima
 }
 
 // converse takes over the conversation with a sandbox of which an image is to be made.
-func (n *Node) converse(v *faas.Version, job job, l *launch, sb sandbox.Sandbox) (suspendable, *printed, error) {
+func (n *Node) converse(v *faas.Version, runtime lang.Imaged, l *launch, sb sandbox.Sandbox) (lang.Suspendable, *printed, error) {
 	log, err := n.OpenLog(v, l.stream)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open log: %w", err)
@@ -84,20 +75,16 @@ func (n *Node) converse(v *faas.Version, job job, l *launch, sb sandbox.Sandbox)
 		log.Close()
 		return nil, nil, fmt.Errorf("take over output: %w", err)
 	}
-	for _, line := range lambda.InitStartLines(v, job.runtime.Served(), l.at) {
+	for _, line := range lambda.InitStartLines(v, runtime.Served(), l.at) {
 		out.Line(l.at, line)
 	}
-	session, ok := job.runtime.Attach(l.extensions.open(sb, host), *v).(suspendable)
-	if !ok {
-		out.Close()
-		return nil, nil, faas.Errorf(faas.Unsupported, "runtime %s has no conversation that can be broken off", v.Runtime)
-	}
-	return session, out, nil
+	return runtime.Kept(l.extensions.open(sb, host), *v), out, nil
 }
 
 // restored makes the sandbox of a version of which there is an image; nothing of one that has none. It says why it could not.
 func (n *Node) restored(ctx context.Context, v *faas.Version, job job) (*made, string) {
-	if _, ok := job.runtime.(resumable); !ok || n.Images == nil || !v.SnapStart || v.ID.Version == faas.Latest {
+	runtime, ok := job.runtime.(lang.Imaged)
+	if !ok || n.Images == nil || !v.SnapStart || v.ID.Version == faas.Latest {
 		return nil, ""
 	}
 	image, address, release, err := n.Images.Image(ctx, v)
@@ -109,6 +96,7 @@ func (n *Node) restored(ctx context.Context, v *faas.Version, job job) (*made, s
 	if err != nil {
 		return nil, err.Error()
 	}
+	runtime.Savable(&l.spec, v)
 	l.spec.Listen[len(l.spec.Listen)-1] = address
 	sb, err := n.Keeper.Restore(ctx, l.spec, image)
 	if err != nil {

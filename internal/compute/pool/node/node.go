@@ -172,7 +172,7 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 	case m.changed != nil:
 		session = j.runtime.(lang.Twinned).Twin(sb, *m.changed)
 	case m.restored:
-		session = j.runtime.(resumable).Resume(sb, awake(m.spec.Env))
+		session = j.runtime.(lang.Imaged).Resume(sb, awake(m.spec.Env))
 	case m.adopted:
 		session = j.runtime.(lang.Generic).Adopt(sb, &m.spec, *v)
 	default:

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"artesian/internal/compute/lang/fetch"
 	"artesian/internal/compute/lang/fetch/fetchtest"
 	"artesian/internal/compute/lang/pack"
 )
@@ -52,6 +53,41 @@ func Dir(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	return s.Dir(m.Language, m.Oldest)
+}
+
+// Hooks returns the path of the library org.crac, by which Java functions register what is to run around a snapshot. Functions carry it.
+func Hooks(t testing.TB) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip("no cache:", err)
+	}
+	f := fetch.File{Registry: fetch.Maven, Name: "io.github.crac:org-crac", Version: "0.1.3", File: "org-crac-0.1.3.jar", Size: 9341,
+		Hash: "sha256:d77a0c628d1399ee682738851dca13d060fef51601aedad6d1efcd3185f9af09"}
+	dir := filepath.Join(cache, "artesian", "test-packs")
+	at := filepath.Join(dir, f.File)
+	if _, err := os.Stat(at); err == nil {
+		return at
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.CreateTemp(dir, "jar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(out.Name())
+	defer out.Close()
+	if err := fetch.New(fetchtest.Registries(t)).Get(t.Context(), f, out); err != nil {
+		if strings.Contains(err.Error(), "reach ") {
+			t.Skip(err)
+		}
+		t.Fatal(err)
+	}
+	if err := os.Rename(out.Name(), at); err != nil {
+		t.Fatal(err)
+	}
+	return at
 }
 
 // Maven serves the jars of a pack as a repository of the test's own, and returns its URL.

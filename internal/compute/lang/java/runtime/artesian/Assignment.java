@@ -23,10 +23,10 @@ final class Assignment {
         this.environment = parts.subList(1 + arguments, parts.size());
     }
 
-    static Assignment read(DataInputStream in) throws IOException {
+    static Assignment read(DataInputStream in, int wanted) throws IOException {
         int kind = in.readByte();
         int size = in.readInt();
-        if (kind != 'B' || size < 2 || size > MAX) throw new IOException("no assignment");
+        if (kind != wanted || size < 2 || size > MAX) throw new IOException("no assignment");
         byte[] body = new byte[size];
         in.readFully(body);
         List<byte[]> parts = new ArrayList<>();
@@ -40,16 +40,22 @@ final class Assignment {
 
     /** Makes this process one that was executed with that environment, in that folder. */
     void assume() throws ReflectiveOperationException {
-        Class<?> owner = Class.forName("java.lang.ProcessEnvironment");
+        environment().clear();
+        Native.clear();
+        add();
+        Native.enter(folder);
+        System.setProperty("user.dir", text(folder));
+        System.clearProperty("user.timezone"); // follows TZ, and is set by whoever asks first
+        TimeZone.setDefault(null);
+    }
+
+    /** Sets the variables beside those that there are. */
+    void add() throws ReflectiveOperationException {
         Class<?> data = Class.forName("java.lang.ProcessEnvironment$ExternalData");
         Class<?> variable = Class.forName("java.lang.ProcessEnvironment$Variable");
         Class<?> value = Class.forName("java.lang.ProcessEnvironment$Value");
-        System.getenv("PATH"); // initialises it
-        @SuppressWarnings("unchecked")
-        Map<Object, Object> java = (Map<Object, Object>) Native.read(owner, "theEnvironment");
         String[] fields = {"str", "bytes"};
-        java.clear();
-        Native.clear();
+        Map<Object, Object> java = environment();
         for (byte[] v : environment) {
             int end = 0;
             while (end < v.length && v[end] != '=') end++;
@@ -59,10 +65,13 @@ final class Assignment {
             Native.set(name, rest);
             java.put(Native.make(variable, data, fields, text(name), name), Native.make(value, data, fields, text(rest), rest));
         }
-        Native.enter(folder);
-        System.setProperty("user.dir", text(folder));
-        System.clearProperty("user.timezone"); // follows TZ, and is set by whoever asks first
-        TimeZone.setDefault(null);
+    }
+
+    /** Java's own view of its environment, which is what it had when it was first looked at. */
+    @SuppressWarnings("unchecked")
+    private static Map<Object, Object> environment() throws ReflectiveOperationException {
+        System.getenv("PATH"); // initialises it
+        return (Map<Object, Object>) Native.read(Class.forName("java.lang.ProcessEnvironment"), "theEnvironment");
     }
 
     /** Bytes are characters in the encoding of the locale, as everywhere in Java's view of its process. */

@@ -69,6 +69,23 @@ final class Native {
         return UNSAFE.getObject(UNSAFE.staticFieldBase(f), UNSAFE.staticFieldOffset(f));
     }
 
+    static void setStatic(Class<?> owner, String name, Object value) throws ReflectiveOperationException {
+        Field f = owner.getDeclaredField(name);
+        UNSAFE.putObject(UNSAFE.staticFieldBase(f), UNSAFE.staticFieldOffset(f), value);
+    }
+
+    static void setObject(Object of, String name, Object value) throws ReflectiveOperationException {
+        UNSAFE.putObject(of, UNSAFE.objectFieldOffset(of.getClass().getDeclaredField(name)), value);
+    }
+
+    static void setInt(Object of, String name, int value) throws ReflectiveOperationException {
+        UNSAFE.putInt(of, UNSAFE.objectFieldOffset(of.getClass().getDeclaredField(name)), value);
+    }
+
+    static void setLong(Object of, Class<?> declared, String name, long value) throws ReflectiveOperationException {
+        UNSAFE.putLong(of, UNSAFE.objectFieldOffset(declared.getDeclaredField(name)), value);
+    }
+
     /** Returns a new object of a class whose fields of declared are set to values, in the order of names. */
     static Object make(Class<?> kind, Class<?> declared, String[] names, Object... values) throws ReflectiveOperationException {
         Object made = UNSAFE.allocateInstance(kind);

@@ -33,7 +33,7 @@ public final class Stem {
         try (DataInputStream in = new DataInputStream(new FileInputStream(channel))) {
             System.gc();
             new FileOutputStream(channel).write(HELLO);
-            Assignment mine = Assignment.read(in);
+            Assignment mine = Assignment.read(in, 'B');
             mine.assume();
             return mine;
         } catch (java.io.EOFException e) {
