@@ -149,7 +149,7 @@ func TestSnapStartFails(t *testing.T) {
 	if s := p.settles("broken", "1"); s.State != "Failed" || s.StateReasonCode != "FunctionError" || !strings.Contains(s.StateReason, "ValueError") {
 		t.Errorf("version 1: %+v", s)
 	}
-	for runtime, want := range map[string]string{"python3.11": "is not supported for SnapStart", "java21": "SnapStart.ApplyOn"} {
+	for runtime, want := range map[string]string{"python3.11": "is not supported for SnapStart", "dotnet8": "SnapStart.ApplyOn", "provided.al2023": "provided.al2023 is not supported for SnapStart enabled functions"} {
 		resp, body := p.tryCreate("old", zipOf(t, map[string]string{"app.py": code}), spec{"Runtime": runtime, "SnapStart": spec{"ApplyOn": "PublishedVersions"}})
 		if resp.StatusCode == http.StatusCreated || !strings.Contains(body, want) {
 			t.Errorf("%s: %s: %s", runtime, resp.Status, body)

@@ -8,10 +8,10 @@ import (
 )
 
 // Runtimes whose published versions go on from an image: of those that Lambda has SnapStart for
-// (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html), Python's.
+// (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html), Java's and Python's.
 var (
-	snapStarted = regexp.MustCompile(`^python3\.(1[2-9]|[2-9][0-9])$`)
-	notYetHere  = regexp.MustCompile(`^(java(11|17|2[1-9])|dotnet([8-9]|1[0-9]))$`)
+	snapStarted = regexp.MustCompile(`^(java(11|17|2[1-9]|[3-9][0-9])|python3\.(1[2-9]|[2-9][0-9]))$`)
+	notYetHere  = regexp.MustCompile(`^dotnet([8-9]|1[0-9])$`)
 )
 
 // checkSnapStart refuses SnapStart for what cannot have it.
@@ -21,7 +21,7 @@ func (s *Service) checkSnapStart(v *faas.Version) error {
 	}
 	switch {
 	case notYetHere.MatchString(v.Runtime):
-		return refused("SnapStart.ApplyOn", "PublishedVersions for the runtime "+v.Runtime, "None, and PublishedVersions for Python from 3.12 on")
+		return refused("SnapStart.ApplyOn", "PublishedVersions for the runtime "+v.Runtime, "None, and PublishedVersions for Java from 11 and Python from 3.12 on")
 	case !snapStarted.MatchString(v.Runtime):
 		return faas.Errorf(faas.Invalid, "%s is not supported for SnapStart enabled functions (SnapStart.ApplyOn).", v.Runtime)
 	case v.TmpMB > faas.MinTmpMB:
