@@ -66,6 +66,43 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
+// curled is a custom runtime that tells with each call whether a file was there when it began.
+const curled = `#!/bin/sh
+there=false
+test -e /tmp/late && there=true
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+while :; do
+  id=$(curl -s -D - -o /dev/null $api/next | tr -d '\r' | awk 'tolower($1) == "lambda-runtime-aws-request-id:" { print $2 }')
+  curl -s -d "$there" $api/$id/response
+done
+`
+
+// TestRuntimeWaitsForExtensions: a function is loaded once its extensions have registered, whatever it is started from, as on Lambda: its
+// initialisation may need them.
+func TestRuntimeWaitsForExtensions(t *testing.T) {
+	program := extensionProgram(t)
+	for name, change := range map[string]func(*app.Config){
+		"started": func(c *app.Config) { c.AheadMB = 0 }, "ahead": func(*app.Config) {}, "gvisor": isolation(sandbox.GVisor),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, change)
+			p.role()
+			with := spec{"Layers": []string{p.layer("late", map[string]string{"extensions/late": program})}, "Timeout": 20}
+			p.create("py", map[string]string{"app.py": "import os\nthere = os.path.exists('/tmp/late')\ndef handler(e, c): return there\n"}, with)
+			with["Runtime"], with["Handler"] = "nodejs20.x", "index.handler"
+			p.create("js", map[string]string{"index.js": "const there = require('fs').existsSync('/tmp/late');\nexports.handler = async () => there;\n"}, with)
+			with["Runtime"] = "provided.al2023"
+			p.create("sh", map[string]string{"bootstrap": curled}, with)
+			for _, function := range []string{"py", "js", "sh"} {
+				if a := p.invoke(function, `{}`); a.body != "true" || a.err != "" {
+					t.Errorf("%s: %+v", function, a)
+				}
+			}
+		})
+	}
+}
+
 // TestExtensionFaults: extensions that misbehave cost their own function its calls, in Lambda's words, and nobody else.
 func TestExtensionFaults(t *testing.T) {
 	program := extensionProgram(t)

@@ -66,6 +66,11 @@ func main() {
 		select {}
 	case "odd":
 		odd()
+	case "late": // has something ready for the function before it registers, and takes its time
+		time.Sleep(400 * time.Millisecond)
+		if err := os.WriteFile("/tmp/late", nil, 0o644); err != nil {
+			panic(err)
+		}
 	}
 	id := register(name, `["INVOKE","SHUTDOWN"]`)
 	if kind == "listens" {

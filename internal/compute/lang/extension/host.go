@@ -43,7 +43,8 @@ type Host struct {
 
 	mu       sync.Mutex // guards what follows, members' fields too
 	members  []*member
-	closed   bool // registration is over
+	open     func() // lets the runtime begin; nil once it may
+	closed   bool   // registration is over
 	shutting bool
 	dial     dialer // into the sandbox
 	fault    *lang.Crashed
@@ -164,14 +165,41 @@ func (h *Host) await(ctx context.Context, done <-chan struct{}, ready func() boo
 	}
 }
 
-// initialised reports whether every program has registered and every extension has asked for its first event. The caller
-// holds the lock.
-func (h *Host) initialised() bool {
+// Gate says that the runtime's process does nothing before open is called, once.
+func (h *Host) Gate(open func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = open
+}
+
+// admitted waits until every program has registered, and lets the runtime begin then: what functions do when they are loaded may need
+// what extensions serve.
+func (h *Host) admitted(ctx context.Context, gone <-chan struct{}) error {
+	if err := h.await(ctx, gone, h.registered); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	open := h.open
+	h.open = nil
+	h.mu.Unlock()
+	if open != nil {
+		open()
+	}
+	return nil
+}
+
+// registered reports whether every program has. The caller holds the lock.
+func (h *Host) registered() bool {
 	for _, name := range h.external {
 		if !slices.ContainsFunc(h.members, func(m *member) bool { return m.external && m.name == name }) {
 			return false
 		}
 	}
+	return true
+}
+
+// initialised reports whether every extension has asked for its first event. The caller holds the lock.
+func (h *Host) initialised() bool {
 	return !slices.ContainsFunc(h.members, func(m *member) bool { return !m.ready })
 }
 

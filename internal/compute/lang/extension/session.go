@@ -103,8 +103,16 @@ func (s *Session) why(ctx context.Context, err error) error {
 func (s *Session) Init(ctx context.Context) (lang.InitPhases, error) {
 	bound, cancel := s.ending(ctx)
 	defer cancel()
-	phases, err := s.Session.Init(bound)
-	s.host.initDone("initRuntimeDone", err, 0)
+	arrived := time.Now()
+	var phases lang.InitPhases
+	err := s.host.admitted(ctx, s.gone)
+	phases.Init = time.Since(arrived)
+	if err == nil {
+		var own lang.InitPhases
+		own, err = s.Session.Init(bound)
+		s.host.initDone("initRuntimeDone", err, 0)
+		phases.Runtime, phases.Init = own.Runtime, phases.Init+own.Init
+	}
 	if err == nil {
 		begun := time.Now()
 		err = s.host.await(ctx, s.gone, s.host.initialised)

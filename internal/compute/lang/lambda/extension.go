@@ -17,6 +17,9 @@ type Neighbourly interface {
 	Neighbours() (h http.Handler, connections int)
 }
 
+// shell is among the tools that functions find.
+const shell = "/usr/bin/sh"
+
 // APIVariable names the variable with the address of the Runtime API and its neighbours.
 const APIVariable = "AWS_LAMBDA_RUNTIME_API"
 
@@ -73,4 +76,19 @@ func Executable(mounts []sandbox.Mount, program string) string {
 		return "fork/exec " + program + ": " + err.Error()
 	}
 	return ""
+}
+
+// Gate has the main process of spec wait until a line comes by its channel, and begin then: a shell waits in its place, and is what it
+// executes. It reports false, and changes nothing, where there is no shell. A channel that the process has no use for is closed before.
+func Gate(spec *sandbox.Spec) bool {
+	if Executable(spec.Mounts, shell) != "" {
+		return false
+	}
+	begin := `read -r _ <&3; unset PWD OLDPWD SHLVL; exec "$@"`
+	if !spec.Channel {
+		begin += " 3<&-"
+	}
+	spec.Argv = append([]string{shell, "-c", begin, "sh"}, spec.Argv...)
+	spec.Channel = true
+	return true
 }

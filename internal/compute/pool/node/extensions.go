@@ -26,6 +26,8 @@ type aside struct {
 	names   []string // of the programs, in the order of Spec.Beside
 	problem string   // why they can't be executed
 	listens bool     // the API has a listener of its own, the last: the runtime has none to share
+	gated   bool     // the runtime's process waits, if it is executed, until a line comes by its channel
+	keeps   bool     // that channel is the runtime's afterwards
 }
 
 // beside adds to spec, which the runtime has prepared, the extensions in directory layers and the way to their API.
@@ -66,6 +68,10 @@ func beside(spec *sandbox.Spec, layers string) (a aside, err error) {
 		spec.Beside = append(spec.Beside, sandbox.Program{Argv: []string{program}, Env: env})
 		spec.Dials++
 	}
+	if len(a.names) > 0 {
+		a.keeps = spec.Channel
+		a.gated = lambda.Gate(spec)
+	}
 	return a, nil
 }
 
@@ -94,10 +100,19 @@ func oursOf(sb sandbox.Sandbox) sandbox.Sandbox {
 	return sb
 }
 
-// open serves the API, on a listener of its own or on the runtime's: that of the sandbox that comes back.
-func (a aside) open(sb sandbox.Sandbox, h *extension.Host) sandbox.Sandbox {
+// open serves the API, on a listener of its own or on the runtime's: that of the sandbox that comes back. A runtime that was executed
+// for this function, and not adopted, waits at its gate.
+func (a aside) open(sb sandbox.Sandbox, h *extension.Host, executed bool) sandbox.Sandbox {
 	if a.problem != "" {
 		h.Fail(extension.ErrorLaunch, a.problem)
+	}
+	if a.gated && executed {
+		h.Gate(func() {
+			_, _ = sb.Channel().Write([]byte{'\n'}) // a process that has ended is noticed by its end
+			if !a.keeps {
+				_ = sb.Channel().Close()
+			}
+		})
 	}
 	h.Reach(sb.Beside().Dial)
 	n := neighbours{oursOf(sb), h.Handler(), apiConnections + 2*len(a.names)} // each extension waits on one and reports on another

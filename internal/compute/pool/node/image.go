@@ -78,7 +78,7 @@ func (n *Node) converse(v *faas.Version, runtime lang.Imaged, l *launch, sb sand
 	for _, line := range lambda.InitStartLines(v, runtime.Served(), l.at) {
 		out.Line(l.at, line)
 	}
-	return runtime.Kept(l.extensions.open(sb, host), *v), out, nil
+	return runtime.Kept(l.extensions.open(sb, host, true), *v), out, nil
 }
 
 // restored makes the sandbox of a version of which there is an image; nothing of one that has none. It says why it could not.

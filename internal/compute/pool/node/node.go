@@ -166,7 +166,7 @@ func (n *Node) run(v *faas.Version, j job, m *made) (*pool.Running, error) {
 		out.Line(m.at, line)
 	}
 	out.Tail(true) // the first call's log begins with what the initialisation prints
-	sb := m.extensions.open(m.sandbox, host)
+	sb := m.extensions.open(m.sandbox, host, !m.adopted && !m.restored && m.changed == nil)
 	var session lang.Session
 	switch {
 	case m.changed != nil:
