@@ -77,7 +77,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.onStop(func(context.Context) error { a.functions.Close(); return nil })
 	a.settle()
 	a.compile()
-	a.snapshot(n)
+	a.snapshot()
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: usage{a}, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
 	})

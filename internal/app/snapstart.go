@@ -9,9 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"artesian/internal/compute/lang"
 	"artesian/internal/compute/pool/node"
-	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/container"
 	"artesian/internal/compute/sandbox/gvisor"
@@ -23,14 +21,17 @@ import (
 type snapshots struct {
 	changes
 	app    *App
+	node   *node.Node
 	keeper sandbox.Keeper
 	why    error // why there are none
 
 	storing sync.Mutex // held from when a blob is written until it is referred to
 
-	mu     sync.Mutex
-	ready  map[faas.VersionID]*loaded
-	stored map[kv.Key]string // blobs of all images
+	mu      sync.Mutex
+	ready   map[faas.VersionID]*loaded
+	reading map[faas.VersionID]chan struct{} // closed when one has been read, or could not be
+	renewed map[faas.VersionID]string        // on what ground an image was last to be made anew
+	stored  map[kv.Key]string                // blobs of all images
 }
 
 // loaded is an image in memory. It is closed when nobody uses it any more.
@@ -44,6 +45,7 @@ type loaded struct {
 // about is the record of an image.
 type about struct {
 	Revision string  `json:"revision"` // of the version
+	Ground   string  `json:"ground"`   // what it stands on, see node.Ground
 	Address  string  `json:"address"`
 	SHA256   string  `json:"sha256"` // of the blob that holds its files one after the other
 	Sizes    []int64 `json:"sizes"`
@@ -61,7 +63,9 @@ const (
 // openSnapshots finds out whether images can be made here.
 func (a *App) openSnapshots(n *node.Node) {
 	s := &a.snapshots
-	s.app, s.ready, s.stored = a, map[faas.VersionID]*loaded{}, map[kv.Key]string{}
+	s.app, s.node = a, n
+	s.ready, s.stored = map[faas.VersionID]*loaded{}, map[kv.Key]string{}
+	s.reading, s.renewed = map[faas.VersionID]chan struct{}{}, map[faas.VersionID]string{}
 	stop := a.store.Watch(kindImage, s.follow)
 	a.onStop(func(context.Context) error { stop(); return nil })
 	switch m := a.maker.(type) {
@@ -83,80 +87,17 @@ func (a *App) openSnapshots(n *node.Node) {
 // snapStart says why no version can go on from an image here.
 func (a *App) snapStart() error { return a.snapshots.why }
 
-// snapshot makes the images of versions that wait for theirs, in the background.
-func (a *App) snapshot(n *node.Node) {
-	wake := a.snapshots.listen()
-	ctx, cancel := context.WithCancel(context.Background())
-	var work sync.WaitGroup
-	work.Go(func() {
-		for {
-			select {
-			case <-wake:
-			case <-ctx.Done():
-				return
-			}
-			for _, id := range a.snapshots.take() {
-				a.snapshots.look(ctx, n, id)
-			}
-		}
-	})
-	a.onStop(func(context.Context) error { cancel(); work.Wait(); a.snapshots.close(); return nil })
-}
-
-// note takes in that a function or a version has changed.
-func (s *snapshots) note(v faas.VersionID) { s.changes.noteAny(v) }
-
-// look sees to a version, or to the newest of a function.
-func (s *snapshots) look(ctx context.Context, n *node.Node, id faas.VersionID) {
-	rec, err := s.app.functions.Get(id.FunctionID, id.Version)
-	if err == nil && id.Version == faas.Latest {
-		if rec.Newest == nil {
-			return
-		}
-		id = rec.Newest.Version.ID
-		rec, err = s.app.functions.Get(id.FunctionID, id.Version)
-	}
-	switch {
-	case faas.KindOf(err) == faas.NotFound:
-		s.forget(ctx, id)
-	case err == nil && rec.Version.SnapStart && rec.Version.State == faas.Pending:
-		s.make(ctx, n, rec.Version)
-	}
-}
-
-// make makes the image of a version and says how that came out.
-func (s *snapshots) make(ctx context.Context, n *node.Node, v faas.Version) {
-	bounded, cancel := context.WithTimeout(ctx, max(leastInit, v.Timeout))
-	defer cancel()
-	standing := registry.Standing{State: faas.Active, Update: faas.Successful}
-	err := s.keep(bounded, n, &v)
-	var failure *lang.Failure
-	switch {
-	case ctx.Err() != nil:
-		return // it is Pending at the next start
-	case err == nil:
-	case errors.As(err, &failure):
-		standing.State, standing.Code, standing.Reason = faas.Failed, imageFailed, "The function's initialisation failed: "+failure.Type
-	case errors.Is(err, lang.ErrExited):
-		standing.State, standing.Code, standing.Reason = faas.Failed, imageFailed, "The function's process ended during its initialisation"
-	case errors.Is(err, context.DeadlineExceeded):
-		standing.State, standing.Code, standing.Reason = faas.Failed, imageTimeout, "The function's initialisation took too long"
-	default:
-		standing.Reason = "Started without an image: " + err.Error()
-		s.app.cfg.Logger.Warn("make an image", "function", v.ID.FunctionID.ARN(), "version", v.ID.Version, "error", err)
-	}
-	if err := s.app.functions.Settle(ctx, v.ID, standing); err != nil && ctx.Err() == nil {
-		s.app.cfg.Logger.Warn("settle a version", "function", v.ID.FunctionID.ARN(), "version", v.ID.Version, "error", err)
-	}
-}
-
 // keep makes an image and stores it.
-func (s *snapshots) keep(ctx context.Context, n *node.Node, v *faas.Version) error {
-	image, address, err := n.Snapshot(ctx, v)
+func (s *snapshots) keep(ctx context.Context, v *faas.Version) error {
+	ground, err := s.node.Ground(ctx, v)
 	if err != nil {
 		return err
 	}
-	a := about{Revision: v.ID.Revision, Address: address}
+	image, address, err := s.node.Snapshot(ctx, v)
+	if err != nil {
+		return err
+	}
+	a := about{Revision: v.ID.Revision, Ground: ground, Address: address}
 	var parts []io.Reader
 	for _, f := range image.Files() {
 		info, err := f.Stat()
@@ -196,38 +137,85 @@ func (s *snapshots) write(ctx context.Context, key kv.Key, value []byte) error {
 	return err
 }
 
-// Image implements node.Images.
+// Image implements node.Images. However many ask for an image that is not in memory, it is read once.
 func (s *snapshots) Image(ctx context.Context, v *faas.Version) (sandbox.Image, string, func(), error) {
-	s.mu.Lock()
-	l := s.ready[v.ID]
-	if l != nil {
-		l.users++
+	ground, err := s.node.Ground(ctx, v)
+	if err != nil {
+		return nil, "", nil, err
 	}
-	s.mu.Unlock()
-	if l == nil {
-		var err error
-		if l, err = s.load(ctx, v.ID); err != nil {
-			return nil, "", nil, err
+	for {
+		s.mu.Lock()
+		l, reading := s.ready[v.ID], s.reading[v.ID]
+		switch {
+		case l != nil && l.about.Ground != ground:
+			s.mu.Unlock()
+			s.renew(v.ID, ground)
+			return nil, "", nil, errOutdated
+		case l != nil:
+			l.users++
+			s.mu.Unlock()
+			return l.image, l.about.Address, func() { s.release(l) }, nil
+		case reading == nil:
+			reading = make(chan struct{})
+			s.reading[v.ID] = reading
+			s.mu.Unlock()
+			err := s.read(ctx, v.ID, ground)
+			s.mu.Lock()
+			delete(s.reading, v.ID)
+			close(reading)
+			s.mu.Unlock()
+			if err != nil {
+				return nil, "", nil, err
+			}
+			continue
 		}
-		l.users++
-		s.add(v.ID, l)
+		s.mu.Unlock()
+		select {
+		case <-reading:
+		case <-ctx.Done():
+			return nil, "", nil, ctx.Err()
+		}
 	}
-	return l.image, l.about.Address, func() { s.release(l) }, nil
+}
+
+// errOutdated is why an image that there is is not used: what is in memory of the interpreter, say, would not fit its files any more.
+var errOutdated = errors.New("the interpreter, the machine or this program is another than when it was made; it is made anew")
+
+// read makes a stored image ready.
+func (s *snapshots) read(ctx context.Context, id faas.VersionID, ground string) error {
+	a, err := s.record(id)
+	if err != nil {
+		return err
+	}
+	if a.Ground != ground {
+		s.renew(id, ground)
+		return errOutdated
+	}
+	l, err := s.load(ctx, a)
+	if err == nil {
+		s.add(id, l)
+	}
+	return err
+}
+
+// record finds what is known of a version's image.
+func (s *snapshots) record(id faas.VersionID) (a about, err error) {
+	e, ok := s.app.store.Get(imageKey(id))
+	if !ok {
+		return a, errors.New("none was made")
+	}
+	if err := json.Unmarshal(e.Value, &a); err != nil {
+		return a, fmt.Errorf("read image's record: %w", err)
+	}
+	if a.Revision != id.Revision {
+		return a, errors.New("none was made of this revision")
+	}
+	return a, nil
 }
 
 // load reads an image into memory.
-func (s *snapshots) load(ctx context.Context, id faas.VersionID) (*loaded, error) {
-	e, ok := s.app.store.Get(imageKey(id))
-	if !ok {
-		return nil, errors.New("none was made")
-	}
-	var l loaded
-	if err := json.Unmarshal(e.Value, &l.about); err != nil {
-		return nil, fmt.Errorf("read image's record: %w", err)
-	}
-	if l.about.Revision != id.Revision {
-		return nil, errors.New("none was made of this revision")
-	}
+func (s *snapshots) load(ctx context.Context, a about) (*loaded, error) {
+	l := loaded{about: a}
 	r, _, err := s.app.blobs.Open(ctx, l.about.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("open image: %w", err)

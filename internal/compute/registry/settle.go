@@ -28,7 +28,7 @@ func unsettled(v *faas.Version) bool { return v.State == faas.Pending || v.Updat
 
 // Settle says how what was Pending or InProgress came out, without a new revision: instances stay. The revision in id must be
 // the current one (Precondition otherwise: a newer update has a standing of its own). Settling $LATEST settles the version that
-// was published by the same write first, so a $LATEST that is settled leaves nothing of it behind.
+// was published by the same write first, so a $LATEST that is settled leaves nothing of it behind but the wait for an image.
 func (r *Registry) Settle(ctx context.Context, id faas.VersionID, s Standing) error {
 	rec, err := r.Get(id.FunctionID, id.Version)
 	if err != nil {
@@ -42,7 +42,11 @@ func (r *Registry) Settle(ctx context.Context, id faas.VersionID, s Standing) er
 	}
 	if n := rec.Newest; n != nil && n.Version.Modified.Equal(rec.Version.Modified) {
 		if v := r.published(rec, id.FunctionID, n.Version.ID.Version); v != nil && unsettled(&v.Version) {
-			if err := r.settleVersion(ctx, v, s); err != nil {
+			published := s
+			if v.Version.SnapStart && s.State == faas.Active {
+				published = imaging
+			}
+			if err := r.settleVersion(ctx, v, published); err != nil {
 				return err
 			}
 		}

@@ -62,3 +62,38 @@ func TestSettle(t *testing.T) {
 		t.Errorf("%s %q", got.State, got.StateReason)
 	}
 }
+
+// TestSettleBeforeImage: a version that was published before what it needs was here waits for its image from then on, whether it was
+// created or updated.
+func TestSettleBeforeImage(t *testing.T) {
+	f, rec := open(t, t.TempDir(), nil), must[*registry.Record](t)
+	v := version("f", "a")
+	v.SnapStart, v.State, v.StateReason = true, faas.Pending, "being installed"
+	rec(f.reg.Create(t.Context(), v, nil, true))
+	done := registry.Standing{State: faas.Active, Update: faas.Successful}
+	settled := func(number string) {
+		t.Helper()
+		if one := rec(f.reg.Get(function("f"), number)).Version; one.State != faas.Pending || registry.Imaging(&one) {
+			t.Errorf("version %s waits for an image too early: %+v", number, one)
+		}
+		if err := f.reg.Settle(t.Context(), rec(f.reg.Get(function("f"), "")).Version.ID, done); err != nil {
+			t.Fatal(err)
+		}
+		one := rec(f.reg.Get(function("f"), number)).Version
+		if !registry.Imaging(&one) {
+			t.Errorf("version %s is %s: %s", number, one.State, one.StateReason)
+		}
+		if err := f.reg.Settle(t.Context(), one.ID, done); err != nil {
+			t.Fatal(err)
+		}
+		if one := rec(f.reg.Get(function("f"), number)).Version; one.State != faas.Active || one.StateReason != "" {
+			t.Errorf("version %s with an image is %s: %s", number, one.State, one.StateReason)
+		}
+	}
+	settled("1")
+	rec(f.reg.Update(t.Context(), function("f"), "", true, func(r *registry.Record) error {
+		r.Version.Code.SHA256, r.Version.Update, r.Version.UpdateReason = "b", faas.InProgress, "being installed"
+		return nil
+	}))
+	settled("2")
+}

@@ -102,16 +102,25 @@ func (r *Registry) publish(ctx context.Context, rec *Record, description string)
 	return nil
 }
 
-// snapStarting is why a version is Pending until its image is made.
-const snapStarting = "SnapStart: the version is being initialised, and an image is made of it."
+// imaging is where a version stands until its image is made.
+var imaging = Standing{State: faas.Pending, Code: "Creating", Reason: "SnapStart: the version is being initialised, and an image is made of it.", Update: faas.Successful}
+
+// Imaging reports whether all that a version waits for is its image.
+func Imaging(v *faas.Version) bool {
+	return v.SnapStart && v.ID.Version != faas.Latest && v.State == faas.Pending && v.StateReason == imaging.Reason
+}
 
 // freeze copies $LATEST into rec's newest version under the next number.
 func (r *Registry) freeze(rec *Record, description string) {
 	v := &Record{Format: format, Version: rec.Version, Created: r.now()}
 	v.Version.ID.Version = strconv.Itoa(rec.Next)
 	v.Version.ID.Revision = faas.NewUUID()
-	if v.Version.SnapStart && v.Version.State == faas.Active {
-		v.Version.State, v.Version.StateReason, v.Version.StateCode = faas.Pending, snapStarting, "Creating"
+	switch {
+	case !v.Version.SnapStart || v.Version.State != faas.Active:
+	case v.Version.Update == faas.InProgress: // what its image has to be made of is not here yet
+		v.Version.State, v.Version.StateReason, v.Version.StateCode = faas.Pending, v.Version.UpdateReason, v.Version.UpdateCode
+	default:
+		imaging.apply(&v.Version)
 	}
 	if description != "" {
 		v.Version.Description = description

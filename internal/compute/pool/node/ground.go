@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/faas"
+)
+
+// Ground names what an image of v stands on beside the function's own code: the files of the interpreter and the system that are mapped
+// into its memory, this program, which reads it, and the machine. An image goes on where all of that is as it was.
+func (n *Node) Ground(ctx context.Context, v *faas.Version) (string, error) {
+	job, err := n.look(ctx, v)
+	if err != nil {
+		return "", err
+	}
+	l, err := n.prepare(v, job, newID())
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, _ = io.WriteString(h, machine())
+	for _, m := range l.spec.Mounts {
+		switch own := m.Target; {
+		case own == lambda.TaskRoot, own == lambda.LayerDir, strings.HasPrefix(own, lambda.LangDir+"/compiled/"): // the function's: by their hashes
+		default:
+			standsOn(h, m.Source, m.Target)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16]), nil
+}
+
+// standsOn adds a file or a folder as it is. A package manager that changes a file in a folder puts a new one in its place, which the
+// folder's time tells.
+func standsOn(h hash.Hash, source, target string) {
+	info, err := os.Stat(source)
+	if err != nil {
+		fmt.Fprintf(h, "%s %s\n", target, err)
+		return
+	}
+	fmt.Fprintf(h, "%s %s %d %d\n", target, source, info.Size(), info.ModTime().UnixNano())
+}
+
+// machine names this program and what it runs on.
+var machine = sync.OnceValue(func() string {
+	var b strings.Builder
+	if info, err := os.Stat("/proc/self/exe"); err == nil {
+		fmt.Fprintf(&b, "program %d %d\n", info.Size(), info.ModTime().UnixNano())
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		fmt.Fprintf(&b, "%s %s\n", unix.ByteSliceToString(u.Machine[:]), unix.ByteSliceToString(u.Release[:]))
+	}
+	cpu, _ := os.ReadFile("/proc/cpuinfo") // its first processor's features
+	lines := strings.Split(string(cpu), "\n")
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "flags") || strings.HasPrefix(l, "Features") }); i >= 0 {
+		b.WriteString(lines[i])
+	}
+	return b.String()
+})
