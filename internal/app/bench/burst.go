@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	burstMost  = 200
+	burstSize  = 200
 	burstTurns = 3
 	burstRest  = 2 * time.Second // between bursts: what is made ahead is there again, and what has ended is gone
 )
@@ -33,10 +33,6 @@ func burst(l lab) (rows []row, err error) {
 		return nil, err
 	}
 	lang, err := d.language(samples[0].prefix)
-	if err != nil {
-		return nil, err
-	}
-	burstSize, short, err := fitting(l.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +79,7 @@ func burst(l lab) (rows []row, err error) {
 		peers = append(peers, took)
 	}
 	after, err := d.ways()
-	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Ways: %s%s", burstSize, after.less(before), short)
+	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Ways: %s", burstSize, after.less(before))
 	beside := func(name string, floor []time.Duration, g goal) row {
 		return pair(ours, floor).row(fmt.Sprintf("%d cold starts at once, Python, 128 MB, beside %s", burstSize, name), g, note)
 	}
@@ -92,24 +88,6 @@ func burst(l lab) (rows []row, err error) {
 		first = append(first, beside(fmt.Sprintf("%d × bwrap + python3", burstSize), peers, ratioUpTo(0.3)))
 	}
 	return append(first, rows...), err
-}
-
-// fitting is how many instances the disk has room for, of 200: each may fill a /tmp of 512 MB, and none is started that could not.
-func fitting(dir string) (n int, short string, err error) {
-	const tmp, kept = 512 << 20, 6 << 30 // for the platform, and for what is made ahead
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, "", err
-	}
-	free := int64(st.Bavail) * st.Bsize
-	n = int(min(burstMost, (free-kept)/tmp))
-	switch {
-	case n < 20:
-		return 0, "", fmt.Errorf("%s of disk, for /tmp of 20 instances: %w", bytesOf(20*tmp+kept), errNoTool)
-	case n < burstMost:
-		short = fmt.Sprintf(" Not %d: the disk has %s free, and each may fill a /tmp of 512 MB.", burstMost, bytesOf(free))
-	}
-	return n, short, nil
 }
 
 func pair(ours, floor []time.Duration) (c compared) {

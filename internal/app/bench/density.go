@@ -42,7 +42,7 @@ func density(full, empty weight, n int) []row {
 	note := fmt.Sprintf("Proportional set sizes of the %d heaviest of %d sandboxes, some made ahead meanwhile, which the sum has too. The machine's available memory fell by %s, the kernel's part included.", len(each), all,
 		bytesOf(empty.available-full.available))
 	return []row{
-		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(int64(n) * (1200 << 20) / burstMost)), note: note},
+		{name: fmt.Sprintf("%d idle Python instances together, with what the daemon grew by", n), ours: bytesOf(full.all - empty.all), goal: upTo(bytesOf(1200 << 20)), note: note},
 		{name: "one idle Python instance, p50", ours: bytesOf(median(each)), goal: upTo(bytesOf(5 << 20)), note: note},
 		{name: "one idle Python instance, the largest", ours: bytesOf(quantile(each, 1)), goal: upTo(bytesOf(5 << 20))},
 	}

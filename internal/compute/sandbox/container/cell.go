@@ -356,7 +356,7 @@ func (c *cell) limit(s sandbox.Spec) error {
 	if i.closed {
 		return os.ErrClosed
 	}
-	if err := i.maker.disks.settle(i.tmp); err != nil {
+	if err := i.tmp.settle(); err != nil {
 		return err
 	}
 	if runs(c.made) && !waits(c.made) {

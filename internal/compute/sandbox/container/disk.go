@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,9 @@ import (
 // mounted nowhere in the daemon's own namespace. Whatever way the daemon ends, nothing of it is left.
 type disks struct {
 	dir  string // where templates and images are
-	room room
+	room *room
+
+	attaching sync.Mutex // held from the question for a free loop device to its use: many at once would all find the same
 
 	mu        sync.Mutex
 	templates map[int]*template
@@ -28,6 +31,7 @@ type disks struct {
 type template struct {
 	size    int64
 	extents []extent
+	stake   stake // of each image
 }
 
 type extent struct {
@@ -38,10 +42,10 @@ type extent struct {
 // disk is one mounted file system. mount is the detached mount to be attached; root is its top directory, held to shut
 // it down. claim is its share of the disk that the image lies on; a plain directory has none.
 type disk struct {
-	mount int
-	root  int
-	size  int64 // that it may grow to
-	claim *claim
+	mount  int
+	root   int
+	device string
+	claim  *claim
 }
 
 const (
@@ -50,7 +54,12 @@ const (
 	shutdownFlag = 2 // EXT4_GOING_FLAGS_NOLOGFLUSH: drop what is not written
 	// Bytes in a file system from which on they are dropped before it is unmounted.
 	worthDropping = 32 << 20
+	blockSize     = 4096
 )
+
+func newDisks(dir string, log *slog.Logger) *disks {
+	return &disks{dir: dir, room: newRoom(dir, log), templates: map[int]*template{}}
+}
 
 // available says what is missing to make disks, or nil.
 func (d *disks) available() error {
@@ -64,20 +73,15 @@ func (d *disks) available() error {
 	return f.Close()
 }
 
-// shelfClaim is what the /tmp of a cell claims of the disk: nobody writes to it before it is a sandbox's, see settle.
-const shelfClaim = 4 << 20
-
 // new makes a file system of sizeMB whose top directory belongs to a user and group. On a shelf, it has no room to grow yet.
 func (d *disks) new(ctx context.Context, sizeMB, uid, gid int, shelf bool) (*disk, error) {
 	t, err := d.template(ctx, sizeMB)
 	if err != nil {
 		return nil, fmt.Errorf("prepare /tmp: %w", err)
 	}
-	size := t.size
-	if shelf {
-		size = min(size, shelfClaim)
-	}
-	c, err := d.room.take(d.dir, size)
+	s := t.stake
+	s.shelf = shelf
+	c, err := d.room.take(s)
 	if err != nil {
 		return nil, err
 	}
@@ -86,35 +90,74 @@ func (d *disks) new(ctx context.Context, sizeMB, uid, gid int, shelf bool) (*dis
 		c.give()
 		return nil, err
 	}
-	k.size = t.size
 	return k, nil
 }
 
-// settle claims of the disk what the file system may grow to.
-func (d *disks) settle(k *disk) error {
+// settle has the disk keep room for what is written to it from now on.
+func (k *disk) settle() error {
 	if k == nil || k.claim == nil {
 		return nil
 	}
-	return k.claim.raise(d.dir, k.size)
+	return k.claim.settle()
+}
+
+// freeze tells whether anybody can write to it for now.
+func (k *disk) freeze(still bool) {
+	if k != nil && k.claim != nil {
+		k.claim.freeze(still)
+	}
 }
 
 // mount makes an image and mounts it, as a disk that owns the claim.
 func (d *disks) mount(t *template, c *claim, uid, gid int) (*disk, error) {
-	image, err := t.instance(d.dir)
-	if err != nil {
-		return nil, fmt.Errorf("write image of /tmp: %w", err)
-	}
-	c.follow(image)
-	k, err := mountImage(image)
+	k, image, err := d.mountNew(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(unix.Fchown(k.root, uid, gid), unix.Fchmod(k.root, 0o1777)); err != nil {
+	err = c.follow(image, k.root, tapOf(k.device))
+	if err == nil {
+		err = errors.Join(unix.Fchown(k.root, uid, gid), unix.Fchmod(k.root, 0o1777))
+	}
+	if err != nil {
+		c.give()
 		k.close()
 		return nil, fmt.Errorf("own /tmp: %w", err)
 	}
 	k.claim = c
 	return k, nil
+}
+
+func (d *disks) mountNew(t *template) (*disk, *os.File, error) {
+	image, err := t.instance(d.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write image of /tmp: %w", err)
+	}
+	k, err := d.mountImage(image)
+	if err != nil {
+		return nil, nil, errors.Join(err, image.Close())
+	}
+	return k, image, nil
+}
+
+// gauge finds out how much files in such a file system may take, and whether that can be set.
+func (d *disks) gauge(t *template) error {
+	k, image, err := d.mountNew(t)
+	if err != nil {
+		return err
+	}
+	defer func() { k.release(); _ = image.Close() }()
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(k.root, &fs); err != nil {
+		return err
+	}
+	tap := tapOf(k.device)
+	kept, err := tap.get()
+	t.stake = stake{full: int64(fs.Bavail) * blockSize, bound: err == nil && tap.set(kept) == nil && punches(d.dir)}
+	if err == nil {
+		t.stake.full = (int64(fs.Blocks) - kept) * blockSize
+	}
+	t.stake.fixed = t.size - t.stake.full
+	return nil
 }
 
 // template returns the template of a size, made at its first use. Who comes while it is being made waits for that one.
@@ -148,7 +191,10 @@ func (d *disks) makeFirst(ctx context.Context, sizeMB int) (*template, error) {
 	path := filepath.Join(d.dir, fmt.Sprintf("tmp-v2-%d.ext4", sizeMB))
 	t, err := readTemplate(path)
 	if err != nil {
-		t, err = makeTemplate(ctx, path, sizeMB)
+		t, err = d.makeTemplate(ctx, path, sizeMB)
+	}
+	if err == nil {
+		err = d.gauge(t)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -162,7 +208,7 @@ func (d *disks) makeFirst(ctx context.Context, sizeMB int) (*template, error) {
 
 // makeTemplate formats path. The image is larger than the size asked for by what ext4 needs for itself, so that a function
 // finds sizeMB to fill: 1/64 for inodes, 1/50 and at most 16 MB that it keeps in reserve, a little for bitmaps.
-func makeTemplate(ctx context.Context, path string, sizeMB int) (*template, error) {
+func (d *disks) makeTemplate(ctx context.Context, path string, sizeMB int) (*template, error) {
 	part := path + ".part"
 	defer func() { _ = os.Remove(part) }()
 	asked := int64(sizeMB) << 20
@@ -180,7 +226,7 @@ func makeTemplate(ctx context.Context, path string, sizeMB int) (*template, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", mkfs, err, out)
 	}
-	k, err := mountImage(f)
+	k, err := d.mountImage(f)
 	if err != nil {
 		return nil, err
 	}
@@ -265,8 +311,8 @@ func (t *template) instance(dir string) (*os.File, error) {
 }
 
 // mountImage attaches image to a loop device and mounts it, detached.
-func mountImage(image *os.File) (*disk, error) {
-	loop, path, err := attachLoop(image)
+func (d *disks) mountImage(image *os.File) (*disk, error) {
+	loop, path, err := d.attachLoop(image)
 	if err != nil {
 		return nil, fmt.Errorf("attach loop device: %w", err)
 	}
@@ -280,11 +326,13 @@ func mountImage(image *os.File) (*disk, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &disk{mount: fd, root: root}, nil
+	return &disk{mount: fd, root: root, device: path}, nil
 }
 
 // attachLoop finds a free device; another process may take it between question and use.
-func attachLoop(image *os.File) (fd int, path string, err error) {
+func (d *disks) attachLoop(image *os.File) (fd int, path string, err error) {
+	d.attaching.Lock()
+	defer d.attaching.Unlock()
 	control, err := unix.Open(loopControl, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, "", err
@@ -345,13 +393,13 @@ func (k *disk) release() {
 	if k.mount >= 0 {
 		k.attached()
 	}
-	if k.root >= 0 {
-		_ = unix.Close(k.root)
-		k.root = -1
-	}
 	if k.claim != nil {
 		k.claim.give()
 		k.claim = nil
+	}
+	if k.root >= 0 {
+		_ = unix.Close(k.root)
+		k.root = -1
 	}
 }
 

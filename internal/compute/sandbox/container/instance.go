@@ -88,10 +88,21 @@ func (i *instance) SetCPU(cores float64) error {
 }
 
 // Freeze implements sandbox.Sandbox.
-func (i *instance) Freeze() error { return i.use(func() error { return i.group.Freeze() }) }
+func (i *instance) Freeze() error {
+	return i.use(func() error {
+		err := i.group.Freeze()
+		i.tmp.freeze(err == nil)
+		return err
+	})
+}
 
 // Thaw implements sandbox.Sandbox.
-func (i *instance) Thaw() error { return i.use(func() error { return i.group.Thaw() }) }
+func (i *instance) Thaw() error {
+	return i.use(func() error {
+		i.tmp.freeze(false)
+		return i.group.Thaw()
+	})
+}
 
 // Signal implements sandbox.Sandbox.
 func (i *instance) Signal(s syscall.Signal) error {

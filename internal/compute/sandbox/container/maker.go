@@ -53,6 +53,7 @@ type Maker struct {
 	tidying chan struct{} // has room for as many releases as may be under way at once
 
 	starting sync.WaitGroup
+	watching sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
@@ -93,7 +94,7 @@ func (m *Maker) open(nodeMemory int64) error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return err
 	}
-	m.disks = &disks{dir: m.dir, templates: map[int]*template{}}
+	m.disks = newDisks(m.dir, m.log)
 	m.noDisks = m.disks.available()
 	tun, ipv6 := networkOffered()
 	m.layout.wire, m.layout.ipv6 = !tun, ipv6
@@ -122,6 +123,9 @@ func (m *Maker) open(nodeMemory int64) error {
 	if m.tree == nil {
 		m.patrolled = make(chan struct{})
 		go m.patrol(nodeMemory)
+	}
+	if m.standing.root && m.noDisks == nil {
+		m.watching.Go(func() { m.disks.room.watch(m.leaving) })
 	}
 	return nil
 }
@@ -250,6 +254,7 @@ func (m *Maker) Close() error {
 	if m.patrolled != nil {
 		<-m.patrolled
 	}
+	m.watching.Wait()
 	m.starting.Wait()
 	m.mu.Lock()
 	var left []*instance
