@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Tree is the parent of all groups of one daemon, in every hierarchy it uses.
@@ -27,6 +29,7 @@ type Tree struct {
 	unified string // directory in the cgroup2 hierarchy, with or without controllers; empty when there is none
 	freezer string // directory in the v1 freezer hierarchy; only used without cgroup2
 	acct    string // directory in the v1 cpuacct hierarchy; only used without cgroup2
+	root    int    // of a mount of the unified directory and nothing above it; -1 if none can be made
 	dirs    []string
 	burst   bool
 	peak    bool
@@ -65,6 +68,7 @@ func Open(name string, limit int64) (*Tree, error) {
 	if err := t.weigh(runtime.NumCPU()); err != nil {
 		return nil, fmt.Errorf("weigh all sandboxes: %w", err)
 	}
+	t.confine()
 	t.burst = t.cpu.has("cpu.cfs_burst_us", "cpu.max.burst")
 	t.peak = t.memory.has("memory.max_usage_in_bytes", "memory.peak")
 	t.swap = t.memory.has("memory.memsw.limit_in_bytes", "memory.swap.max")
@@ -73,7 +77,7 @@ func Open(name string, limit int64) (*Tree, error) {
 
 // plan chooses a place for each controller; cgroup2 wins where a controller is on both sides.
 func plan(f found, name string) (*Tree, error) {
-	t := &Tree{}
+	t := &Tree{root: -1}
 	var missing []string
 	choose := func(controller string) place {
 		if f.v2controllers[controller] {
@@ -135,6 +139,38 @@ func (t *Tree) create(f found) error {
 		if err := enable(t.unified, w); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// confine makes a mount from which descriptors of groups are opened: whoever is given one finds nothing of the machine's other
+// groups above it.
+func (t *Tree) confine() {
+	if t.unified == "" {
+		return
+	}
+	if fd, err := unix.OpenTree(unix.AT_FDCWD, t.unified, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC); err == nil {
+		t.root = fd
+	}
+}
+
+// openUnified opens the cgroup2 directory of a group.
+func (t *Tree) openUnified(id string) (int, error) {
+	if t.root >= 0 {
+		return unix.Openat(t.root, id, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	return unix.Open(filepath.Join(t.unified, id), unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// Leave lets the processes of a user group go from one group of the tree to another that admits them. Whether anything may be
+// moved is decided where both are below.
+func (t *Tree) Leave(gid int) error {
+	if t.unified == "" {
+		return nil
+	}
+	file := filepath.Join(t.unified, "cgroup.procs")
+	if err := errors.Join(os.Chown(file, -1, gid), os.Chmod(file, 0o664)); err != nil {
+		return fmt.Errorf("let a group leave its cgroup: %w", err)
 	}
 	return nil
 }
@@ -243,6 +279,10 @@ func (t *Tree) Sweep(ctx context.Context) error {
 // Close removes the tree; its groups must be gone.
 func (t *Tree) Close() error {
 	var errs []error
+	if t.root >= 0 {
+		errs = append(errs, syscall.Close(t.root))
+		t.root = -1
+	}
 	for _, dir := range t.dirs {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

@@ -59,7 +59,7 @@ func (g *Group) create(l Limits) error {
 		}
 	}
 	if t.unified != "" {
-		fd, err := syscall.Open(filepath.Join(t.unified, g.id), syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+		fd, err := t.openUnified(g.id)
 		if err != nil {
 			return err
 		}
@@ -83,6 +83,17 @@ func (g *Group) path(p place) string { return filepath.Join(p.dir, g.id) }
 
 // Dir is a descriptor of the group's cgroup2 directory, for CLONE_INTO_CGROUP, or -1. It stays the group's.
 func (g *Group) Dir() int { return g.dir }
+
+// Admit lets a user's processes begin a child's life in the group, if Leave lets them leave theirs.
+func (g *Group) Admit(uid int) error {
+	if g.dir < 0 || uid == 0 {
+		return nil
+	}
+	if err := unix.Fchownat(g.dir, "cgroup.procs", uid, -1, 0); err != nil {
+		return fmt.Errorf("let a user into cgroup %s: %w", g.id, err)
+	}
+	return nil
+}
 
 // Joins opens the v1 files to which a process writes "0" to enter the group. A process that moves its own only thread
 // needs none of the global locks that cgroup.procs takes. The caller closes the descriptors.

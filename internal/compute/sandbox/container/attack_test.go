@@ -254,9 +254,38 @@ func testAttacks(t *testing.T, m *Maker, starts sandbox.Maker) {
 // launchAttacks runs all attacks in one function beside a victim, and returns what each met.
 func launchAttacks(t *testing.T, m *Maker, starts sandbox.Maker) map[string]string {
 	t.Helper()
+	code, arguments := arm(t, m)
+	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), append([]string{"all"}, arguments...)...)
+	spec.Internet = m.offline == nil
+	s, err := starts.Start(context.Background(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	out := sandboxtest.ReadAllWithin(t, s, 3*time.Minute) // under emulation each attack takes long
+	sandboxtest.Await(t, s)
+	if s.Exit() != (sandbox.Exit{}) {
+		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
+	}
+	return outcomes(out)
+}
+
+// outcomes are what an attacker has printed.
+func outcomes(out string) map[string]string {
+	met := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
+		name, result, _ := strings.Cut(lines.Text(), "\t")
+		met[name] = result
+	}
+	return met
+}
+
+// arm makes what is to be attacked, and returns the attacker's code and its arguments.
+func arm(t *testing.T, m *Maker) (code string, arguments []string) {
+	t.Helper()
 	victim, victimCode := startVictim(t, m)
 	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)
-	code := t.TempDir()
+	code = t.TempDir()
 	for name, mode := range map[string]os.FileMode{"attack": 0o777, "setuid": 0o777 | os.ModeSetuid | os.ModeSetgid} {
 		b, err := os.ReadFile(program)
 		if err != nil {
@@ -282,26 +311,7 @@ func launchAttacks(t *testing.T, m *Maker, starts sandbox.Maker) map[string]stri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unixSocket.Close() })
-
-	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), "all", secret, victimCode, tcp.Addr().String(), abstract,
-		strconv.Itoa(os.Getpid()), strconv.Itoa(victim))
-	spec.Internet = m.offline == nil
-	s, err := starts.Start(context.Background(), spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	out := sandboxtest.ReadAllWithin(t, s, 3*time.Minute) // under emulation each attack takes long
-	sandboxtest.Await(t, s)
-	if s.Exit() != (sandbox.Exit{}) {
-		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
-	}
-	met := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
-		name, result, _ := strings.Cut(lines.Text(), "\t")
-		met[name] = result
-	}
-	return met
+	return code, []string{secret, victimCode, tcp.Addr().String(), abstract, strconv.Itoa(os.Getpid()), strconv.Itoa(victim)}
 }
 
 // startVictim starts another function, and returns its process on the host and its code.

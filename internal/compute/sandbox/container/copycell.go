@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -106,19 +105,8 @@ func (c *cell) doors(ctx context.Context, channel int) (fds, joins []int, err er
 		return []int{channel}, nil, err
 	}
 	err = lend(i, func(first, output int) error {
-		pid, _, err := numbers(first)
-		if err != nil {
+		if fds, err = namespacesOf(first); err != nil {
 			return err
-		}
-		for _, name := range namespaceFiles {
-			fd, err := unix.Open("/proc/"+itoa(pid)+"/ns/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return fmt.Errorf("open %s namespace: %w", name, err)
-			}
-			fds = append(fds, fd)
-		}
-		if again, _, err := numbers(first); err != nil || again != pid {
-			return errors.Join(os.ErrProcessDone, err)
 		}
 		null, err := unix.FcntlInt(spawner.null.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {

@@ -25,10 +25,13 @@ type limit struct {
 	max      uint64
 }
 
+// coreLimit is 1: 0 would still feed a core to the host's handler, core(5).
+var coreLimit = limit{"core size", unix.RLIMIT_CORE, 1}
+
 func limits(s sandbox.Spec, l layout) []limit {
 	all := []limit{
 		{"open files", unix.RLIMIT_NOFILE, uint64(s.Files)},
-		{"core size", unix.RLIMIT_CORE, 1}, // 0 would still feed a core to the host's handler, core(5)
+		coreLimit,
 		{"locked memory", unix.RLIMIT_MEMLOCK, 64 << 10},
 		{"pending signals", unix.RLIMIT_SIGPENDING, 4096},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},

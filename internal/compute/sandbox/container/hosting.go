@@ -52,4 +52,4 @@ func planHostPowers(p *program, lastCap int) {
 }
 
 // hostLimits leave a kernel as many descriptors as there may be: it opens them for all its processes.
-func hostLimits() []limit { return []limit{{"core size", unix.RLIMIT_CORE, 1}} }
+func hostLimits() []limit { return []limit{coreLimit} }

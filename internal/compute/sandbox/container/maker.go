@@ -164,10 +164,13 @@ func (m *Maker) openUIDs() (err error) {
 // commonLayout is what all plans have in common.
 func (m *Maker) commonLayout(l *layout) (err error) {
 	l.lone, l.shared = m.standing.lone(), !m.standing.root
-	if l.lastCap, err = readInt("/proc/sys/kernel/cap_last_cap"); err != nil {
+	if l.lastCap, err = readInt(lastCapFile); err != nil {
 		return err
 	}
 	if l.filter, err = functionFilter(); err != nil {
+		return err
+	}
+	if l.entering, err = zygoteFilter(); err != nil {
 		return err
 	}
 	if l.guard, err = guardFilter(m.tree == nil); err != nil {
@@ -214,6 +217,9 @@ func supported() error {
 	}
 	return nil
 }
+
+// lastCapFile tells the kernel's highest capability.
+const lastCapFile = "/proc/sys/kernel/cap_last_cap"
 
 func readInt(file string) (int, error) {
 	b, err := os.ReadFile(file)

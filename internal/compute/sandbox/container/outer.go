@@ -23,7 +23,7 @@ import (
 
 // startRootless is startSpawner without root.
 func startRootless(dir string, s standing) (*spawner, error) {
-	launcher, err := startProcess()
+	launcher, err := startProcess(0)
 	if err != nil {
 		return nil, fmt.Errorf("start launcher: %w", err)
 	}
@@ -31,7 +31,7 @@ func startRootless(dir string, s standing) (*spawner, error) {
 	err = b.enter(launcher, s)
 	if err == nil {
 		all, _ := readShares()
-		err = b.run(planSpawner(dir, true, all))
+		err = b.run(planSpawner(dir, true, all, 0))
 	}
 	if err != nil {
 		for _, c := range []*conn{b.conn, b.mounter} {

@@ -31,27 +31,28 @@ const (
 
 // layout is what a plan must know beyond the Spec: which descriptors travel with it and what the environment offers.
 type layout struct {
-	hostUID int   // what root inside (set-up only) is outside; the next is the function's user
-	lone    bool  // hostUID is all that there is: the function's user also does the set-up, and there is no root inside
-	shared  bool  // the devices are mounts, which a user namespace may show only all at once
-	tmpMB   int   // /tmp is a tmpfs of this size; 0: a mount that travels with the plan
-	tend    bool  // the first process also stops the others and lets them go on: no control group does
-	pids    int   // most processes of the function's user; 0: a control group counts them
-	hard    hards // limits that cannot be raised
-	shares  []share
-	group   bool   // a cgroup2 directory to be born in
-	joins   int    // files of v1 cgroups to write to
-	stub    bool   // the main process waits on a socket of its own
-	dirs    []bool // for each of Spec.Mounts whether it is a directory
-	number  int    // with within: process ids inside begin after this
-	lastCap int    // the kernel's highest capability
-	ipv6    bool   // the kernel has it
-	wire    bool   // there are no TUN devices for us; a pair of Ethernet devices does
-	filter  filter // for the function; empty: none
-	guard   filter // for the first process
-	hosts   bool   // the main process is a kernel of its own, see hosting.go
-	stays   uint32 // 1: the first process does not end with the others
-	within  bool   // its user and pid namespaces are below those of a template, see copyplan.go
+	hostUID  int   // what root inside (set-up only) is outside; the next is the function's user
+	lone     bool  // hostUID is all that there is: the function's user also does the set-up, and there is no root inside
+	shared   bool  // the devices are mounts, which a user namespace may show only all at once
+	tmpMB    int   // /tmp is a tmpfs of this size; 0: a mount that travels with the plan
+	tend     bool  // the first process also stops the others and lets them go on: no control group does
+	pids     int   // most processes of the function's user; 0: a control group counts them
+	hard     hards // limits that cannot be raised
+	shares   []share
+	group    bool   // a cgroup2 directory to be born in
+	joins    int    // files of v1 cgroups to write to
+	stub     bool   // the main process waits on a socket of its own
+	dirs     []bool // for each of Spec.Mounts whether it is a directory
+	number   int    // with within: process ids inside begin after this
+	lastCap  int    // the kernel's highest capability
+	ipv6     bool   // the kernel has it
+	wire     bool   // there are no TUN devices for us; a pair of Ethernet devices does
+	filter   filter // for the function; empty: none
+	guard    filter // for the first process
+	entering filter // for a zygote
+	hosts    bool   // the main process is a kernel of its own, see hosting.go
+	stays    uint32 // 1: the first process does not end with the others
+	within   bool   // its user and pid namespaces are below those of a template, see copyplan.go
 }
 
 // limitPids bounds the processes of the function's user where no control group does.

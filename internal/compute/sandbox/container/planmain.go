@@ -170,9 +170,13 @@ func planExec(p *program, s sandbox.Spec, l layout, e execution) {
 // planLimits sets the limits of one process.
 func planLimits(p *program, s sandbox.Spec, l layout) {
 	for _, r := range limits(s, l) {
-		value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
-		p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
+		planLimit(p, r)
 	}
+}
+
+func planLimit(p *program, r limit) {
+	value := binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, r.max), r.max)
+	p.call("limit "+r.name, unix.SYS_PRLIMIT64, 0, r.resource, value, 0)
 }
 
 // planFunctionUser becomes the function's user, for good.
@@ -188,11 +192,18 @@ func planFunctionUser(p *program, l layout) {
 // planPowerless makes it impossible to gain a capability, for good, for this process and all that it forks. Those held go
 // later.
 func planPowerless(p *program, lastCap int) {
-	for c := range lastCap + 1 {
-		p.call("drop capability "+itoa(c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
-	}
+	planBounding(p, lastCap, 0)
 	p.call("lock secure bits", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, securebits)
 	p.call("allow no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+}
+
+// planBounding leaves to this process and all that it forks, in this user namespace, no capability but some.
+func planBounding(p *program, lastCap int, but uint64) {
+	for c := range lastCap + 1 {
+		if but>>c&1 == 0 {
+			p.call("drop capability "+itoa(c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
+		}
+	}
 }
 
 // planAlone keeps the first process from all that it will fork.
@@ -208,6 +219,20 @@ func planFilter(p *program, f filter) {
 	if len(f) > 0 {
 		p.call("filter system calls", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, f)
 	}
+}
+
+// capSets are two struct __user_cap_data_struct: the effective and the permitted set, and, if said, the inheritable one.
+func capSets(caps uint64, inherited bool) []byte {
+	b := make([]byte, 24)
+	for half := range 2 {
+		word := uint32(caps >> (32 * half))
+		binary.NativeEndian.PutUint32(b[12*half:], word)
+		binary.NativeEndian.PutUint32(b[12*half+4:], word)
+		if inherited {
+			binary.NativeEndian.PutUint32(b[12*half+8:], word)
+		}
+	}
+	return b
 }
 
 // capHeader is a struct __user_cap_header_struct for this process.

@@ -59,13 +59,33 @@ const (
 // functionFilter is the allow-list for functions. What it does not know does not exist (ENOSYS): C libraries then take an
 // older way. What is known to be dangerous is refused (EPERM), and what no function ever does kills it.
 func functionFilter() (filter, error) {
-	return assemble(arches(), []condition{
+	return assemble(arches(), conditions(), []group{{permit, allowed}, {skip, skipped}, {refuse, refused}, {kill, killed}}, unsupported)
+}
+
+// zygoteFilter is the allow-list for zygotes, which have a capability in the spawner's user namespace: what functions may, and what
+// enters a sandbox. What namespaces there are they may not ask.
+func zygoteFilter() (filter, error) {
+	all := conditions()
+	for i, c := range all {
+		if c.name == "ioctl" {
+			all[i].alternatives[0] = append(c.alternatives[0], test{arg: 1, mask: 0xff00, value: nsfsRequests})
+		}
+	}
+	rest := slices.DeleteFunc(slices.Clone(refused), func(name string) bool { return name == "setns" })
+	return assemble(arches(), all, []group{{permit, append(slices.Clone(allowed), "setns", "clone3")}, {skip, skipped}, {refuse, rest}, {kill, killed}}, unsupported)
+}
+
+// nsfsRequests is the type of the ioctls that lead from one namespace to others.
+const nsfsRequests = 0xb700
+
+func conditions() []condition {
+	return []condition{
 		{"clone", [][]test{{{arg: 0, mask: namespaces, value: 0, want: true}}}},
 		{"socket", sockets()},
 		{"socketpair", unixSockets()},
 		{"ioctl", [][]test{{{arg: 1, mask: whole, value: unix.TIOCSTI}, {arg: 1, mask: whole, value: unix.TIOCLINUX}}}},
 		{"personality", [][]test{{{arg: 0, mask: whole, value: 0, want: true}}, {{arg: 0, mask: whole, value: whole, want: true}}}},
-	}, []group{{permit, allowed}, {skip, skipped}, {refuse, refused}, {kill, killed}}, unsupported)
+	}
 }
 
 // sockets are those that a function may open. A protocol is given with its type: for any other pair the kernel would look

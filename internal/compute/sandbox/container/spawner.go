@@ -25,9 +25,13 @@ type spawner struct {
 
 // startSpawner returns once the spawner is ready. Dir is any directory of the host, see planSpawner.
 func startSpawner(dir string) (*spawner, error) {
-	s, err := startProcess()
+	lastCap, err := readInt(lastCapFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startProcess(syscall.CLONE_NEWPID)
 	if err == nil {
-		if err = s.run(planSpawner(dir, false, nil)); err != nil {
+		if err = s.run(planSpawner(dir, false, nil, lastCap)); err != nil {
 			s.close()
 		}
 	}
@@ -37,8 +41,8 @@ func startSpawner(dir string) (*spawner, error) {
 	return s, nil
 }
 
-// startProcess starts a process of stage 0.
-func startProcess() (*spawner, error) {
+// startProcess starts a process of stage 0, in new namespaces by the flags. First in a pid namespace, its end is that of all in there.
+func startProcess(flags uintptr) (*spawner, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func startProcess() (*spawner, error) {
 	}
 	s := &spawner{conn: c, null: null, done: make(chan struct{})}
 	started := make(chan error)
-	go s.live(far, started)
+	go s.live(far, flags, started)
 	err = <-started
 	_ = unix.Close(far)
 	if err != nil {
@@ -68,14 +72,14 @@ var stage0Env = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"
 
 // live starts the process and reaps it. The thread is never given back: the kernel kills a process with Pdeathsig when
 // the thread that started it ends.
-func (s *spawner) live(control int, started chan<- error) {
+func (s *spawner) live(control int, flags uintptr, started chan<- error) {
 	defer close(s.done)
 	runtime.LockOSThread()
 	null := s.null.Fd()
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{stage0.Name}, &syscall.ProcAttr{
 		Env:   stage0Env,
 		Files: []uintptr{null, null, 2, uintptr(control)},
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: flags},
 	})
 	s.pid = pid
 	started <- err

@@ -20,7 +20,7 @@ const secbitNoFixup = 1 << 2
 // where they mount their root. What a sandbox inherits from it holds nothing of the host. Base is any directory of the
 // host; only the spawner sees what is mounted there.
 // Without root the devices are the host's, mounted one by one, and shares are limits for all sandboxes.
-func planSpawner(base string, rootless bool, shares []share) *program {
+func planSpawner(base string, rootless bool, shares []share, lastCap int) *program {
 	p := &program{next: 1, group: none}
 	planSignals(p)
 	// It changes its effective user for the moment of each clone, see DESIGN.md.
@@ -56,8 +56,16 @@ func planSpawner(base string, rootless bool, shares []share) *program {
 	p.call("leave the host's root", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	p.call("enter root", unix.SYS_CHDIR, "/")
 	planShares(p, shares)
+	if !rootless { // there, it has them over nothing of the host's
+		planBounding(p, lastCap, spawnerCaps)
+		p.call("give up capabilities", unix.SYS_CAPSET, capHeader(), capSets(spawnerCaps, false))
+	}
 	return p
 }
+
+// spawnerCaps are for making namespaces and entering a template's, becoming the owner of a user namespace, writing its maps, having
+// processes born in control groups, and making zygotes.
+const spawnerCaps = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SYS_PTRACE
 
 // Signals without a name, which whoever started the daemon may have ignored, too.
 const (

@@ -39,6 +39,7 @@ type zygote struct {
 	channel *net.UnixConn
 	began   time.Time
 	forks   atomic.Int64
+	who     identity
 	done    chan struct{}
 	ready   chan struct{} // closed when it has said whether it can fork
 	state   error         // why it cannot; valid after ready
@@ -82,6 +83,9 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 	b := baggage{layout: m.layout, null: int(spawner.null.Fd()), output: -1, control: -1, peer: -1, aside: -1, tmp: -1, group: -1, within: -1}
 	defer b.close()
 	b.layout.tmpMB = minZygoteMB
+	if z.who, err = m.identity(z.spec.ID); err != nil {
+		return err
+	}
 	if m.tree != nil {
 		group, err := m.tree.New(z.spec.ID, cgroup.Limits{Memory: zygoteMB << 20, Pids: zygotePids})
 		if err != nil {
@@ -109,7 +113,7 @@ func (z *zygote) start(ctx context.Context, view sandbox.Spec) error {
 	if b.output, err = unix.FcntlInt(uintptr(b.null), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return err
 	}
-	p := planZygote(z.spec, b.layout)
+	p := planZygote(z.spec, b.layout, z.who)
 	code, err := p.encode()
 	if err != nil {
 		return err
@@ -148,6 +152,7 @@ func (z *zygote) release() {
 				z.maker.log.Warn("remove zygote's control group", "zygote", z.spec.ID, "error", err)
 			}
 		}
+		z.maker.unidentified(z.spec.ID, z.who)
 		z.maker.mu.Lock()
 		delete(z.maker.zygotes, z)
 		z.maker.mu.Unlock()

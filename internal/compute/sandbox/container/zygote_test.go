@@ -92,14 +92,18 @@ func forkInto(t testing.TB, z *zygote, i *instance) (*child, error) {
 	e := entry{spec: i.spec, layout: i.maker.layout, group: -1, null: int(i.maker.spawner.null.Fd())}
 	raw, err := i.first.SyscallConn()
 	if err == nil {
-		err = raw.Control(func(fd uintptr) { e.first = int(fd) })
+		err = raw.Control(func(fd uintptr) { e.namespaces, err = namespacesOf(int(fd)) })
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer closeAll(e.namespaces)
 	if g, ok := i.group.(*cgroup.Group); ok {
 		e.group = g.Dir()
 		e.layout.group = e.group >= 0
+		if err := g.Admit(z.who.uid); err != nil {
+			t.Fatal(err)
+		}
 		if e.joins, err = g.Joins(); err != nil {
 			t.Fatal(err)
 		}

@@ -85,13 +85,19 @@ func (c *cell) fork(ctx context.Context, s sandbox.Spec, channel int) (pid int, 
 	e.layout.group, e.layout.joins = false, 0
 	err = i.use(func() error {
 		return lend(i, func(first, output int) error { // nothing is released meanwhile
-			e.first = first
+			if e.namespaces, err = namespacesOf(first); err != nil {
+				return err
+			}
+			defer closeAll(e.namespaces)
 			if e.output, err = unix.Open("/proc/self/fd/"+itoa(output), unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
 				return fmt.Errorf("open output: %w", err)
 			}
 			defer closeAll([]int{e.output})
 			if g, ok := i.group.(*cgroup.Group); ok {
 				e.group = g.Dir()
+				if err := g.Admit(z.who.uid); err != nil {
+					return err
+				}
 				if e.joins, err = g.Joins(); err != nil {
 					return err
 				}

@@ -19,12 +19,12 @@ type entry struct {
 	spec   sandbox.Spec // of which Files is looked at
 	layout layout       // with group and joins as the descriptors below are, and pids where RLIMIT_NPROC is to be set
 
-	first   int   // pidfd of the first process
-	null    int   // the spawner's
-	output  int   // becomes stdout and stderr
-	channel int   // becomes descriptor 3
-	group   int   // the cgroup2 directory, unless layout.group is false
-	joins   []int // the files of v1 cgroups to write to
+	namespaces []int // in the order of namespaceFiles
+	null       int   // the spawner's
+	output     int   // becomes stdout and stderr
+	channel    int   // becomes descriptor 3
+	group      int   // the cgroup2 directory, unless layout.group is false
+	joins      []int // the files of v1 cgroups to write to
 }
 
 // fork has a zygote fork into a sandbox. It returns the child's process id inside once that is as isolated as a main
@@ -41,7 +41,7 @@ func (z *zygote) fork(ctx context.Context, e entry) (pid int, err error) {
 	p := planEntry(e.spec, e.layout)
 	code, err := p.encode()
 	if err == nil {
-		fds := []int{far, e.first, e.null, e.output, e.channel}
+		fds := append(append([]int{far}, e.namespaces...), e.null, e.output, e.channel)
 		if e.layout.group {
 			fds = append(fds, e.group)
 		}

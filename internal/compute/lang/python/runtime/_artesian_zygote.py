@@ -2,8 +2,8 @@
 
 It loads what functions often import and the platform can vouch for, and then forks at the platform's request. A request,
 over descriptor 3, is a length in four bytes (big endian), with which the descriptors come that are the program's first
-registers, and a program in the form of package sandbox/container/stage0. Register 0 is the socket for reports, register 1
-the pidfd of the sandbox's first process. Nothing of a function's is ever read or run here: its code is not visible.
+registers, and a program in the form of package sandbox/container/stage0. Register 0 is the socket for reports, register 2
+the sandbox's pid namespace. Nothing of a function's is ever read or run here: its code is not visible.
 """
 import _artesian_errors  # noqa: F401
 import _artesian_logging  # noqa: F401
@@ -22,6 +22,7 @@ import time
 from _artesian_twin import assignment, refresh
 
 CHANNEL = 3
+PID_NAMESPACE = 2  # a register
 CALL, FORK = 0, 1  # kinds of a step
 SPAWNED, FAILED = 0, 1  # kinds of a report
 OP_CLONE, OP_ENTER = 0xFFFF0000, 0xFFFF0006
@@ -258,6 +259,7 @@ def request(channel):
 def serve(channel):
     """Forks as often as it is asked to. Returns in each child."""
     home = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    libc.prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: no other zygote can look into this one
     setns = number("setns")
     while True:
         asked = request(channel)
@@ -265,7 +267,7 @@ def serve(channel):
             os._exit(0)
         program, fds = asked
         reg = fds + [-1] * (256 - len(fds))
-        result = call(setns, reg[1], CLONE_NEWPID)
+        result = call(setns, reg[PID_NAMESPACE], CLONE_NEWPID)
         if result < 0:
             report(reg[0], FAILED, OP_ENTER, -result)
         else:

@@ -47,6 +47,9 @@ func main() {
 			all[name] = f
 		}
 	}
+	if os.Args[1] == zygoteMode {
+		asZygote()
+	}
 	but, most := strings.CutPrefix(os.Args[1], "all but ")
 	if os.Args[1] != "all" && !most {
 		fmt.Print(all[os.Args[1]](t))
