@@ -37,6 +37,7 @@ func (a *App) openDoors(context.Context) error {
 		Invoker:       a.invoker,
 		Serves:        a.serves,
 		Installs:      a.installs,
+		Remark:        a.untemplated,
 		AssumableRole: func(account, role string) error { return a.identity.Assumable(account, role, "lambda.amazonaws.com") },
 		Internet:      func(choice string) error { _, err := a.internet(choice); return err },
 		SnapStart:     a.snapStart,

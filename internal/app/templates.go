@@ -6,6 +6,7 @@ import (
 
 	"artesian/internal/compute/pool/node"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/faas"
 )
 
 // openTemplates has slow versions initialise once for many instances, if a setting says so.
@@ -24,4 +25,13 @@ func (a *App) openTemplates(n *node.Node) error {
 	n.Templates = a.templates
 	a.onStop(func(context.Context) error { a.templates.Close(); return nil })
 	return nil
+}
+
+// untemplated says why a version whose initialisation is slow has no template.
+func (a *App) untemplated(v *faas.Version) string {
+	why := a.templates.Refused(v.ID)
+	if why == "" {
+		return ""
+	}
+	return "No template: " + why + ". Each instance initialises by itself."
 }

@@ -94,3 +94,45 @@ def handler(e, c):
 		return strings.Contains(said, "no template: it has 2 threads")
 	})
 }
+
+// TestTemplatesRefused: a function that holds what can't be copied runs as ever, and its version says why it has no template, for as
+// long as the version is as it is. What a fork keeps as it was is no reason.
+func TestTemplatesRefused(t *testing.T) {
+	p := start(t, func(c *app.Config) { c.Templates = true })
+	p.role()
+	slow := "import os, socket, subprocess, threading, time\ntime.sleep(0.1)\ndef handler(e, c): return e\n"
+	reasons := map[string]string{"socket": "it has socket:[", "thread": "it has 2 threads", "child": "it has started 1 processes", "file": "it has /tmp/cache open",
+		"loop": "it has anon_inode:[eventpoll] open", "left": "it has left cache in /tmp", "node": "templates are for functions in Python, and this is nodejs20.x"}
+	for name, code := range map[string]string{
+		"socket": "s = socket.create_server(('127.0.0.1', 8000))\n",
+		"thread": "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n",
+		"child":  "p = subprocess.Popen(['/proc/self/exe', '-c', 'import time; time.sleep(1000)'])\n",
+		"file":   "f = open('/tmp/cache', 'w')\n",
+		"left":   "open('/tmp/cache', 'w').close()\n",
+		"loop":   "import asyncio\nloop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\nloop.run_until_complete(asyncio.sleep(0))\n",
+		"lock":   "lock = threading.Lock()\nlock.acquire()\n",
+	} {
+		p.create(name, map[string]string{"app.py": slow + code}, nil)
+	}
+	p.create("node", map[string]string{"index.js": "const end = Date.now() + 100; while (Date.now() < end);\nexports.handler = async (e) => e;\n"},
+		spec{"Runtime": "nodejs20.x", "Handler": "index.handler"})
+	for _, name := range []string{"socket", "thread", "child", "file", "left", "loop", "lock", "node"} {
+		if a := p.invoke(name, "7"); a.body != "7" {
+			t.Fatalf("%s answers %+v", name, a)
+		}
+	}
+	for name, why := range reasons {
+		eventually(t, "the reason of "+name, func() bool { return strings.Contains(p.standing(name).StateReason, why) })
+		if s := p.standing(name); s.State != "Active" || !strings.HasPrefix(s.StateReason, "No template: ") || !strings.HasSuffix(s.StateReason, "by itself.") {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if a := p.invoke(name, "8"); a.body != "8" {
+			t.Errorf("%s answers %+v", name, a)
+		}
+	}
+	if s := p.standing("lock"); s.StateReason != "" {
+		t.Errorf("a lock: %+v", s)
+	}
+	p.send("PUT", "lambda", "/2015-03-31/functions/thread/configuration", "application/json", []byte(`{"Description": "new"}`))
+	eventually(t, "another revision without a reason", func() bool { return p.standing("thread").StateReason == "" })
+}

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"artesian/internal/compute/lang"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/pool/stock"
 	"artesian/internal/compute/sandbox"
@@ -39,18 +38,25 @@ type Templates struct {
 	end    context.CancelFunc
 	work   sync.WaitGroup
 
-	mu  sync.Mutex
-	all map[faas.VersionID]*model
+	mu      sync.Mutex
+	all     map[faas.VersionID]*model
+	refused map[faas.VersionID]string // why a version has none, and is not tried again
 }
 
-// model is the template of a version in its states: in the making, there, refused.
+// mostRefused bounds how many refusals are remembered.
+const mostRefused = 4096
+
+// aheadWeight is what a copy that is made ahead takes of what instances may have together, in MB: it is frozen.
+const aheadWeight = 16
+
+// model is the template of a version, in the making or there.
 type model struct {
-	why      string           // in words, why there is none
 	template sandbox.Template // nil unless there is one
 	running  *pool.Running    // its instance
 	env      []string         // its environment
 	mb       int
-	next     sandbox.Cell // for the next copy; nil: none yet
+	next     sandbox.Cell // with the next copy; nil: none yet
+	making   bool         // it is being made
 	used     time.Time
 	idle     *time.Timer
 }
@@ -61,7 +67,7 @@ func NewTemplates(memory stock.Memory, cfg TemplatesConfig) *Templates {
 	cfg.Age, cfg.InitTime = cmp.Or(cfg.Age, time.Hour), cmp.Or(cfg.InitTime, time.Minute)
 	cfg.Most, cfg.Copies = cmp.Or(cfg.Most, 16), cmp.Or(cfg.Copies, 1000)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
-	t := &Templates{cfg: cfg, memory: memory, log: cfg.Logger, all: map[faas.VersionID]*model{}}
+	t := &Templates{cfg: cfg, memory: memory, log: cfg.Logger, all: map[faas.VersionID]*model{}, refused: map[faas.VersionID]string{}}
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
 }
@@ -80,9 +86,36 @@ func (t *Templates) Retire(id faas.VersionID) {
 	if t == nil {
 		return
 	}
-	for _, m := range t.take(func(k faas.VersionID) bool {
+	obsolete := func(k faas.VersionID) bool {
 		return k.FunctionID == id.FunctionID && k.Version == id.Version && k.Revision != id.Revision
-	}) {
+	}
+	for _, m := range t.take(obsolete) {
+		t.close(m)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.refused, func(k faas.VersionID, _ string) bool { return obsolete(k) })
+}
+
+// Refused is why a version has no template and gets none, in words; empty if there is nothing to say.
+func (t *Templates) Refused(id faas.VersionID) string {
+	if t == nil {
+		return ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.refused[id]
+}
+
+// Yield lets go of the template that was not used for longest, because memory is short.
+func (t *Templates) Yield() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	m := t.oldest()
+	t.mu.Unlock()
+	if m != nil {
 		t.close(m)
 	}
 }
@@ -129,6 +162,7 @@ func (m *model) close(memory stock.Memory) {
 	}
 	if m.next != nil {
 		_ = m.next.Close()
+		memory.Return(aheadWeight)
 	}
 	if m.template == nil {
 		return
@@ -146,22 +180,33 @@ func (m *model) close(memory stock.Memory) {
 // copied makes an instance of v a copy of v's template. Without one nothing comes back but why, if there is anything to say.
 func (n *Node) copied(ctx context.Context, v *faas.Version, job job) (*made, string) {
 	t := n.Templates
-	if t == nil {
+	if t == nil || v.Held || v.PerTenant {
 		return nil, ""
 	}
 	t.mu.Lock()
-	m := t.all[v.ID]
+	m, why := t.all[v.ID], t.refused[v.ID]
 	if m == nil || m.template == nil {
-		why := ""
-		if m != nil {
-			why = "no template: " + m.why + "; "
-		}
 		t.mu.Unlock()
-		return nil, why
+		switch {
+		case m != nil:
+			why = "in the making"
+		case why == "":
+			return nil, ""
+		}
+		return nil, "no template: " + why + "; "
 	}
 	next := m.next
 	m.next, m.used = nil, time.Now()
 	t.mu.Unlock()
+	if next != nil {
+		t.memory.Return(aheadWeight) // it is the instance's now, which has memory of its own
+		select {
+		case <-next.Done(): // as it may, when memory is short
+			_ = next.Close()
+			next = nil
+		default:
+		}
+	}
 	began := time.Now()
 	result, err := n.copy(ctx, v, job, m, next)
 	if err == nil {
@@ -169,7 +214,11 @@ func (n *Node) copied(ctx context.Context, v *faas.Version, job job) (*made, str
 		t.background(func(ctx context.Context) { n.keep(ctx, v, job, m) })
 		return result, ""
 	}
-	if ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil || transient(err):
+	case errors.Is(err, sandbox.ErrUnfit): // what its mounts show, or the node's policy, has changed
+		n.drop(v.ID, m)
+	default:
 		n.refuse(v.ID, m, "its copy: "+err.Error())
 	}
 	return nil, "no template: its copy: " + err.Error() + "; "
@@ -195,14 +244,14 @@ func (n *Node) copy(ctx context.Context, v *faas.Version, job job, m *model, nex
 	return &made{launch: l, sandbox: sb, changed: changed(m.env, l.spec.Env), way: faas.WayTemplate}, nil
 }
 
-// nextCell makes a cell for a copy of m's template.
+// nextCell makes a cell with a copy of m's template, which stands still in it.
 func (n *Node) nextCell(ctx context.Context, v *faas.Version, job job, m *model) (sandbox.Cell, error) {
 	l, err := n.prepare(v, job, newID())
 	if err != nil {
 		return nil, err
 	}
 	s := l.spec
-	s.Argv, s.Env, s.Dir, s.Channel, s.Copy = nil, nil, "", false, m.template
+	s.Argv, s.Env, s.Dir, s.Copy = nil, nil, "", m.template
 	return n.Maker.(sandbox.Copier).Prepare(ctx, s)
 }
 
@@ -226,20 +275,45 @@ func (n *Node) keep(ctx context.Context, v *faas.Version, job job, m *model) {
 		}
 		return
 	}
-	next, err := n.nextCell(ctx, v, job, m)
-	if err != nil {
-		t.log.Debug("make the cell for a copy", "error", err)
+	t.mu.Lock()
+	if m.making || m.next != nil {
+		t.mu.Unlock()
 		return
 	}
-	t.mu.Lock()
-	if t.all[v.ID] == m && m.next == nil && m.template != nil {
-		m.next, next = next, nil
-	}
+	m.making = true
 	t.mu.Unlock()
-	if next != nil {
+	defer func() {
+		t.mu.Lock()
+		m.making = false
+		t.mu.Unlock()
+	}()
+	if !t.memory.Borrow(aheadWeight) {
+		return // the next copy is made when it is wanted
+	}
+	next, err := n.nextCell(ctx, v, job, m)
+	if err == nil {
+		t.mu.Lock()
+		if t.all[v.ID] == m && m.template != nil {
+			m.next, next = next, nil
+		}
+		t.mu.Unlock()
+		if next == nil {
+			return
+		}
 		_ = next.Close()
 	}
+	t.memory.Return(aheadWeight)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case transient(err):
+		t.log.Debug("make a copy ahead", "error", err)
+	default:
+		n.refuse(v.ID, m, "its copy: "+err.Error())
+	}
 }
+
+// transient reports whether an error is of the node's, and not of the version's.
+func transient(err error) bool { return faas.KindOf(err) == faas.Unavailable }
 
 // drop removes a model, unless somebody else has.
 func (n *Node) drop(id faas.VersionID, m *model) bool {
@@ -262,150 +336,10 @@ func (n *Node) refuse(id faas.VersionID, m *model, why string) {
 	if n.drop(id, m) {
 		t.log.Info("no template", "function", id.ARN(), "reason", why)
 		t.mu.Lock()
-		if t.all[id] == nil {
-			t.all[id] = &model{why: why, used: time.Now()}
+		if len(t.refused) >= mostRefused {
+			clear(t.refused)
 		}
+		t.refused[id] = why
 		t.mu.Unlock()
-	}
-}
-
-// observed is a session whose initialisation, if it is slow, has v have a template.
-func (n *Node) observed(s lang.Session, v *faas.Version, job job) lang.Session {
-	if n.Templates == nil || v.Held || v.PerTenant {
-		return s
-	}
-	return &observed{Session: s, slow: func(took time.Duration) {
-		if took >= n.Templates.cfg.Slow {
-			n.begin(v, job)
-		}
-	}}
-}
-
-type observed struct {
-	lang.Session
-	slow func(time.Duration)
-	once sync.Once
-}
-
-// Init implements lang.Session.
-func (o *observed) Init(ctx context.Context) (lang.InitPhases, error) {
-	p, err := o.Session.Init(ctx)
-	if err == nil {
-		o.once.Do(func() { o.slow(p.Init) })
-	}
-	return p, err
-}
-
-// begin makes a template of v, off the path, unless there is one, or can't be.
-func (n *Node) begin(v *faas.Version, job job) {
-	t := n.Templates
-	m := &model{why: "in the making", mb: v.MemoryMB, used: time.Now()}
-	t.mu.Lock()
-	there := t.all[v.ID] != nil || t.life.Err() != nil
-	if !there {
-		t.all[v.ID] = m
-	}
-	oldest := t.excess()
-	t.mu.Unlock()
-	if oldest != nil {
-		t.close(oldest)
-	}
-	if there {
-		return
-	}
-	t.background(func(ctx context.Context) {
-		if why := n.template(ctx, v, job, m); why != "" {
-			n.refuse(v.ID, m, why)
-			return
-		}
-		n.keep(ctx, v, job, m)
-	})
-}
-
-// excess removes the model that was not used for longest, if there are too many.
-func (t *Templates) excess() (oldest *model) {
-	if len(t.all) <= t.cfg.Most {
-		return nil
-	}
-	var id faas.VersionID
-	for k, m := range t.all {
-		if oldest == nil || m.used.Before(oldest.used) {
-			id, oldest = k, m
-		}
-	}
-	delete(t.all, id)
-	return oldest
-}
-
-// template starts an instance, has it initialise and makes it m's template. The result is why not.
-func (n *Node) template(ctx context.Context, v *faas.Version, job job, m *model) (why string) {
-	maker, ok := n.Maker.(sandbox.Copier)
-	if _, can := job.runtime.(lang.Twinned); !ok || !can || v.Fork == faas.Off {
-		return "its runtime, its isolation level or its tag does not allow for one"
-	}
-	if !n.Templates.memory.Borrow(v.MemoryMB) {
-		n.drop(v.ID, m) // there may be next time
-		return "there is no memory to spare"
-	}
-	err := n.initialised(ctx, maker, v, job, m)
-	if err == nil {
-		return ""
-	}
-	n.Templates.memory.Return(v.MemoryMB)
-	return strings.TrimSpace(err.Error())
-}
-
-func (n *Node) initialised(ctx context.Context, maker sandbox.Copier, v *faas.Version, job job, m *model) error {
-	ctx, cancel := context.WithTimeout(ctx, n.Templates.cfg.InitTime)
-	defer cancel()
-	l, err := n.prepare(v, job, newID())
-	if err != nil {
-		return err
-	}
-	l.spec.Template = true
-	sb, err := maker.Start(ctx, l.spec)
-	if err != nil {
-		return fmt.Errorf("start it: %w", err)
-	}
-	r, err := n.run(v, job, &made{launch: l, sandbox: sb})
-	if err != nil {
-		return err
-	}
-	if _, err = r.Session.Init(ctx); err != nil {
-		err = fmt.Errorf("initialise it: %w", err)
-	}
-	var o sandbox.Template
-	if err == nil {
-		o, err = maker.Template(ctx, sb)
-	}
-	if err != nil {
-		_ = r.Session.Close()
-		_ = sb.Close()
-		r.Output.Close()
-		return err
-	}
-	t := n.Templates
-	t.mu.Lock()
-	m.template, m.running, m.env, m.used = o, r, l.spec.Env, time.Now()
-	m.idle = time.AfterFunc(t.cfg.Idle, func() { n.expire(v.ID, m) })
-	removed := t.all[v.ID] != m
-	t.mu.Unlock()
-	if removed {
-		t.close(m)
-	}
-	return nil
-}
-
-// expire ends a template that is not used any more.
-func (n *Node) expire(id faas.VersionID, m *model) {
-	t := n.Templates
-	t.mu.Lock()
-	left := t.cfg.Idle - time.Since(m.used)
-	if left > 0 {
-		m.idle.Reset(left)
-	}
-	t.mu.Unlock()
-	if left <= 0 {
-		n.drop(id, m)
 	}
 }

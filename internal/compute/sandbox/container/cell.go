@@ -68,8 +68,11 @@ func checkCell(s sandbox.Spec) error {
 		}
 		s.Argv, s.Dir = []string{"/"}, "/"
 	}
-	if s.Fork != nil {
+	if s.Fork != nil || copiedAhead(s) {
 		s.Argv = []string{"/"}
+	}
+	if copiedAhead(s) {
+		s.Dir = "/" // it is where its template was
 	}
 	return s.Check()
 }
@@ -86,8 +89,8 @@ func (c *cell) prepare(ctx context.Context) error {
 	if err := i.control.enlarge(stage0.MaxSize); err != nil {
 		return err
 	}
-	far := -1 // of the channel
-	if c.made.Fork != nil {
+	far, later := -1, c.made.Fork != nil || copiedAhead(c.made) // the channel's other end; the main process comes then
+	if later {
 		if far, err = unix.FcntlInt(uintptr(b.peer), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 			return err
 		}
@@ -101,7 +104,7 @@ func (c *cell) prepare(ctx context.Context) error {
 	p, ahead := planCell(c.made, b.layout)
 	c.layout, c.ahead = b.layout, ahead
 	want := expected{stage0.Ready, socketCount(c.made)}
-	there := runs(c.made) && c.made.Fork == nil
+	there := runs(c.made) && !later
 	if there {
 		want.fds++
 	}
@@ -116,10 +119,14 @@ func (c *cell) prepare(ctx context.Context) error {
 	if err := i.takeSockets(r.fds); err != nil {
 		return err
 	}
-	if c.made.Fork != nil {
-		if err := c.forkAhead(ctx, far); err != nil {
-			return err
-		}
+	switch {
+	case c.made.Fork != nil:
+		err = c.forkAhead(ctx, far)
+	case later:
+		err = c.copyAhead(ctx, far)
+	}
+	if err != nil {
+		return err
 	}
 	if err := c.mindMain(); err != nil {
 		return err
@@ -242,11 +249,8 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.Copy != nil { // what a copy says is the function's word
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, copyWait)
-		defer cancel()
-	}
+	ctx, cancel := patience(ctx, s)
+	defer cancel()
 	if err := c.limit(s); err != nil {
 		return err
 	}
@@ -261,7 +265,7 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 			return err
 		}
 	}
-	if s.Copy != nil {
+	if s.Copy != nil && !runs(c.made) {
 		if ch.forked, err = c.copyNow(ctx, s); err != nil {
 			return err
 		}
@@ -275,6 +279,11 @@ func (c *cell) become(ctx context.Context, s sandbox.Spec, mounts []sandbox.Moun
 	var last *program
 	if waits(c.made) {
 		if last, err = c.sendLast(s); err != nil {
+			return err
+		}
+	}
+	if copiedAhead(c.made) {
+		if err := c.i.Thaw(); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 	sockets := planAhead(p, s, l, a.slots)
 	n := int(p.next - sockets)
 	planView(p, nil, s.Mounts, l.dirs, a.mounts)
-	if runs(s) && !waits(s) {
+	if closed(s) {
 		planClosed(p) // where there is no root inside, the main process could write
 	}
 	switch {
@@ -40,7 +40,13 @@ func planCell(s sandbox.Spec, l layout) (*program, ahead) {
 }
 
 // runs reports whether a cell made from s has a main process that runs.
-func runs(s sandbox.Spec) bool { return executes(s) || s.Fork != nil || waits(s) }
+func runs(s sandbox.Spec) bool { return executes(s) || s.Fork != nil || copiedAhead(s) || waits(s) }
+
+// copiedAhead reports whether its main process is copied when the cell is made.
+func copiedAhead(s sandbox.Spec) bool { return s.Copy != nil && s.Channel }
+
+// closed reports whether its root is closed to writing before it becomes a sandbox: code of a function's runs in a copy by then.
+func closed(s sandbox.Spec) bool { return runs(s) && !waits(s) || s.Copy != nil }
 
 // executes reports whether its main process is executed when the cell is made.
 func executes(s sandbox.Spec) bool { return len(s.Argv) > 0 }
@@ -139,13 +145,13 @@ func planBecome(made, s sandbox.Spec, l layout, a ahead, c change) *program {
 	if s.MemoryMB != made.MemoryMB {
 		p.call("resize /dev/shm", unix.SYS_MOUNT, 0, "/dev/shm", 0, unix.MS_REMOUNT|quiet, "size="+itoa(s.MemoryMB)+"m")
 	}
-	if runs(made) && !waits(made) && len(c.mounts) > 0 {
+	if closed(made) && len(c.mounts) > 0 {
 		opened := attributes(0)
 		copy(opened[8:], attributes(unix.MOUNT_ATTR_RDONLY)[:8]) // what is cleared
 		p.call("open root", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", 0, opened, unix.MOUNT_ATTR_SIZE_VER0)
 	}
 	planView(p, made.Mounts, c.mounts, c.dirs, f.mounts)
-	if !runs(made) || waits(made) || len(c.mounts) > 0 {
+	if !closed(made) || len(c.mounts) > 0 {
 		planClosed(p)
 	}
 	if runs(made) {

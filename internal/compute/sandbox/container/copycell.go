@@ -62,25 +62,58 @@ const (
 	lastNumber  = 30000
 )
 
+// patience bounds how long a copy may take: what it says is its function's word.
+func patience(ctx context.Context, s sandbox.Spec) (context.Context, context.CancelFunc) {
+	if s.Copy == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, copyWait)
+}
+
+// copyAhead has the template of what the cell was made from copied into it, and freezes all: until the cell is a sandbox nothing of
+// the function's runs in it.
+func (c *cell) copyAhead(ctx context.Context, far int) error {
+	ctx, cancel := patience(ctx, c.made)
+	defer cancel()
+	pid, err := c.copy(ctx, c.made, far)
+	if err == nil {
+		err = c.adoptAhead(ctx, pid)
+	}
+	if err == nil {
+		err = c.i.Freeze()
+	}
+	return err
+}
+
 // copyNow has the template of s copied into a cell that has no main process, and makes its channel.
 func (c *cell) copyNow(ctx context.Context, s sandbox.Spec) (pid int, err error) {
-	o, err := c.i.maker.copiedFrom(s)
-	if err != nil {
-		return 0, err
-	}
 	near, far, err := newChannel()
 	if err != nil {
 		return 0, err
 	}
+	defer closeAll([]int{far})
 	c.i.mu.Lock()
 	c.i.channel = near
 	c.i.mu.Unlock()
-	a := ask{}
+	return c.copy(ctx, s, far)
+}
+
+// copy has the template of s copied into the cell, with far as the other end of the channel. The copy's process id comes back.
+func (c *cell) copy(ctx context.Context, s sandbox.Spec, far int) (pid int, err error) {
+	o, err := c.i.maker.copiedFrom(s)
+	if err != nil {
+		return 0, err
+	}
+	near := c.i.channel
 	err = c.i.use(func() error {
+		channel, err := unix.FcntlInt(uintptr(far), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		a := ask{}
 		var joins []int
-		a.fds, joins, err = c.doors(ctx, far)
+		a.fds, joins, err = c.doors(ctx, channel)
 		defer closeAll(append(a.fds, joins...))
-		defer func() { far = -1 }()
 		if err != nil {
 			return err
 		}
@@ -93,7 +126,6 @@ func (c *cell) copyNow(ctx context.Context, s sandbox.Spec) (pid int, err error)
 		}
 		return err
 	})
-	closeAll([]int{far})
 	return pid, err
 }
 

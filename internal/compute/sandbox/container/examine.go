@@ -3,11 +3,12 @@ package container
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -45,53 +46,63 @@ func awaitRead(ctx context.Context, pid int) error {
 	}
 }
 
-// examine says in words what of a held process would not be the same in a copy, or would be shared with it. The address where the C
-// library keeps its thread's id comes back.
-func (o *original) examine(t *tracee) (tid uint64, err error) {
+// examine says in words what of a held process would not be the same in a copy, or would be shared with it, and makes it ready to
+// be copied.
+func (o *original) examine(t *tracee) error {
 	proc := "/proc/" + itoa(o.pid)
 	for _, look := range []func(string) error{o.alone, o.files, o.memory, o.traces} {
 		if err := look(proc); err != nil {
-			return 0, err
+			return err
 		}
+	}
+	if err := t.detour(); err != nil {
+		return err
+	}
+	if err := t.arm(); err != nil {
+		return err
 	}
 	at, _, err := t.do(unix.SYS_MMAP, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS, ^uint64(0))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	tid, err = askItself(t, at)
+	err = askItself(t, at)
 	_, _, e := t.do(unix.SYS_MUNMAP, at, 4096)
-	return tid, errors.Join(err, e)
+	return errors.Join(err, e)
 }
 
 // askItself asks the process itself, with room at an address.
-func askItself(t *tracee, at uint64) (tid uint64, err error) {
+func askItself(t *tracee, at uint64) error {
 	var b [32]byte
 	for _, which := range []uint64{unix.ITIMER_REAL, unix.ITIMER_VIRTUAL, unix.ITIMER_PROF} {
 		if _, _, err := t.do(unix.SYS_GETITIMER, which, at); err != nil {
-			return 0, err
+			return err
 		}
 		if err := t.read(at, b[:]); err != nil {
-			return 0, err
+			return err
 		}
 		if b != [32]byte{} {
-			return 0, errors.New("it has set a timer")
+			return errors.New("it has set a timer")
 		}
 	}
-	if _, _, err := t.do(unix.SYS_PRCTL, unix.PR_GET_TID_ADDRESS, at); err != nil {
-		return 0, fmt.Errorf("find thread id: %w", err)
-	}
-	err = t.read(at, b[:8])
-	return binary.NativeEndian.Uint64(b[:]), err
+	return nil
 }
 
-// alone looks for other threads and processes.
+// alone looks for other threads and processes, and for filters that are not ours: one of its own would be in force in copies
+// behind the kernel's back, and ask who is not there.
 func (o *original) alone(proc string) error {
-	tasks, err := os.ReadDir(proc + "/task")
+	threads, err := statusOf(proc, "Threads")
 	if err != nil {
 		return err
 	}
-	if len(tasks) != 1 {
-		return fmt.Errorf("it has %d threads", len(tasks))
+	if threads != 1 {
+		return fmt.Errorf("it has %d threads", threads)
+	}
+	filters, err := statusOf(proc, "Seccomp_filters")
+	if err == nil && filters != 1 { // whoever is filtered itself holds nobody, see Copies
+		err = errors.New("it has set a filter of system calls")
+	}
+	if err != nil {
+		return err
 	}
 	return o.i.use(func() error {
 		g, ok := o.i.group.(*cgroup.Group)
@@ -106,7 +117,21 @@ func (o *original) alone(proc string) error {
 	})
 }
 
-// files looks for descriptors beside those that a copy gets anew.
+// statusOf is a number in a process's status.
+func statusOf(proc, name string) (n int, err error) {
+	b, err := os.ReadFile(proc + "/status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(b), "\n"+name+":\t") // names, which are in front, are escaped
+	if !ok {
+		return 0, fmt.Errorf("%s/status: no %s", proc, name)
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	return strconv.Atoi(line)
+}
+
+// files looks for descriptors beside those that a copy gets anew, and for signals that those would send.
 func (o *original) files(proc string) error {
 	open, err := os.ReadDir(proc + "/fd")
 	if err != nil {
@@ -122,11 +147,14 @@ func (o *original) files(proc string) error {
 			return err
 		}
 		switch n := f.Name(); {
-		case n == "0" && name == "/dev/null", (n == "1" || n == "2") && name == out, n == "3" && strings.HasPrefix(name, "socket:"):
-		case len(n) == 1 && n < "3":
-			return fmt.Errorf("its descriptor %s is %s", n, name)
+		case n == "0" && name == "/dev/null", (n == "1" || n == "2") && name == out, n == "3" && name == o.i.far:
+		case len(n) == 1 && n <= "3":
+			return fmt.Errorf("its descriptor %s is %s", n, printable(name))
 		default:
-			return fmt.Errorf("it has %s open", name)
+			return fmt.Errorf("it has %s open", printable(name))
+		}
+		if tells, err := signals(proc + "/fdinfo/" + f.Name()); err != nil || tells {
+			return errors.Join(err, fmt.Errorf("its descriptor %s sends signals", f.Name()))
 		}
 	}
 	if len(open) != channelFD+1 {
@@ -134,6 +162,30 @@ func (o *original) files(proc string) error {
 	}
 	return nil
 }
+
+// signals reports whether a descriptor has O_ASYNC set.
+func signals(fdinfo string) (bool, error) {
+	b, err := os.ReadFile(fdinfo)
+	if err != nil {
+		return false, err
+	}
+	_, rest, _ := strings.Cut(string(b), "flags:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	flags, err := strconv.ParseUint(line, 8, 64)
+	return flags&unix.O_ASYNC != 0, err
+}
+
+// printable is a name that a function has given to something, for people: on one line, and not longer than it need be.
+func printable(name string) string {
+	quoted := strconv.Quote(name)
+	quoted = quoted[1 : len(quoted)-1]
+	if len(quoted) > mostName {
+		return strings.ToValidUTF8(quoted[:mostName], "") + "…"
+	}
+	return quoted
+}
+
+const mostName = 100
 
 // outputName is how /proc names the pipe of the output.
 func (o *original) outputName() (name string, err error) {
@@ -145,8 +197,16 @@ func (o *original) outputName() (name string, err error) {
 	return name, errors.Join(err, e)
 }
 
-// memory looks for what a fork shares.
+// memory looks for what a fork shares: shared mappings, and files that are not in read-only mounts, for whoever maps one has a way
+// to it without a descriptor. The program that it executes is such a way, too.
 func (o *original) memory(proc string) error {
+	exe, err := os.Readlink(proc + "/exe")
+	if err != nil {
+		return err
+	}
+	if !o.mounted(exe) {
+		return fmt.Errorf("it executes %s", printable(exe))
+	}
 	f, err := os.Open(proc + "/maps")
 	if err != nil {
 		return err
@@ -155,11 +215,13 @@ func (o *original) memory(proc string) error {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		name, shared, writable, err := mapping(lines.Text())
-		if err != nil {
+		switch ours := o.mounted(name); {
+		case err != nil:
 			return err
-		}
-		if shared && (writable || !o.mounted(name)) {
+		case shared && (writable || !ours):
 			return fmt.Errorf("it shares memory, of %q", name)
+		case name != "" && name[0] != '[' && !ours:
+			return fmt.Errorf("it has mapped %s", printable(name))
 		}
 	}
 	return lines.Err()
@@ -190,19 +252,32 @@ func (o *original) traces(proc string) (err error) {
 		return errors.New("it has set a timer")
 	}
 	for _, dir := range []string{"/tmp", "/dev/shm"} {
-		left, err := os.ReadDir(proc + "/root" + dir)
-		if err != nil {
+		if err := empty(proc+"/root"+dir, dir); err != nil {
 			return err
-		}
-		for _, f := range left {
-			if f.Name() != "lost+found" {
-				return fmt.Errorf("it has left %s in %s", f.Name(), dir)
-			}
 		}
 	}
 	o.dir, err = os.Readlink(proc + "/cwd")
 	if err == nil && o.dir != "/" && !o.mounted(o.dir) {
-		err = fmt.Errorf("its working directory is %s", o.dir)
+		err = fmt.Errorf("its working directory is %s", printable(o.dir))
 	}
 	return err
+}
+
+// empty looks into a directory, which may hold any number of files.
+func empty(at, dir string) error {
+	f, err := os.Open(at)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	left, err := f.Readdirnames(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, name := range left {
+		if name != "lost+found" {
+			return fmt.Errorf("it has left %s in %s", printable(name), dir)
+		}
+	}
+	return nil
 }

@@ -38,6 +38,7 @@ type instance struct {
 	ended     chan sandbox.Ended
 	exited    chan struct{} // closed when the main process has ended; nil with none beside
 	channel   *net.UnixConn
+	far       string // how /proc names the channel's other end; of what may become a template only
 	listeners []net.Listener
 	names     *netstack.Names
 	uplink    *netstack.Uplink

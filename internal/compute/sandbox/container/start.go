@@ -296,6 +296,9 @@ func (i *instance) preparePipes(b *baggage) (err error) {
 	if i.spec.Channel {
 		i.channel, b.peer, err = newChannel()
 	}
+	if err == nil && i.spec.Channel && i.spec.Template {
+		i.far, err = os.Readlink("/proc/self/fd/" + itoa(b.peer))
+	}
 	return err
 }
 

@@ -29,6 +29,7 @@ type original struct {
 	copies  atomic.Int64
 	asks    chan ask
 	closing chan struct{}
+	leash   leash
 	once    sync.Once
 	done    chan struct{} // closed when the process is gone, or given back
 
@@ -113,28 +114,28 @@ func (m *Maker) Copies() error {
 	if !canHold || m.tree == nil || !m.standing.root {
 		return errNoCopies
 	}
+	if mode, err := statusOf("/proc/self", "Seccomp"); err != nil || mode != 0 {
+		return errors.Join(errFiltered, err)
+	}
 	return nil
 }
 
-var errNoCopies = faas.Errorf(faas.Unavailable, "sandbox: template: needs amd64, root and control groups")
+var (
+	errNoCopies = faas.Errorf(faas.Unavailable, "sandbox: template: needs amd64, root and control groups")
+	errFiltered = faas.Errorf(faas.Unavailable, "sandbox: template: the daemon itself may not be under a filter of system calls")
+)
 
 // hold takes hold of the process and copies it as often as it is asked to. The thread is never given back: its end is the
 // process's.
 func (o *original) hold(held chan<- error) {
 	runtime.LockOSThread()
-	t, err := seize(o.pid)
-	var tid uint64
+	t, err := o.take()
+	var main *os.File
 	if err == nil {
-		tid, err = o.examine(t)
-		if err != nil {
-			err = errors.Join(err, t.resume())
+		if main, err = o.i.mainFile(); err != nil {
+			t.end()
 		}
 	}
-	if err != nil {
-		held <- err
-		return
-	}
-	main, err := o.i.mainFile()
 	held <- err
 	if err != nil {
 		return
@@ -150,7 +151,7 @@ func (o *original) hold(held chan<- error) {
 	for {
 		select {
 		case a := <-o.asks:
-			err := o.copyTo(t, tid, a)
+			err := o.copyTo(t, a)
 			a.answer <- err
 			if err != nil { // what is in its channel may be another's by now
 				return
@@ -163,20 +164,38 @@ func (o *original) hold(held chan<- error) {
 	}
 }
 
+// take has the process stand still, and lets it go on if it can't be copied.
+func (o *original) take() (*tracee, error) {
+	defer o.leash.within(copyWait).Stop()
+	t, err := seize(o.pid, &o.leash, func() error {
+		return o.i.use(func() error {
+			pid, _, err := numbers(o.i.main)
+			if err == nil && pid != o.pid {
+				err = os.ErrProcessDone
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := o.examine(t); err != nil {
+		return nil, errors.Join(err, t.resume())
+	}
+	return t, nil
+}
+
 // copyTo has one copy of t run in another sandbox.
-func (o *original) copyTo(t *tracee, tid uint64, a ask) error {
+func (o *original) copyTo(t *tracee, a ask) error {
+	defer o.leash.within(copyWait).Stop()
 	if _, _, err := o.i.channel.WriteMsgUnix([]byte{0}, unix.UnixRights(a.fds...), nil); err != nil {
 		return fmt.Errorf("pass descriptors on: %w", err)
 	}
-	_, pid, err := t.do(unix.SYS_CLONE, unix.CLONE_PARENT) // its parent stands still and would not reap it
+	first, err := t.fork(unix.CLONE_PARENT) // its parent stands still and would not reap it
 	if err != nil {
 		return fmt.Errorf("fork: %w", err)
 	}
-	first, err := t.child(pid)
 	defer first.end()
-	if err != nil {
-		return err
-	}
 	room, err := first.load(len(a.fds), a.enter, a.copy)
 	if err != nil {
 		return err
@@ -184,14 +203,11 @@ func (o *original) copyTo(t *tracee, tid uint64, a ask) error {
 	if err := room.carryOut(first, a.enter, 0); err != nil {
 		return err
 	}
-	_, pid, err = first.do(unix.SYS_CLONE, unix.CLONE_CHILD_SETTID|unix.CLONE_CHILD_CLEARTID|uint64(unix.SIGCHLD), 0, 0, tid)
+	second, err := first.fork(uint64(unix.SIGCHLD))
 	if err != nil {
 		return fmt.Errorf("fork inside: %w", err)
 	}
-	second, err := first.child(pid)
-	if err == nil {
-		err = room.carryOut(second, a.copy, 1)
-	}
+	err = room.carryOut(second, a.copy, 1)
 	if err == nil {
 		_, _, err = second.do(unix.SYS_MUNMAP, room.base, uint64(room.size))
 	}

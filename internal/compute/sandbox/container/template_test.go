@@ -96,24 +96,32 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// copies is a maker whose sandboxes are copies of a template.
-func copies(t *testing.T, m *Maker) sandboxtest.Cells {
+// copies is a maker whose sandboxes are copies of a template, made ahead or when they are wanted.
+func copies(t *testing.T, m *Maker, ahead bool) sandboxtest.Cells {
 	t.Helper()
 	_, o, err := startTemplate(t, m, forked(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sandboxtest.Cells{Ahead: m, Copy: o}
+	return sandboxtest.Cells{Ahead: m, Copy: o, Seen: ahead}
 }
 
 // TestCopyConformance: what was copied is a sandbox like any other.
 func TestCopyConformance(t *testing.T) {
-	m := open(t, 4<<30)
-	sandboxtest.Conformance(t, copies(t, m), own(t, m))
+	for name, ahead := range map[string]bool{"ahead": true, "on the path": false} {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, 4<<30)
+			sandboxtest.Conformance(t, copies(t, m, ahead), own(t, m))
+		})
+	}
 }
 
 // TestAttacksOnCopies: what was copied withstands the same attacks.
 func TestAttacksOnCopies(t *testing.T) {
-	m := open(t, 1<<30)
-	testAttacks(t, m, copies(t, m))
+	for name, ahead := range map[string]bool{"ahead": true, "on the path": false} {
+		t.Run(name, func(t *testing.T) {
+			m := open(t, 1<<30)
+			testAttacks(t, m, copies(t, m, ahead))
+		})
+	}
 }

@@ -105,7 +105,18 @@ func TestCopiesAreFresh(t *testing.T) {
 	}
 	m := open(t, 4<<30)
 	f, err := initialise(t, m, fresh+`
+import multiprocessing.connection, sqlite3
 random.random(), ssl.RAND_bytes(1), next(tempfile._get_candidate_names()), uuid.uuid1(), uuid.uuid4(), secrets.token_hex(8)
+random.SystemRandom().random(), os.urandom(8), os.getpid(), email.utils.make_msgid(), logging.makeLogRecord({}).process
+memory = sqlite3.connect(":memory:")
+blob = lambda: memory.execute("select hex(randomblob(16))").fetchone()[0]
+blob()
+base = handler
+def handler(e, c):
+    seen = base(e, c)
+    seen["fresh"].update({"sqlite": blob(), "shuffled": str(random.sample(range(10**6), 6)), "gauss": random.gauss(0, 1),
+        "log record": logging.makeLogRecord({}).created, "pipe": multiprocessing.connection.arbitrary_address("AF_UNIX")})
+    return seen
 `)
 	if err != nil {
 		t.Fatal(err)

@@ -5,48 +5,62 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // tracee is a process that is held by ptrace, by the thread that calls its methods and by no other.
 type tracee struct {
-	pid  int
-	regs unix.PtraceRegs // as it was stopped, in a system call
-	call uint64          // where there is an instruction that makes one
+	pid    int
+	regs   unix.PtraceRegs // as it was stopped, in a system call
+	call   uint64          // where there is an instruction that makes one
+	signal syscall.Signal  // that it was stopped by, on its way to it; 0: none
+	leash  *leash
+	over   bool // it has ended and is reaped: its id is nobody's, or another's
 }
 
 // traced are the options of all that is held: the end of the thread that holds is its end, its filter is not looked at meanwhile,
-// and its children are held from their birth.
-const traced = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_SUSPEND_SECCOMP | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
+// its children are held from their birth, and a system call's stops are no signal's.
+const traced = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_SUSPEND_SECCOMP | unix.PTRACE_O_TRACESYSGOOD |
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK
 
-// trapEvent is the signal number that comes with an event of ptrace.
-const trapEvent = syscall.SIGTRAP
+const (
+	trapEvent = syscall.SIGTRAP        // the signal number that comes with an event of ptrace
+	trapCall  = syscall.SIGTRAP | 0x80 // and with a system call's beginning or end, as no signal's does
+	callSize  = 2                      // bytes of the instruction
+	codeUser  = 0x33                   // the code segment of 64-bit programs
+)
 
 // canHold says that this file is built for the processor.
 const canHold = true
 
-// seize takes hold of a process that waits in a read of descriptor 3.
-func seize(pid int) (*tracee, error) {
-	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, traced, 0, 0); errno != 0 {
+// seize has a process stand still that waits in a read of descriptor 3. Whether pid is the right one, same says once it can't be
+// another's any more. Its filter is in force as long as it, or one of its other threads, might run: see arm.
+func seize(pid int, l *leash, same func() error) (*tracee, error) {
+	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, 0, 0, 0); errno != 0 {
 		return nil, fmt.Errorf("ptrace: %w", errno)
 	}
-	t := &tracee{pid: pid}
+	t := &tracee{pid: pid, leash: l}
 	err := unix.PtraceInterrupt(pid)
 	if err == nil {
 		_, err = t.wait()
 	}
 	if err == nil {
+		err = same()
+	}
+	if err == nil {
 		err = unix.PtraceGetRegs(pid, &t.regs)
 	}
-	var code [2]byte
+	var code [callSize]byte
 	if err == nil {
-		t.call = t.regs.Rip - uint64(len(code))
+		t.call = t.regs.Rip - callSize
 		err = t.read(t.call, code[:])
 	}
 	switch r := int64(t.regs.Rax); {
 	case err != nil:
-	case t.regs.Orig_rax != unix.SYS_READ || t.regs.Rdi != channelFD || r != -restartSys && r != -restartNoHand || code != [2]byte{0x0f, 0x05}:
+	case t.regs.Orig_rax != unix.SYS_READ || t.regs.Rdi != channelFD || r != -restartSys && r != -restartNoHand ||
+		code != [callSize]byte{0x0f, 0x05} || t.regs.Cs != codeUser:
 		err = errNotWaiting
 	}
 	if err != nil {
@@ -61,10 +75,45 @@ const (
 	restartNoHand = 514
 )
 
+// arm makes a process that stands still, and is alone, ready for do.
+func (t *tracee) arm() error {
+	if err := unix.PtraceSetOptions(t.pid, traced); err != nil {
+		return os.NewSyscallError("ptrace", err)
+	}
+	t.leash.add(t.pid)
+	return nil
+}
+
+// detour says if the process has told the kernel where it is to go on in place of the instruction that it was stopped at: a
+// restartable sequence, https://docs.kernel.org/userspace-api/rseq.html. Nothing but its own code could tell it anew.
+func (t *tracee) detour() error {
+	var c struct {
+		address           uint64
+		size, mark, flags uint32
+		_                 uint32
+	}
+	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GET_RSEQ_CONFIGURATION, uintptr(t.pid), unsafe.Sizeof(c), uintptr(unsafe.Pointer(&c)), 0, 0); errno != 0 {
+		return fmt.Errorf("find its restartable sequences: %w", errno)
+	}
+	if c.address == 0 {
+		return nil
+	}
+	var area [16]byte // two numbers of processors, the address of what is under way
+	if err := t.read(c.address, area[:]); err != nil {
+		return fmt.Errorf("read its restartable sequences: %w", err)
+	}
+	if [8]byte(area[8:]) != [8]byte{} {
+		return errors.New("it is in a restartable sequence")
+	}
+	return nil
+}
+
 // letGo lets a process go on that has not been made to do anything.
 func (t *tracee) letGo() error {
-	if err := unix.PtraceDetach(t.pid); err != nil && !errors.Is(err, unix.ESRCH) {
-		return err
+	t.leash.remove(t.pid)
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(t.pid), 0, uintptr(t.signal), 0, 0)
+	if errno != 0 && errno != unix.ESRCH {
+		return os.NewSyscallError("ptrace", errno)
 	}
 	return nil
 }
@@ -74,12 +123,13 @@ func (t *tracee) resume() error {
 	r := t.regs
 	r.Rip, r.Rax, r.Orig_rax = t.call, r.Orig_rax, ^uint64(0)
 	if err := unix.PtraceSetRegs(t.pid, &r); err != nil {
-		return err
+		return errors.Join(err, t.letGo())
 	}
-	return unix.PtraceDetach(t.pid)
+	return t.letGo()
 }
 
-// wait returns the event for which the process has stopped, if any.
+// wait returns why the process has stopped: for an event, or, with none, at a system call's beginning or end. Whatever else stops
+// it is an error, a signal that somebody has sent above all.
 func (t *tracee) wait() (event int, err error) {
 	for {
 		var status unix.WaitStatus
@@ -89,30 +139,56 @@ func (t *tracee) wait() (event int, err error) {
 		case err != nil:
 			return 0, os.NewSyscallError("wait4", err)
 		case !status.Stopped():
+			t.over = true
+			t.leash.remove(t.pid)
 			return 0, os.ErrProcessDone
 		}
-		if status.StopSignal() != trapEvent {
-			return 0, fmt.Errorf("it was stopped by %v", status.StopSignal())
+		event, sig := int(status)>>16, status.StopSignal()
+		switch {
+		case sig == trapCall, sig == trapEvent && event != 0:
+			return event, nil
+		case event == 0:
+			t.signal = sig
 		}
-		return int(status) >> 16, nil
+		return 0, fmt.Errorf("it was stopped by %v", sig)
 	}
 }
 
-// do has the process make a system call. A child that it makes is held, too.
+// goOn lets the process go on to its next stop.
+func (t *tracee) goOn() (event int, err error) {
+	if err := unix.PtraceSyscall(t.pid, 0); err != nil {
+		return 0, os.NewSyscallError("ptrace", err)
+	}
+	return t.wait()
+}
+
+var errAstray = errors.New("it does something else than it was made to")
+
+// do has the process make a system call. A child that it makes is held, too. What is not this call, made by the instruction at
+// t.call, is an error: no code of the process's own counts for its result.
 func (t *tracee) do(nr int, args ...uint64) (result uint64, born int, err error) {
-	r := t.regs
+	want := t.regs
 	var a [6]uint64
 	copy(a[:], args)
-	r.Rip, r.Rax, r.Orig_rax = t.call, uint64(nr), ^uint64(0)
-	r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9 = a[0], a[1], a[2], a[3], a[4], a[5]
-	if err := unix.PtraceSetRegs(t.pid, &r); err != nil {
+	want.Rip, want.Rax, want.Orig_rax = t.call, uint64(nr), ^uint64(0)
+	want.Rdi, want.Rsi, want.Rdx, want.R10, want.R8, want.R9 = a[0], a[1], a[2], a[3], a[4], a[5]
+	if err := unix.PtraceSetRegs(t.pid, &want); err != nil {
 		return 0, 0, os.NewSyscallError("ptrace", err)
 	}
+	event, err := t.goOn()
+	if err != nil {
+		return 0, 0, err
+	}
+	var r unix.PtraceRegs
+	if err := unix.PtraceGetRegs(t.pid, &r); err != nil {
+		return 0, 0, os.NewSyscallError("ptrace", err)
+	}
+	made := [6]uint64{r.Rdi, r.Rsi, r.Rdx, r.R10, r.R8, r.R9}
+	if event != 0 || r.Rip != t.call+callSize || r.Orig_rax != uint64(nr) || made != a || r.Cs != codeUser {
+		return 0, 0, errAstray
+	}
 	for {
-		if err := unix.PtraceSingleStep(t.pid); err != nil {
-			return 0, born, os.NewSyscallError("ptrace", err)
-		}
-		event, err := t.wait()
+		event, err := t.goOn()
 		if err != nil {
 			return 0, born, err
 		}
@@ -120,9 +196,11 @@ func (t *tracee) do(nr int, args ...uint64) (result uint64, born int, err error)
 			break
 		}
 		if event == unix.PTRACE_EVENT_CLONE || event == unix.PTRACE_EVENT_FORK {
-			if message, err := unix.PtraceGetEventMsg(t.pid); err == nil {
-				born = int(message)
+			message, err := unix.PtraceGetEventMsg(t.pid)
+			if err != nil {
+				return 0, born, os.NewSyscallError("ptrace", err)
 			}
+			born = int(message)
 		}
 	}
 	if err := unix.PtraceGetRegs(t.pid, &r); err != nil {
@@ -134,15 +212,33 @@ func (t *tracee) do(nr int, args ...uint64) (result uint64, born int, err error)
 	return r.Rax, born, nil
 }
 
-// child takes hold of what do says was born.
-func (t *tracee) child(pid int) (*tracee, error) {
-	c := &tracee{pid: pid, regs: t.regs, call: t.call}
-	_, err := c.wait()
-	return c, err
+// fork has the process clone itself; its child is held as it is. Without an error there is one.
+func (t *tracee) fork(flags uint64) (*tracee, error) {
+	_, pid, err := t.do(unix.SYS_CLONE, flags)
+	if err == nil && pid <= 0 {
+		err = errAstray
+	}
+	if pid <= 0 {
+		return nil, err
+	}
+	c := &tracee{pid: pid, regs: t.regs, call: t.call, leash: t.leash}
+	t.leash.add(pid)
+	if err == nil {
+		_, err = c.wait()
+	}
+	if err != nil {
+		c.end()
+		return nil, err
+	}
+	return c, nil
 }
 
 // end kills the process and waits until it is gone.
 func (t *tracee) end() {
+	t.leash.remove(t.pid)
+	if t.over {
+		return
+	}
 	_ = unix.Kill(t.pid, unix.SIGKILL)
 	for {
 		var status unix.WaitStatus

@@ -34,6 +34,11 @@ func (c *cell) forkAhead(ctx context.Context, channel int) error {
 	if err != nil {
 		return err
 	}
+	return c.adoptAhead(ctx, pid)
+}
+
+// adoptAhead has the first process take in a main process that it has not forked.
+func (c *cell) adoptAhead(ctx context.Context, pid int) error {
 	var p *program
 	p, c.ahead = planAdopt(pid, c.ahead)
 	code, err := p.encode()

@@ -24,7 +24,8 @@ type Cells struct {
 	// cell becomes a sandbox.
 	Fork sandbox.Zygote
 	Late bool
-	// Copy, if there is one, is a template whose copies are stems.
+	// Copy, if there is one, is a template whose copies are stems: the main process of each cell that is Seen, or copied when the
+	// cell becomes a sandbox.
 	Copy sandbox.Template
 }
 
@@ -51,6 +52,7 @@ func (c Cells) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, erro
 	ahead.TmpMB, ahead.Pids, ahead.Files, ahead.Listen, ahead.Dials, ahead.Internet = s.TmpMB, s.Pids, s.Files, s.Listen, s.Dials, s.Internet
 	if c.Seen {
 		ahead.Mounts = append(ahead.Mounts, s.Mounts...)
+		ahead.Channel = c.Copy != nil
 	}
 	cell, err := c.Prepare(ctx, ahead)
 	if err != nil {

@@ -59,6 +59,8 @@ type Config struct {
 	// Installs says what a runtime needs and is not here, nothing when it is ready: with wait it is being installed for a version
 	// that is Pending, else functions run without it.
 	Installs func(runtime string) (reason string, wait bool)
+	// Remark says what a tenant should know of an Active version beside its record, in words; nil: nothing.
+	Remark func(v *faas.Version) string
 	// AssumableRole refuses a role that does not exist or that functions may not assume.
 	AssumableRole func(account, arn string) error
 	// Internet says why a function cannot have what it chose by faas.InternetTag here; nil when it can.
@@ -263,7 +265,7 @@ func (s *Service) GetFunction(ctx context.Context, in *api.GetFunctionInput) (*a
 		return nil, err
 	}
 	out := &api.GetFunctionOutput{
-		Configuration: configuration(&rec.Version, qualifier),
+		Configuration: s.told(&rec.Version, qualifier),
 		Code:          &api.FunctionCodeLocation{RepositoryType: ptr("S3"), Location: ptr(s.cfg.Location(ctx, rec.Version.Code.SHA256))},
 	}
 	if latest, err := s.cfg.Functions.Get(rec.Version.ID.FunctionID, ""); err == nil && len(latest.Tags) > 0 {
@@ -281,7 +283,7 @@ func (s *Service) GetFunctionConfiguration(ctx context.Context, in *api.GetFunct
 	if err != nil {
 		return nil, err
 	}
-	return configuration(&rec.Version, qualifier), nil
+	return s.told(&rec.Version, qualifier), nil
 }
 
 func (s *Service) get(ctx context.Context, name string, qualifier *string) (*registry.Record, string, error) {

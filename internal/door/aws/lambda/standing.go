@@ -1,6 +1,9 @@
 package lambda
 
-import "artesian/internal/faas"
+import (
+	"artesian/internal/door/aws/lambda/api"
+	"artesian/internal/faas"
+)
 
 // creating is the code of what is not ready yet, of a new function as of an update.
 const creating = "Creating"
@@ -28,4 +31,14 @@ func said(text string) *string {
 		return nil
 	}
 	return &text
+}
+
+// told is a version's configuration with what the node has found out about it, where there is room for that: a State that is Active
+// has no reason of its own, unless something is missing.
+func (s *Service) told(v *faas.Version, qualifier string) *api.FunctionConfiguration {
+	c := configuration(v, qualifier)
+	if s.cfg.Remark != nil && v.State == faas.Active && v.StateReason == "" {
+		c.StateReason = said(s.cfg.Remark(v))
+	}
+	return c
 }

@@ -34,6 +34,8 @@ def refresh_used():
     if loaded("multiprocessing.process"):
         process = loaded("multiprocessing.process")
         process.current_process().authkey = os.urandom(32)
+    if loaded("sqlite3"):  # randomblob() and random() in SQL: its library seeds itself anew where it opens a file in a new process
+        loaded("sqlite3").connect("/dev/null").close()
     mtrand = getattr(loaded("numpy.random"), "seed", None)
     if mtrand:
         mtrand()
