@@ -14,21 +14,23 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"artesian/internal/door/gateway/admin"
 )
 
 const (
 	burstSize  = 200
 	burstTurns = 3
-	burstRest  = 2 * time.Second // between bursts: what is made ahead is there again, and what has ended is gone
 )
 
-// burst measures 200 cold starts at once, which is more than anything keeps ready, and then what the instances weigh.
+// burst measures 200 cold starts at once, of functions that were called like that shortly before, so that the daemon expects it, and
+// of functions that were not; and what the instances weigh.
 func burst(l lab) (rows []row, err error) {
 	d, err := startDaemon(l, "burst")
 	if err != nil {
 		return nil, err
 	}
-	defer d.stop()
+	defer func() { d.stop() }()
 	if err := d.createRole(); err != nil {
 		return nil, err
 	}
@@ -43,51 +45,106 @@ func burst(l lab) (rows []row, err error) {
 	if _, err := g.all(); err != nil { // everything is unpacked, and known to be called
 		return nil, err
 	}
-	if err := g.renew(); err != nil {
-		return nil, err
-	}
-	time.Sleep(burstRest)
-	empty := weigh(d.pid())
-	var ours, forks, peers []time.Duration
-	before, err := d.ways()
+	again, weights, err := g.bursts(lang, burstTurns, func() error { return g.renew() })
 	if err != nil {
 		return nil, err
 	}
-	for i := range burstTurns {
-		if i > 0 {
-			if err := g.renew(); err != nil {
-				return nil, err
-			}
-			time.Sleep(burstRest)
+	rows = append(again.rows("", ratioUpTo(2), ratioUpTo(0.3)), weights...)
+	first, _, err := g.bursts(lang, burstTurns, func() error { // a daemon that has just started has seen none
+		g.d.stop()
+		if d, err = startDaemon(l, "burst"); err != nil {
+			return err
+		}
+		g.d = d
+		_, err = d.language(samples[0].prefix)
+		return err
+	})
+	return append(rows, first.rows(", not expected", goal{}, goal{})...), err
+}
+
+// bursted is how long bursts took, and beside them what they are compared with.
+type bursted struct {
+	ours, forks, peers []time.Duration
+	ways               ways
+}
+
+// bursts calls all functions at once, in turns with the floor and the peer. Before each turn, ready leaves them without an instance.
+func (g *crowd) bursts(lang language, turns int, ready func() error) (b bursted, weights []row, err error) {
+	var empty weight
+	b.ways = ways{map[string]int{}, map[string]time.Duration{}}
+	for i := range turns {
+		if err := ready(); err != nil {
+			return b, nil, err
+		}
+		if err := g.d.settle(); err != nil {
+			return b, nil, err
+		}
+		if i == 0 {
+			empty = weigh(g.d.pid())
+		}
+		before, err := g.d.ways()
+		if err != nil {
+			return b, nil, err
 		}
 		took, err := g.all()
 		if err != nil {
-			return nil, err
+			return b, nil, err
 		}
-		ours = append(ours, took)
-		if i == burstTurns-1 {
-			rows = density(weigh(d.pid()), empty, burstSize)
+		b.ours = append(b.ours, took)
+		after, err := g.d.ways()
+		if err != nil {
+			return b, nil, err
 		}
-		if took, err = forkMany(burstSize); err != nil {
-			return rows, err
+		b.ways.add(after.less(before))
+		if err := g.d.settle(); err != nil {
+			return b, nil, err
 		}
-		forks = append(forks, took)
-		took, err = manyAtOnce(burstSize, bwrap(lang.path, "-c", "print('{}')"))
+		if i == turns-1 {
+			weights = density(weigh(g.d.pid()), empty, len(g.names))
+		}
+		if took, err = forkMany(len(g.names)); err != nil {
+			return b, nil, err
+		}
+		b.forks = append(b.forks, took)
+		took, err = manyAtOnce(len(g.names), bwrap(lang.path, "-c", "print('{}')"))
 		if err != nil && !errors.Is(err, errNoTool) {
-			return rows, err
+			return b, nil, err
 		}
-		peers = append(peers, took)
+		b.peers = append(b.peers, took)
 	}
-	after, err := d.ways()
-	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Ways: %s", burstSize, after.less(before))
-	beside := func(name string, floor []time.Duration, g goal) row {
-		return pair(ours, floor).row(fmt.Sprintf("%d cold starts at once, Python, 128 MB, beside %s", burstSize, name), g, note)
+	return b, weights, nil
+}
+
+func (b bursted) rows(how string, beside, peer goal) []row {
+	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Ways: %s", burstSize, b.ways)
+	name := fmt.Sprintf("%d cold starts at once%s, Python, 128 MB, beside %d × ", burstSize, how, burstSize)
+	out := []row{pair(b.ours, b.forks).row(name+"fork with the same namespaces", beside, note)}
+	if median(b.peers) > 0 {
+		out = append(out, pair(b.ours, b.peers).row(name+"bwrap + python3", peer, note))
 	}
-	first := []row{beside(fmt.Sprintf("%d × fork with the same namespaces", burstSize), forks, ratioUpTo(2))}
-	if median(peers) > 0 {
-		first = append(first, beside(fmt.Sprintf("%d × bwrap + python3", burstSize), peers, ratioUpTo(0.3)))
+	return out
+}
+
+// settle waits until nothing is being made ahead any more, for half a second.
+func (d *daemon) settle() error {
+	last, since := "", time.Now()
+	for deadline := time.Now().Add(20 * time.Second); time.Since(since) < 500*time.Millisecond; time.Sleep(50 * time.Millisecond) {
+		var now admin.Doctor
+		if err := d.own(admin.DoctorPath, &now); err != nil {
+			return err
+		}
+		making := 0
+		for _, a := range now.Ahead {
+			making += a.Making
+		}
+		if is := fmt.Sprint(now.Ahead); making > 0 || is != last {
+			last, since = is, time.Now()
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the daemon makes sandboxes ahead without end")
+		}
 	}
-	return append(first, rows...), err
+	return nil
 }
 
 func pair(ours, floor []time.Duration) (c compared) {

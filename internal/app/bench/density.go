@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // weight is the memory of a daemon and all that descends from it.
@@ -13,9 +12,8 @@ type weight struct {
 	available int64            // of the machine
 }
 
-// weigh adds up proportional set sizes, a moment after the last call, when idle instances are frozen.
+// weigh adds up proportional set sizes. Who calls it has waited until all is at rest.
 func weigh(root int) weight {
-	time.Sleep(500 * time.Millisecond)
 	w := weight{sandboxes: map[string]int64{}, available: sizeIn("/proc/meminfo", "MemAvailable:")}
 	own := pidSpace(root)
 	for _, p := range tree(root) {

@@ -41,7 +41,9 @@ func stemEmpty(l lab) (rows []row, err error) {
 		if err := g.renew(); err != nil {
 			return nil, err
 		}
-		time.Sleep(burstRest)
+		if err := d.settle(); err != nil {
+			return nil, err
+		}
 		all, err := g.calls()
 		if err != nil {
 			return nil, err

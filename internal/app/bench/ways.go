@@ -68,6 +68,16 @@ func readWays(metrics string) ways {
 	return w
 }
 
+// add adds what others came about like.
+func (w ways) add(more ways) {
+	for k, n := range more.count {
+		w.count[k] += n
+	}
+	for k, d := range more.phases {
+		w.phases[k] += d
+	}
+}
+
 // less returns what has come since.
 func (w ways) less(before ways) ways {
 	out := ways{map[string]int{}, map[string]time.Duration{}}

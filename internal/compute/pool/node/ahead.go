@@ -142,7 +142,7 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 	}
 	if best != blank {
 		var m *made
-		if m, makes, why = n.fromStock(ctx, v, job, best, nil); m != nil || ctx.Err() != nil {
+		if m, makes, why = n.fromStock(ctx, v, job, best, nil, n.Stock.Take); m != nil || ctx.Err() != nil {
 			return m, ctx.Err()
 		}
 		why = fmt.Sprintf("no %s ready%s%s; ", best, inTheMaking(makes), why)
@@ -151,7 +151,11 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 	if best.Form == stock.Fork {
 		zygote = n.Stock.Zygote(stock.Family{Account: best.Account, Runtime: best.Runtime})
 	}
-	m, makes, more := n.fromStock(ctx, v, job, blank, zygote)
+	take := n.Stock.Take
+	if zygote != nil { // with more of what it lacked, it would not have come for this
+		take = n.Stock.Spare
+	}
+	m, makes, more := n.fromStock(ctx, v, job, blank, zygote, take)
 	if m == nil && ctx.Err() == nil {
 		why += fmt.Sprintf("no cell ready%s%s", inTheMaking(makes), more)
 		return n.plain(ctx, v, job, zygote, why+": ")
@@ -202,10 +206,10 @@ const tries = 3
 
 // fromStock makes a cell of a kind the sandbox. Without one nothing comes back but how many are in the making, and why the
 // last did not do.
-func (n *Node) fromStock(ctx context.Context, v *faas.Version, job job, k stock.Kind, z sandbox.Zygote) (*made, int, string) {
+func (n *Node) fromStock(ctx context.Context, v *faas.Version, job job, k stock.Kind, z sandbox.Zygote, take func(stock.Kind) (sandbox.Cell, int)) (*made, int, string) {
 	why := ""
 	for range tries {
-		c, making := n.Stock.Take(k)
+		c, making := take(k)
 		if c == nil || ctx.Err() != nil {
 			return nil, making, why
 		}

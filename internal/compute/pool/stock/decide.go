@@ -33,7 +33,7 @@ type Family struct{ Account, Runtime string }
 func (k Kind) family() Family { return Family{k.Account, k.Runtime} }
 
 // Weights are what the node reckons with, in MB of memory that nobody else uses.
-var weights = map[Form]int{Blank: 1, Fork: 8, Stem: 64}
+var weights = map[Form]int{Blank: 1, Fork: 4, Stem: 64}
 
 const zygoteWeight = 64
 
@@ -59,20 +59,27 @@ func (d Demand) at(now time.Time) float64 {
 	return d.level * math.Exp(-float64(max(now.Sub(d.Last), 0))/float64(fade))
 }
 
+// refill is how long what was wanted is still made: for many it takes a while, in which the demand would fade.
+const refill = 5 * time.Second
+
 // want is how many cells the demand asks for: as many as lately arrived within fade, and one; none when keep has passed.
 func (d Demand) want(now time.Time, keep time.Duration) int {
+	return d.wanted(d.before(now, refill), now, keep)
+}
+
+func (d Demand) wanted(at, now time.Time, keep time.Duration) int {
 	if d.Last.IsZero() || !now.Before(d.Last.Add(keep)) {
 		return 0
 	}
-	return 1 + int(math.Round(d.at(now)))
+	return 1 + int(math.Round(d.at(at)))
 }
 
 // linger is how long what is there is held after it was wanted: to make a cell and to let go of it costs more than to keep it.
 const linger = 30 * time.Second
 
-// then is the time whose want is what is held now.
-func (d Demand) then(now time.Time) time.Time {
-	if at := now.Add(-linger); at.After(d.Last) {
+// before is a time so long ago, or that of the last arrival if that was later.
+func (d Demand) before(now time.Time, ago time.Duration) time.Time {
+	if at := now.Add(-ago); at.After(d.Last) {
 		return at
 	}
 	return d.Last
@@ -80,15 +87,12 @@ func (d Demand) then(now time.Time) time.Time {
 
 // hold is how many cells are kept once they are there.
 func (d Demand) hold(now time.Time, keep time.Duration) int {
-	if d.want(now, keep) == 0 {
-		return 0
-	}
-	return d.want(d.then(now), keep)
+	return d.wanted(d.before(now, linger), now, keep)
 }
 
 // next is when hold will be lower.
 func (d Demand) next(now time.Time, keep time.Duration) time.Time {
-	over, then := d.Last.Add(keep), d.then(now)
+	over, then := d.Last.Add(keep), d.before(now, linger)
 	n := math.Round(d.at(then))
 	if n < 1 {
 		return over

@@ -34,7 +34,8 @@ func TestDemand(t *testing.T) {
 		{arrived(1, t0), 0, 2},
 		{arrived(1, t0), time.Minute, 1},
 		{arrived(20, t0), 0, 21},
-		{arrived(20, t0), fade, 8},
+		{arrived(20, t0), refill, 21},
+		{arrived(20, t0), refill + fade, 8},
 		{arrived(20, t0), 10 * fade, 1},
 		{arrived(20, t0), keep, 0},
 	} {

@@ -30,7 +30,7 @@ type Memory interface {
 
 // Config bounds a stock. The zero value of a field is its documented default.
 type Config struct {
-	Most     int           // cells together; default 64
+	Most     int           // cells together; default 256
 	MemoryMB int           // of cells and zygotes together; default 512
 	Parallel int           // cells in the making at once; default 1
 	Keep     time.Duration // a kind nobody asks for is kept this long; default 1 hour
@@ -83,7 +83,7 @@ func New(source Source, memory Memory, cfg Config) *Stock {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&cfg.Most, 64}, {&cfg.MemoryMB, 512}, {&cfg.Parallel, 1}, {&cfg.Forks, 1000}} {
+	}{{&cfg.Most, 256}, {&cfg.MemoryMB, 512}, {&cfg.Parallel, 1}, {&cfg.Forks, 1000}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -131,6 +131,22 @@ func (s *Stock) Take(k Kind) (c sandbox.Cell, making int) {
 	defer s.mu.Unlock()
 	sh := s.shelf(k)
 	sh.Demand = sh.Arrived(time.Now())
+	return s.take(k, sh)
+}
+
+// Spare is Take for a kind that was not what the caller would have liked: more of it need not be made.
+func (s *Stock) Spare(k Kind) (c sandbox.Cell, making int) {
+	if s == nil {
+		return nil, 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sh := s.shelf(k)
+	sh.Demand = sh.Expected(time.Now())
+	return s.take(k, sh)
+}
+
+func (s *Stock) take(k Kind, sh *shelf) (c sandbox.Cell, making int) {
 	s.poke()
 	for len(sh.ready) > 0 {
 		c, sh.ready = sh.ready[0], sh.ready[1:]

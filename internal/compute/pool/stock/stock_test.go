@@ -185,6 +185,27 @@ func TestStockFollowsDemand(t *testing.T) {
 	})
 }
 
+// TestStockSpares: what is taken for want of something better is handed out, and not wanted more for that.
+func TestStockSpares(t *testing.T) {
+	stocked(t, Config{}, func(s *Stock, src *source, _ *purse) {
+		s.Expect(blankKind)
+		time.Sleep(time.Second)
+		for i := range 20 {
+			c, _ := s.Spare(blankKind)
+			if (c != nil) != (i == 0) {
+				t.Fatalf("the %d. time: %v", i+1, c)
+			}
+			if c != nil {
+				_ = c.Close()
+			}
+		}
+		time.Sleep(time.Second)
+		if n := ready(s, blankKind); n != 1 {
+			t.Errorf("%d ready", n)
+		}
+	})
+}
+
 // TestStockKeepsOutOfTheWay: nothing is made while starts run, unless they never cease.
 func TestStockKeepsOutOfTheWay(t *testing.T) {
 	stocked(t, Config{}, func(s *Stock, src *source, _ *purse) {
