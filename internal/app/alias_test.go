@@ -14,6 +14,7 @@ const helloARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html, …/configuring-alias-routing.html,
 // …/access-control-resource-based.html, …/configuration-concurrency.html).
 func TestCLIAliases(t *testing.T) {
+	t.Parallel()
 	needsCLI(t)
 	p := start(t)
 	p.role()

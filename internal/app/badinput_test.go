@@ -73,6 +73,7 @@ const functionsPath = "/2015-03-31/functions"
 // TestBadInput turns down what Lambda turns down (https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html,
 // …/API_Invoke.html, …/CommonErrors.html) and what this platform does not do.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	good := zipOf(t, map[string]string{"app.py": "def handler(e, c): return e\n"})

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"artesian/internal/compute/lang/host/hosttest"
 	"artesian/internal/compute/sandbox/gvisor/runsc"
 	"bytes"
 	"encoding/json"
@@ -37,6 +38,7 @@ var built bool
 func TestMain(m *testing.M) {
 	runsc.Takeover() // kernels of the level gvisor are this program, too
 	status := m.Run()
+	hosttest.Forget()
 	if built {
 		if program, _ := build(); program != "" {
 			_ = os.RemoveAll(filepath.Dir(program))
@@ -99,6 +101,7 @@ func launchBy(t *testing.T, data string, change func(*child), args ...string) *c
 	}
 	defer stderr.Close()
 	offline(t, data)
+	experienced(t, data)
 	c := &child{log: stderr.Name(), done: make(chan struct{})}
 	c.cmd = exec.Command(program(t), append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json"}, args...)...)
 	c.cmd.Stderr = stderr

@@ -29,6 +29,7 @@ type typed struct {
 // (https://docs.aws.amazon.com/cli/latest/reference/lambda/) and the developer guide's walk through
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-awscli.html).
 func TestCLI(t *testing.T) {
+	t.Parallel()
 	needsCLI(t)
 	p := start(t)
 	dir := t.TempDir()
@@ -188,6 +189,7 @@ func sameDownload(t *testing.T, url string, want []byte) {
 
 // TestBoto runs AWS's Python client through the same: the script stops at what is not as AWS documents it.
 func TestBoto(t *testing.T) {
+	t.Parallel()
 	if msg, err := exec.Command("python3", "-c", "import boto3").CombinedOutput(); err != nil {
 		t.Skipf("needs python3 with boto3; scripts/setup installs it in .venv: %v: %s", err, msg)
 	}

@@ -24,6 +24,7 @@ import (
 // invoked, again and again on one data directory. What it acknowledged is there afterwards, what it did not is there
 // whole or not at all, and nothing of it runs on. ARTESIAN_CRASH_ROUNDS is how often; 3 unless set.
 func TestKillDaemon(t *testing.T) {
+	t.Parallel()
 	rounds := 3
 	if s := os.Getenv("ARTESIAN_CRASH_ROUNDS"); s != "" {
 		rounds = atoi(t, s)

@@ -43,6 +43,7 @@ func (p *platform) logged(name string) string {
 // TestExtensions: extensions in layers run beside a managed runtime and one of the function's own, get what happens, and are
 // told of the end.
 func TestExtensions(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	p := start(t, func(c *app.Config) { c.Idle = 2 * time.Second })
 	p.role()
@@ -105,6 +106,7 @@ func TestRuntimeWaitsForExtensions(t *testing.T) {
 
 // TestExtensionFaults: extensions that misbehave cost their own function its calls, in Lambda's words, and nobody else.
 func TestExtensionFaults(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	p := start(t)
 	p.role()
@@ -140,6 +142,7 @@ func TestExtensionFaults(t *testing.T) {
 // TestExtensionBehindTheAnswer: a caller gets it while extensions are at work on the call, which is charged with their time and
 // ends with its own; one that goes on for longer, or fails, costs the instance.
 func TestExtensionBehindTheAnswer(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	p := start(t)
 	p.role()
@@ -170,6 +173,7 @@ func TestExtensionBehindTheAnswer(t *testing.T) {
 // TestExtensionOutlivesTheRuntime: when the runtime's process ends by itself, the caller is told at once, and the extensions have time
 // to hear of it.
 func TestExtensionOutlivesTheRuntime(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
 		t.Run(string(level), func(t *testing.T) {
@@ -199,6 +203,7 @@ func TestExtensionOutlivesTheRuntime(t *testing.T) {
 
 // TestExtensionThatStays: one that does not end when it is told is ended, and holds up nothing but its own function's memory.
 func TestExtensionThatStays(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	p := start(t)
 	p.role()
@@ -294,6 +299,7 @@ func TestExtensionLaunch(t *testing.T) {
 
 // TestTelemetry: an extension that subscribes gets the platform's events, from the first on, and what is printed.
 func TestTelemetry(t *testing.T) {
+	t.Parallel()
 	program := extensionProgram(t)
 	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {
 		t.Run(string(level), func(t *testing.T) {

@@ -24,8 +24,10 @@ import (
 
 	"artesian/internal/app"
 	"artesian/internal/compute/lang/fetch"
+	"artesian/internal/compute/lang/host/hosttest"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/door/gateway/admin"
+	"artesian/internal/engine"
 )
 
 // platform is a started daemon of a test, and a client of it.
@@ -50,6 +52,7 @@ func start(t *testing.T, change ...func(*app.Config)) *platform {
 	for _, c := range change {
 		c(&cfg)
 	}
+	experienced(t, cfg.Data)
 	a, err := app.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("start: %v", err)
@@ -58,6 +61,22 @@ func start(t *testing.T, change ...func(*app.Config)) *platform {
 	t.Cleanup(func() { p.stop() })
 	p.creds = readCredentials(t, cfg.Data)
 	return p
+}
+
+// experienced makes a data directory, unless there is one, whose daemon knows the interpreters of this machine.
+func experienced(t *testing.T, data string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(data, "format.json")); err == nil {
+		return
+	}
+	eng, err := engine.Open(t.Context(), engine.Config{Dir: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := eng.Close(); err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Remember(t, filepath.Join(data, "runtimes"))
 }
 
 func readCredentials(t *testing.T, data string) aws.Credentials {

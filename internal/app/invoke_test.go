@@ -18,6 +18,7 @@ import (
 // (https://docs.aws.amazon.com/lambda/latest/dg/python-handler.html, …/python-exceptions.html) and the quotas
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 func TestInvoke(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	python := func(name, code string, more spec) {

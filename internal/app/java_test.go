@@ -113,6 +113,7 @@ func withJava(t *testing.T) func(*app.Config) {
 }
 
 func TestJava(t *testing.T) {
+	t.Parallel()
 	files := javaFunction(t)
 	p := start(t, withJava(t))
 	p.role()

@@ -69,6 +69,7 @@ func javaClient(t *testing.T) string {
 
 // TestJavaClient: AWS's SDK for Java v2, unmodified.
 func TestJavaClient(t *testing.T) {
+	t.Parallel()
 	path := javaClient(t)
 	p := start(t)
 	p.role()

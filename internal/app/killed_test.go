@@ -16,6 +16,7 @@ import (
 // TestKillWhileStarting kills daemons that make their data directory, that open it and that stop: the next one comes up,
 // with the same credentials and functions once there were some. ARTESIAN_CRASH_ROUNDS is how often; 4 unless set.
 func TestKillWhileStarting(t *testing.T) {
+	t.Parallel()
 	rounds := 4
 	if s := os.Getenv("ARTESIAN_CRASH_ROUNDS"); s != "" {
 		rounds = atoi(t, s)

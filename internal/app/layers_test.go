@@ -163,6 +163,7 @@ done
 
 // TestLayersBoto goes through the layers' API with AWS's Python client and the AWS CLI.
 func TestLayersBoto(t *testing.T) {
+	t.Parallel()
 	if msg, err := exec.Command("python3", "-c", "import boto3").CombinedOutput(); err != nil {
 		t.Skipf("needs python3 with boto3; scripts/setup installs it in .venv: %v: %s", err, msg)
 	}
@@ -183,6 +184,7 @@ func TestLayersBoto(t *testing.T) {
 
 // TestLayersBadInput turns down what Lambda turns down, and writes nothing.
 func TestLayersBadInput(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	app := map[string]string{"app.py": "def handler(e, c): return e\n"}
@@ -262,6 +264,7 @@ func TestLayersBadInput(t *testing.T) {
 // TestKillWhilePublishing kills the daemon while layers are published: what was acknowledged is there whole, with numbers that are
 // used once.
 func TestKillWhilePublishing(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	var mu sync.Mutex
 	acknowledged := map[string]string{} // ARN → hash
@@ -319,6 +322,7 @@ func TestKillWhilePublishing(t *testing.T) {
 
 // TestLayersOfLanguages: Node.js and Java find what layers have for them.
 func TestLayersOfLanguages(t *testing.T) {
+	t.Parallel()
 	t.Run("node", func(t *testing.T) {
 		p := start(t)
 		p.role()

@@ -138,6 +138,7 @@ func wheels(t *testing.T) (names []string) {
 // TestPackSurvivesAKill: the daemon is killed while it installs; the next one goes on, and functions have boto3 and reach
 // the platform by it.
 func TestPackSurvivesAKill(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("downloads 18 MB")
 	}

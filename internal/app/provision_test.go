@@ -63,6 +63,7 @@ func tells(slow string) map[string]string {
 // TestCLIProvisioned types what the developer guide does with provisioned concurrency
 // (https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html).
 func TestCLIProvisioned(t *testing.T) {
+	t.Parallel()
 	needsCLI(t)
 	p := start(t)
 	p.role()
@@ -173,6 +174,7 @@ func TestAliasMovesWithoutAGap(t *testing.T) {
 
 // TestProvisionedSurvivesKill: what was asked for is there again after a daemon that was killed.
 func TestProvisionedSurvivesKill(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	c := launch(t, data)
 	c.role()

@@ -89,6 +89,7 @@ func boto(t *testing.T) map[string]string {
 
 // TestClientInside: AWS's Python client, unconfigured in a sandbox, acts as the function's role.
 func TestClientInside(t *testing.T) {
+	t.Parallel()
 	files := boto(t)
 	files["app.py"] = strings.NewReplacer("DOCTOR", admin.DoctorPath, "PS", admin.PSPath).Replace(clientScript)
 	for _, level := range []sandbox.Level{sandbox.Container, sandbox.Process} {

@@ -14,6 +14,7 @@ import (
 // TestSnapStartOfAll: of versions that are published while the image of another is made, each gets its own, also when the daemon is killed
 // over it.
 func TestSnapStartOfAll(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	c := launch(t, data)
 	c.role()
@@ -36,6 +37,7 @@ func TestSnapStartOfAll(t *testing.T) {
 
 // TestSnapStartOfOthers: an account's image is made while another's initialisation takes its time.
 func TestSnapStartOfOthers(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	slow := p
 	slow.role()
@@ -60,6 +62,7 @@ func TestSnapStartOfOthers(t *testing.T) {
 
 // TestSnapStartOnOtherGround: an image is not used once what it stands on has changed; it is made anew.
 func TestSnapStartOnOtherGround(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	p.snapshot("f", "import random\nnumber = random.random()\ndef handler(e, c): return number\n")

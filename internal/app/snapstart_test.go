@@ -63,6 +63,7 @@ type snap struct {
 // TestSnapStart: a published version is Pending until its image is made; its instances go on from it, also after a restart of the daemon, and
 // the image goes with the version.
 func TestSnapStart(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	on := spec{"Runtime": "python3.12", "SnapStart": spec{"ApplyOn": "PublishedVersions"}, "Publish": true, "Timeout": 20}
@@ -139,6 +140,7 @@ func (p *platform) notProvisioned(name string) {
 
 // TestSnapStartFails: a version whose initialisation goes wrong is Failed, and says why.
 func TestSnapStartFails(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	on := spec{"Runtime": "python3.12", "SnapStart": spec{"ApplyOn": "PublishedVersions"}, "Publish": true}

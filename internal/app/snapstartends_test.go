@@ -71,6 +71,7 @@ def handler(event, context):
 // TestSnapStartSockets: a function that has sockets when its image is made goes on, with those of its own kernel; others are broken, which is an error
 // and no hang, and new ones work.
 func TestSnapStartSockets(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	p.snapshot("connected", connected)
@@ -92,6 +93,7 @@ func TestSnapStartSockets(t *testing.T) {
 
 // TestSnapStartHookFails: what fails after a restore is Lambda's exception, and the log has why.
 func TestSnapStartHookFails(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	p.snapshot("hook", "import snapshot_restore_py\n@snapshot_restore_py.register_after_restore\ndef f(): raise ValueError('not restored')\ndef handler(e, c): pass\n")
@@ -108,6 +110,7 @@ func TestSnapStartHookFails(t *testing.T) {
 
 // TestSnapStartEnds: an image goes with its version; what is in memory at once, what is on the disk when it is next looked for what nothing refers to.
 func TestSnapStartEnds(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	p.role()
 	before := blobs(t, p.app.Data())
@@ -143,6 +146,7 @@ func TestSnapStartEnds(t *testing.T) {
 
 // TestKillWhileImageIsMade kills daemons that initialise a version and that save its image: the next one makes it anew.
 func TestKillWhileImageIsMade(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	c := launch(t, data)
 	c.role()

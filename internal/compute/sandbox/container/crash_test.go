@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,28 +62,12 @@ func TestCrash(t *testing.T) {
 	})
 	payload := sandboxtest.Payload(t)
 	before := sandboxtest.Snapshot(t, own(t, m))
-	daemon := exec.Command(os.Args[0], "-test.run=^TestDaemonProcess$")
-	daemon.Env = append(os.Environ(), daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+payload)
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "ready" {
-		t.Log(lines.Text())
-	}
+	kill, _ := sandboxtest.Daemon(t, "TestDaemonProcess", daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+payload)
 	if n := len(sandboxtest.Processes(t, payload)); n < 10 {
-		_ = daemon.Process.Kill()
 		t.Fatalf("%d processes in the sandboxes, want at least 10", n)
 	}
-	if err := daemon.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
 	killed := time.Now()
-	_ = daemon.Wait()
+	kill()
 	if m.tree == nil || m.tree.FrozenDie() {
 		awaitNone(t, payload, killed)
 	}

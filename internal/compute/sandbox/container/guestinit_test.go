@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"artesian/internal/compute/lang/host/hosttest"
 	"artesian/internal/compute/sandbox/sandboxtest"
 )
 
@@ -33,7 +34,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	hosttest.Forget()
+	sandboxtest.Forget()
+	os.Exit(status)
 }
 
 // guest runs the tests on a machine that has nothing else, and powers it off.

@@ -1,14 +1,12 @@
 package container
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -348,29 +346,17 @@ func TestTemplateCrash(t *testing.T) {
 	t.Cleanup(func() { _ = m.Close() })
 	forked(t)
 	before := sandboxtest.Snapshot(t, own(t, m))
-	daemon := exec.Command(os.Args[0], "-test.run=^TestTemplateDaemon$")
-	daemon.Env = append(os.Environ(), daemonEnv+"="+dir)
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
+	kill, said := sandboxtest.Daemon(t, "TestTemplateDaemon", daemonEnv+"="+dir)
 	main := 0
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "ready" {
-		_, _ = fmt.Sscanf(lines.Text(), "main %d", &main)
+	for _, line := range said {
+		_, _ = fmt.Sscanf(line, "main %d", &main)
 	}
 	ids, err := groups(m)
 	if err != nil || len(ids) != 3 || main == 0 {
 		t.Errorf("control groups %v, %v, process %d: want 3, else this test shows nothing", ids, err, main)
 	}
 	killed := time.Now()
-	if err := daemon.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = daemon.Wait()
+	kill()
 	for alive := true; alive && time.Since(killed) < 10*time.Second; time.Sleep(time.Millisecond) {
 		_, err := os.Stat(fmt.Sprint("/proc/", main))
 		alive = err == nil

@@ -14,6 +14,7 @@ import (
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/lang/framed"
 	"artesian/internal/compute/lang/host"
+	"artesian/internal/compute/lang/host/hosttest"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/cgroup"
 	"artesian/internal/compute/sandbox/sandboxtest"
@@ -29,6 +30,7 @@ func forked(t testing.TB) lang.Forked {
 func forkedOf(t testing.TB, c host.Config) lang.Forked {
 	t.Helper()
 	c.Dir, c.Path, c.Home, c.Nearest = t.TempDir(), os.Getenv("PATH"), os.Getenv("HOME"), true
+	hosttest.Remember(t, c.Dir)
 	catalog := host.New(c)
 	t.Cleanup(catalog.Close)
 	r, err := catalog.Resolve("python3.11")

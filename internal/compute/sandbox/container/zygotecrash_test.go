@@ -1,11 +1,9 @@
 package container
 
 import (
-	"bufio"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -75,20 +73,12 @@ func TestZygoteCrash(t *testing.T) {
 		}
 	})
 	_ = forked(t)
-	daemon := exec.Command(os.Args[0], "-test.run=^TestZygoteDaemonProcess$")
-	daemon.Env = append(os.Environ(), zygoteDaemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+sandboxtest.Payload(t))
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
+	kill, said := sandboxtest.Daemon(t, "TestZygoteDaemonProcess", zygoteDaemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+sandboxtest.Payload(t))
 	var processes []unix.PollFd
-	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
+	for _, line := range said {
 		var pid int
-		if _, err := fmt.Sscanf(lines.Text(), "process %d", &pid); err != nil {
-			t.Log(lines.Text())
+		if _, err := fmt.Sscanf(line, "process %d", &pid); err != nil {
+			t.Log(line)
 			continue
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
@@ -98,10 +88,7 @@ func TestZygoteCrash(t *testing.T) {
 		defer func() { _ = unix.Close(fd) }()
 		processes = append(processes, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
-	if err := daemon.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = daemon.Wait()
+	kill()
 	if len(processes) != 3 {
 		t.Fatalf("%d processes, want 3", len(processes))
 	}

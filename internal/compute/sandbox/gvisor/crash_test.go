@@ -1,12 +1,10 @@
 package gvisor
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -53,26 +51,11 @@ func kernels(t *testing.T) (pids []string) {
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	openIn(t, t.TempDir(), 1<<30) // to see what is missing here
-	daemon := exec.Command(os.Args[0], "-test.run=^TestDaemonProcess$")
-	daemon.Env = append(os.Environ(), daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+sandboxtest.Payload(t))
-	out, err := daemon.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "ready" {
-		t.Log(lines.Text())
-	}
+	kill, _ := sandboxtest.Daemon(t, "TestDaemonProcess", daemonEnv+"="+dir, sandboxtest.PayloadEnv+"="+sandboxtest.Payload(t))
 	if n := len(kernels(t)); n < 4 {
 		t.Errorf("%d processes of two kernels, want at least 4", n)
 	}
-	if err := daemon.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = daemon.Wait()
+	kill()
 	for deadline := time.Now().Add(20 * time.Second); len(kernels(t)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("processes of kernels left: %v", kernels(t))

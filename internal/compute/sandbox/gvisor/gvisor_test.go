@@ -15,7 +15,9 @@ import (
 
 func TestMain(m *testing.M) {
 	runsc.Takeover()
-	os.Exit(m.Run())
+	status := m.Run()
+	sandboxtest.Forget()
+	os.Exit(status)
 }
 
 // open makes a Maker, or skips with what is missing.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -27,29 +26,6 @@ const patience = 30 * time.Second
 // Payload builds the program that the suite runs inside, and returns its path.
 func Payload(t testing.TB) string {
 	return Build(t, "artesian/internal/compute/sandbox/sandboxtest/payload", PayloadEnv)
-}
-
-// Build makes a static program of a package, unless the environment names a ready-made one.
-func Build(t testing.TB, pkg, env string) string {
-	t.Helper()
-	if ready := os.Getenv(env); ready != "" {
-		return ready
-	}
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("needs the go command in PATH")
-	}
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	out := filepath.Join(dir, "program")
-	cmd := exec.Command(goTool, "build", "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if b, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", pkg, err, b)
-	}
-	return out
 }
 
 // suite is what the cases share.
