@@ -164,9 +164,10 @@ func (o *original) hold(held chan<- error) {
 	}
 }
 
-// take has the process stand still, and lets it go on if it can't be copied.
+// take has the process stand still, and lets it go on if it can't be copied. What does not come to a stop, as a parent of vfork, is
+// ended.
 func (o *original) take() (*tracee, error) {
-	defer o.leash.within(copyWait).Stop()
+	defer time.AfterFunc(copyWait, func() { _ = o.i.Signal(unix.SIGKILL) }).Stop()
 	t, err := seize(o.pid, &o.leash, func() error {
 		return o.i.use(func() error {
 			pid, _, err := numbers(o.i.main)
