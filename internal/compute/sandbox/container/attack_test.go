@@ -1,15 +1,10 @@
 package container
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -267,51 +262,15 @@ func launchAttacks(t *testing.T, m *Maker, starts sandbox.Maker) map[string]stri
 	if s.Exit() != (sandbox.Exit{}) {
 		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
 	}
-	return outcomes(out)
-}
-
-// outcomes are what an attacker has printed.
-func outcomes(out string) map[string]string {
-	met := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
-		name, result, _ := strings.Cut(lines.Text(), "\t")
-		met[name] = result
-	}
-	return met
+	return sandboxtest.Outcomes(out)
 }
 
 // arm makes what is to be attacked, and returns the attacker's code and its arguments.
 func arm(t *testing.T, m *Maker) (code string, arguments []string) {
 	t.Helper()
 	victim, victimCode := startVictim(t, m)
-	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)
-	code = t.TempDir()
-	for name, mode := range map[string]os.FileMode{"attack": 0o777, "setuid": 0o777 | os.ModeSetuid | os.ModeSetgid} {
-		b, err := os.ReadFile(program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(code, name)
-		if err := errors.Join(os.WriteFile(file, b, 0o700), os.Chmod(file, mode)); err != nil { // root's, so set-uid means root
-			t.Fatal(err)
-		}
-	}
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o644), os.Chmod(code, 0o777)); err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tcp.Close() })
-	abstract := fmt.Sprintf("artesian-attack-%d", os.Getpid())
-	unixSocket, err := net.Listen("unix", "@"+abstract)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unixSocket.Close() })
-	return code, []string{secret, victimCode, tcp.Addr().String(), abstract, strconv.Itoa(os.Getpid()), strconv.Itoa(victim)}
+	g := sandboxtest.Arm(t, "artesian/internal/compute/sandbox/container/attack", attackEnv)
+	return g.Code, []string{g.Secret, victimCode, g.Loopback, g.Abstract, strconv.Itoa(os.Getpid()), strconv.Itoa(victim)}
 }
 
 // startVictim starts another function, and returns its process on the host and its code.

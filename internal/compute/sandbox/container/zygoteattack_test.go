@@ -11,6 +11,7 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/cgroup"
+	"artesian/internal/compute/sandbox/sandboxtest"
 	"artesian/internal/faas"
 )
 
@@ -135,5 +136,5 @@ func attackAsZygote(t *testing.T, m *Maker) (map[string]string, identity) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return outcomes(string(out)), z.(*zygote).who
+	return sandboxtest.Outcomes(string(out)), z.(*zygote).who
 }

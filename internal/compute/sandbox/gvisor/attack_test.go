@@ -1,12 +1,8 @@
 package gvisor
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,34 +20,8 @@ import (
 // launchAttacks runs all attacks of the level container's suite in one function and returns what each met.
 func launchAttacks(t *testing.T, m *Maker) map[string]string {
 	t.Helper()
-	program := sandboxtest.Build(t, "artesian/internal/compute/sandbox/container/attack", "ARTESIAN_TEST_ATTACK")
-	code := t.TempDir()
-	for name, mode := range map[string]os.FileMode{"attack": 0o777, "setuid": 0o777 | os.ModeSetuid | os.ModeSetgid} {
-		b, err := os.ReadFile(program)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := filepath.Join(code, name)
-		if err := errors.Join(os.WriteFile(file, b, 0o700), os.Chmod(file, mode)); err != nil { // root's, so set-uid means root
-			t.Fatal(err)
-		}
-	}
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o644), os.Chmod(code, 0o777)); err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tcp.Close() })
-	abstract := fmt.Sprintf("artesian-attack-%d", os.Getpid())
-	unixSocket, err := net.Listen("unix", "@"+abstract)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unixSocket.Close() })
-	spec := sandboxtest.Spec("attacker", filepath.Join(code, "attack"), "all but trace myself", secret, code, tcp.Addr().String(), abstract,
+	g := sandboxtest.Arm(t, "artesian/internal/compute/sandbox/container/attack", "ARTESIAN_TEST_ATTACK")
+	spec := sandboxtest.Spec("attacker", filepath.Join(g.Code, "attack"), "all but trace myself", g.Secret, g.Code, g.Loopback, g.Abstract,
 		strconv.Itoa(os.Getpid()), strconv.Itoa(os.Getpid()))
 	spec.Beside = []sandbox.Program{{Argv: []string{"/var/task/attack", "nothing"}}} // so that there is a process 1 that is not the attacker
 	spec.Internet = sandboxtest.Enforced(m, sandbox.Internet)
@@ -65,12 +35,7 @@ func launchAttacks(t *testing.T, m *Maker) map[string]string {
 	if s.Exit() != (sandbox.Exit{}) {
 		t.Fatalf("attacker ended with %+v: %s", s.Exit(), out)
 	}
-	met := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(out)); lines.Scan(); {
-		name, result, _ := strings.Cut(lines.Text(), "\t")
-		met[name] = result
-	}
-	return met
+	return sandboxtest.Outcomes(out)
 }
 
 var update = flag.Bool("update", false, "rewrite testdata")
