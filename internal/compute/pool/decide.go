@@ -44,10 +44,15 @@ func Decide(s State, now time.Time) Action {
 		}
 	}
 	stays := false // the longest idle goes first: while it is worth it, so are those before it
+	spares := s.spares()
 	for i := range s.IdleSince {
 		if aged(s.Started[i], now, s.MaxAge) || s.Draining {
 			a.End = append(a.End, i)
 			continue
+		}
+		if !stays && len(s.IdleSince)-i <= spares {
+			stays = true
+			a.again(now.Add(Least))
 		}
 		if !stays {
 			end := s.until(i, now)
@@ -74,13 +79,26 @@ func (s *State) until(i int, now time.Time) time.Time {
 	return since.Add(s.Keeping.Until(s.Habit, s.Busy+len(s.IdleSince)-i, max(now.Sub(since), 0), s.Need))
 }
 
-// ahead decides whether an instance is made that nobody waits for: when the next place that none is there for is likely to be used.
+// spares is how many instances are to be idle because others are not: calls that overlap may soon be more.
+func (s *State) spares() int {
+	if s.KeepAlive > 0 || s.Habit == nil || s.Barren || s.Draining {
+		return 0
+	}
+	return s.Keeping.spares(s.Habit, s.Busy, s.Need)
+}
+
+// ahead decides which instances are made that nobody waits for: spare ones, and one when the next place that none is there for is likely
+// to be used.
 func (s *State) ahead(a *Action, now time.Time) {
 	if s.KeepAlive > 0 || s.Habit == nil || s.Barren || s.Draining || s.Waiting+s.Starting > 0 {
 		return
 	}
-	n := s.Busy + len(s.IdleSince) - len(a.End) + 1
-	at, ok := s.due(n, now)
+	rest := len(s.IdleSince) - len(a.End)
+	missing := max(s.spares()-rest, 0)
+	at, ok := now, missing > 0
+	if !ok {
+		at, ok = s.due(s.Busy+rest+1, now)
+	}
 	if !ok {
 		return
 	}
@@ -90,18 +108,14 @@ func (s *State) ahead(a *Action, now time.Time) {
 	if now.Before(at) {
 		a.again(at)
 	} else {
-		a.Ahead = 1
+		a.Ahead = max(missing, 1)
 	}
 }
 
 // due is when an instance for the n-th place is to be there.
 func (s *State) due(n int, now time.Time) (time.Time, bool) {
 	left := s.Habit.Left(n)
-	next := n == s.Busy+1
-	if left.IsZero() { // it was never needed
-		return now, next && n > s.Keeping.rates.Ahead
-	}
-	if n > places && !next { // those beyond are not told apart
+	if left.IsZero() || n > places && n > s.Busy+1 { // it was never needed, or is not told apart from those beyond
 		return now, false
 	}
 	age, ok := s.Keeping.Next(s.Habit, n, max(now.Sub(left), 0), s.Need)

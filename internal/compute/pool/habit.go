@@ -18,14 +18,20 @@ const (
 // a place's idle time is how long nobody used it. Since the instance last used is lent first, the n-th idle instance from the end is
 // what serves the n-th place from now, and it has been idle as long as its place. The zero value knows nothing. It has no lock.
 type Habit struct {
-	first [firstBins]uint8
-	other [classes][otherBins]uint8
-	far   [far]uint32    // idle times of the first place beyond the range, in seconds, newest first
-	left  [places]uint32 // when each place was last left, in seconds since 1970; 0 is never
+	first  [firstBins]uint8
+	other  [classes][otherBins]uint8
+	growth [classes]growth // how often a place of a class was needed while the one before it was in use
+	event  int64           // when a place was taken or left last, in milliseconds since 1970; 0: not known
+	far    [far]uint32     // idle times of the first place beyond the range, in seconds, newest first
+	left   [places]uint32  // when each place was last left, in seconds since 1970; 0 is never
 }
 
 // Use notes that an execution takes the n-th place, counted from 1.
 func (h *Habit) Use(n int, now time.Time) {
+	h.pass(n, now)
+	if n > 1 {
+		h.growth[class(n)].uses++
+	}
 	left := h.Left(n)
 	if left.IsZero() {
 		return
@@ -49,7 +55,27 @@ func (h *Habit) Use(n int, now time.Time) {
 }
 
 // Leave notes that an execution leaves the n-th place.
-func (h *Habit) Leave(n int, now time.Time) { h.left[place(n)] = uint32(now.Unix()) }
+func (h *Habit) Leave(n int, now time.Time) {
+	h.pass(n+1, now)
+	h.left[place(n)] = uint32(now.Unix())
+}
+
+// growth is how many executions took a place of a class, and for how many minutes the place before it was the last in use.
+type growth struct{ uses, minutes float32 }
+
+// pass counts the time in which the n-th place was the next.
+func (h *Habit) pass(n int, now time.Time) {
+	at, before := now.UnixMilli(), h.event
+	h.event = at
+	if n < 2 || before == 0 || at < before {
+		return
+	}
+	c := &h.growth[class(n)]
+	c.minutes += float32(at-before) / 60_000
+	if c.minutes > 24*60 { // what was yesterday counts half
+		c.uses, c.minutes = c.uses/2, c.minutes/2
+	}
+}
 
 // Left is when the n-th place was last left, to the second; zero is never.
 func (h *Habit) Left(n int) time.Time {

@@ -39,6 +39,7 @@ type replay struct {
 	busy  ends
 	idle  []resting
 	timer time.Duration           // when to decide next; 0: never
+	waits time.Duration           // until when somebody waits for a start: nothing is made ahead meanwhile
 	rests func(gigabytes float64) // told of every time that an instance was idle, in gigabyte hours
 }
 
@@ -108,6 +109,7 @@ func (r *replay) arrive(c call) {
 	default:
 		if ready > c.at {
 			r.Colds++
+			r.waits = ready
 		}
 	}
 	heap.Push(&r.busy, ready+c.takes)
@@ -141,6 +143,10 @@ func (r *replay) decide(now time.Duration) {
 	for _, in := range r.idle {
 		s.IdleSince = append(s.IdleSince, epoch.Add(in.since))
 		s.Started = append(s.Started, epoch.Add(in.from))
+	}
+	if now < r.waits {
+		s.Busy, s.Waiting, s.Starting = s.Busy-1, 1, 1
+		defer r.arm(r.waits)
 	}
 	a := pool.Decide(s, epoch.Add(now))
 	for i := len(a.End) - 1; i >= 0; i-- {
