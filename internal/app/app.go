@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg Config) (*App, error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context) error{
-		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.provision, a.publish, a.expectCalls,
+		a.listen, a.openEngine, a.openAccount, a.openLogs, a.openCompute, a.openDoors, a.serve, a.provision, a.recall, a.publish, a.expectCalls,
 	} {
 		if err := step(ctx); err != nil {
 			_ = a.Stop(context.Background())

@@ -54,7 +54,12 @@ func (a *App) openCompute(ctx context.Context) error {
 		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger,
 	}
 	a.openSnapshots(n)
-	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB, Yield: func() { a.stock.Yield(); a.templates.Yield() }, Logger: a.cfg.Logger})
+	swaps, ok := a.maker.(interface{ Reclaims() bool })
+	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, Reclaim: ok && swaps.Reclaims(), MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB,
+		Yield: func() { a.stock.Yield(); a.templates.Yield() }, Logger: a.cfg.Logger})
+	if err := a.openHabits(); err != nil {
+		return err
+	}
 	a.openStock(n)
 	if err := a.openTemplates(n); err != nil {
 		return err

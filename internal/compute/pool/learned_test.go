@@ -76,7 +76,7 @@ func TestHabitOutlivesRevisions(t *testing.T) {
 			t.Error("the new revision's second call on schedule was cold")
 		}
 		p.RetireFunction(v.ID.FunctionID, "")
-		if h := p.inherit(v.ID.FunctionID, ""); *h != (Habit{}) {
+		if h := (&group{pool: p, key: groupKey{v.ID, ""}}).inherit(); *h != (Habit{}) {
 			t.Error("the habit of a deleted function is kept")
 		}
 		closeAll(t, p)
@@ -173,7 +173,7 @@ func TestPressure(t *testing.T) {
 func TestUsedMemoryCounts(t *testing.T) {
 	v := version("f", 1024)
 	kept := func(usedMB int) time.Duration {
-		g := &group{version: v, usedMB: usedMB}
+		g := &group{version: v, usedMB: usedMB, cold: 300 * time.Millisecond}
 		return NewKeeping(Learned()).Until(nil, 1, Least, g.need())
 	}
 	if all, some, little, unknown := kept(1024), kept(600), kept(8), kept(0); little <= some || some <= all || unknown != all {

@@ -23,6 +23,7 @@ type Config struct {
 	Grace      time.Duration // an idle instance runs on this long before it is frozen; default 10 ms
 	MemoryMB   int           // of all instances together, by configured size; 0 is unlimited
 	MaxWaiting int           // callers without an instance, per version; default 1,000
+	Reclaim    bool          // the memory of frozen instances may be pushed out of RAM; their sandboxes are sandbox.Reclaimer then
 	PlaceWait  time.Duration // a start waits this long for memory; default 10 s
 	Yield      func()        // has whoever borrowed memory return it, because a start lacks some; may be nil
 	Logger     *slog.Logger
@@ -38,6 +39,7 @@ type Pool struct {
 	groups                 sync.Map // groupKey → *group
 	index                  index
 	latest                 sync.Map     // faas.FunctionID → *group: the newest of a function's that was called, whose habit the next takes over
+	pasts                  sync.Map     // faas.FunctionID → *Past: what is known from before the start of functions that were not called since
 	ahead                  atomic.Int64 // starts under way that nobody waits for
 	heldCalls, heldSpilled atomic.Int64 // calls that took what is kept ready, and that found none of it idle
 	closing                atomic.Bool
@@ -119,24 +121,33 @@ func (p *Pool) group(v *faas.Version, tenant string) *group {
 	if g, ok := p.groups.Load(key); ok {
 		return g.(*group)
 	}
-	g := p.place(&group{pool: p, key: key, version: v, habit: p.inherit(v.ID.FunctionID, tenant)})
+	g := &group{pool: p, key: key, version: v}
+	g.habit = g.inherit()
+	g = p.place(g)
 	if tenant == "" {
 		p.latest.Store(v.ID.FunctionID, g)
+		p.pasts.Delete(v.ID.FunctionID)
 	}
 	return g
 }
 
-// inherit returns what is known of a function from its last version. Of a tenant nothing is remembered: they are without number.
-func (p *Pool) inherit(id faas.FunctionID, tenant string) *Habit {
-	if tenant != "" {
+// inherit returns what is known of a new group's function: from its last version, or from before the start. Of a tenant nothing is
+// remembered: they are without number.
+func (g *group) inherit() *Habit {
+	p, id := g.pool, g.key.FunctionID
+	if g.key.tenant != "" {
 		return nil
 	}
 	h := new(Habit)
-	if before, ok := p.latest.Load(id); ok {
-		g := before.(*group)
-		g.mu.Lock()
-		*h = *g.habit
-		g.mu.Unlock()
+	if v, ok := p.latest.Load(id); ok {
+		last := v.(*group)
+		last.mu.Lock()
+		*h = *last.habit
+		last.mu.Unlock()
+	} else if v, ok := p.pasts.Load(id); ok {
+		if past := g.resume(v.(*Past)); past != nil {
+			h = past
+		}
 	}
 	return h
 }
@@ -156,6 +167,7 @@ func (p *Pool) Retire(id faas.VersionID) {
 func (p *Pool) RetireFunction(id faas.FunctionID, keep string) {
 	if keep == "" {
 		p.latest.Delete(id)
+		p.Forget(id)
 	}
 	for _, g := range p.keep(id, keep) {
 		if v := g.key.VersionID; keep == "" || v.Version == faas.Latest && v.Revision != keep {
