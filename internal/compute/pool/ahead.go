@@ -10,20 +10,21 @@ import (
 const retryAhead = time.Minute
 
 // ahead makes an instance that nobody waits for, if the node has memory that nobody asks for, and a processor: it never stops another
-// for it. The caller holds the lock.
-func (g *group) ahead(now time.Time) {
+// for it. It reports whether one is on its way. The caller holds the lock.
+func (g *group) ahead(now time.Time) bool {
 	p := g.pool
 	if p.closing.Load() {
-		return
+		return false
 	}
 	if p.ahead.Add(1) > int64(runtime.GOMAXPROCS(0)) || !p.memory.borrow(g.version.MemoryMB) {
 		p.ahead.Add(-1)
 		g.arm(now.Add(retryAhead), now)
-		return
+		return false
 	}
 	g.starting++
 	p.work.Add(1)
 	go g.startAhead()
+	return true
 }
 
 func (g *group) startAhead() {
@@ -48,6 +49,7 @@ func (g *group) startAhead() {
 		g.failures, g.served = 0, true
 		g.deliver(result{in: g.lend(in)})
 		g.fill(in)
+		g.decide(now)
 	case in.InitErr != nil || g.killed || g.draining:
 		g.barren = g.barren || in.InitErr != nil
 		g.end(in)
@@ -94,10 +96,13 @@ func (g *group) leave(place int, now time.Time) {
 	}
 }
 
-// least is how long an idle instance is kept before anything is decided.
+// least is how long an idle instance is kept as it is before anything is decided.
 func (p *Pool) least() time.Duration {
-	if p.cfg.KeepAlive > 0 {
-		return p.cfg.KeepAlive
+	switch {
+	case p.cfg.KeepAlive == 0:
+		return Least
+	case p.cfg.Reclaim:
+		return min(p.cfg.KeepAlive, restful)
 	}
-	return Least
+	return p.cfg.KeepAlive
 }

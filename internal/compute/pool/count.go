@@ -9,7 +9,7 @@ import (
 // Kind is what instances are counted by.
 type Kind struct {
 	Runtime string
-	State   string // starting, busy, idle or frozen
+	State   string // starting, busy, idle, frozen or reclaimed
 }
 
 // Count is how many instances of a kind there are, and the memory that they are configured with.
@@ -50,11 +50,14 @@ func (g *group) count(add func(state string, n, memory int)) {
 	add("busy", len(g.busy), mb)
 	for _, in := range slices.Concat(g.idle, g.held.ready) {
 		in.mu.Lock()
-		frozen := in.frozen
+		frozen, pushed := in.frozen, in.pushed
 		in.mu.Unlock()
-		if frozen {
+		switch {
+		case pushed:
+			add("reclaimed", 1, mb)
+		case frozen:
 			add("frozen", 1, mb)
-		} else {
+		default:
 			add("idle", 1, mb)
 		}
 	}

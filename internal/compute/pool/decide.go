@@ -10,6 +10,7 @@ type State struct {
 	Busy      int         // executions under way
 	IdleSince []time.Time // when what each idle instance stands for was last used, oldest first
 	Started   []time.Time // when each of them was started, in the same order
+	Resident  []bool      // whose memory could be pushed out of RAM, in the same order; nil: there is nowhere to
 	MaxAge    time.Duration
 	Draining  bool          // replaced by a newer revision, or the pool is closing
 	NotBefore time.Time     // after a start that went wrong: no new one before this
@@ -27,6 +28,8 @@ type Action struct {
 	Start int
 	Ahead int   // instances to make though nobody waits for them, where there is room
 	End   []int // idle instances to stop, by their place among the idle, in order
+	// Reclaim are idle instances that stay but do not need their memory soon, by their place among the idle before End.
+	Reclaim []int
 	// Again is when the same state would lead to another decision; zero is never.
 	Again time.Time
 }
@@ -65,9 +68,31 @@ func Decide(s State, now time.Time) Action {
 		if s.MaxAge > 0 {
 			a.again(s.Started[i].Add(s.MaxAge))
 		}
+		if s.Resident != nil && s.Resident[i] {
+			s.reclaim(&a, i, now)
+		}
 	}
 	s.ahead(&a, now)
 	return a
+}
+
+// restful is how long an instance must have been idle before its memory is pushed out, and how seldom it is looked at before that.
+const restful = time.Minute
+
+// reclaim decides whether an instance that stays is to be without its memory until its next call.
+func (s *State) reclaim(a *Action, i int, now time.Time) {
+	since := s.IdleSince[i]
+	if since.Before(s.Started[i]) { // it stands for a place that was left before it was there
+		since = s.Started[i]
+	}
+	switch place := s.Busy + len(s.IdleSince) - i; {
+	case now.Before(since.Add(restful)):
+		a.again(since.Add(restful))
+	case s.Keeping.Soon(s.Habit, place, max(now.Sub(s.IdleSince[i]), 0)):
+		a.again(now.Add(restful))
+	default:
+		a.Reclaim = append(a.Reclaim, i)
+	}
 }
 
 // until is when an idle instance's time is over.

@@ -145,6 +145,12 @@ func (g *group) decide(now time.Time) {
 		for i, in := range g.idle {
 			s.IdleSince[i], s.Started[i] = in.since, in.started
 		}
+		if g.pool.cfg.Reclaim {
+			s.Resident = make([]bool, n)
+			for i, in := range g.idle {
+				s.Resident[i] = in.resident()
+			}
+		}
 	}
 	a := Decide(s, now)
 	for range a.Start {
@@ -153,12 +159,18 @@ func (g *group) decide(now time.Time) {
 		g.pool.work.Add(1)
 		go g.start(why)
 	}
+	for _, i := range a.Reclaim {
+		g.pool.work.Add(1)
+		go g.idle[i].reclaim()
+	}
 	for _, i := range slices.Backward(a.End) {
 		g.end(g.idle[i])
 		g.idle = slices.Delete(g.idle, i, i+1)
 	}
-	if a.Ahead > 0 {
-		g.ahead(now)
+	for range a.Ahead {
+		if !g.ahead(now) {
+			break
+		}
 	}
 	g.arm(a.Again, now)
 }
@@ -220,6 +232,9 @@ func (g *group) start(why string) {
 	lent := g.lend(in)
 	handed := !g.killed && g.deliver(result{in: lent})
 	g.fill(in)
+	if handed {
+		g.decide(time.Now()) // nothing was made ahead while it was waited for
+	}
 	g.mu.Unlock()
 	if !handed {
 		g.release(lent)

@@ -2,7 +2,9 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +80,7 @@ type Instance struct {
 
 	mu       sync.Mutex // guards what follows, and Running against Relaunch; taken after group.mu
 	frozen   bool
+	pushed   bool // its memory was pushed out since it was frozen
 	busy     bool
 	idle     time.Time
 	freezing *time.Timer
@@ -234,6 +237,30 @@ func (in *Instance) freeze() {
 	in.frozen = in.Sandbox.Freeze() == nil
 }
 
+// resident reports whether the instance is frozen and has its memory at hand.
+func (in *Instance) resident() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.frozen && !in.busy && !in.pushed
+}
+
+// reclaim pushes the memory of a frozen instance out of RAM. A call may come meanwhile: it finds less of it.
+func (in *Instance) reclaim() {
+	defer in.group.pool.work.Done()
+	in.mu.Lock()
+	r, ok := in.Sandbox.(sandbox.Reclaimer)
+	if ok = ok && in.frozen && !in.busy && !in.pushed; ok {
+		in.pushed = true
+	}
+	in.mu.Unlock()
+	if !ok {
+		return
+	}
+	if err := r.Reclaim(); err != nil && !errors.Is(err, os.ErrClosed) {
+		in.group.pool.log.Warn("the memory of an idle instance could not be pushed out", "instance", in.ID, "error", err)
+	}
+}
+
 // wake makes a resting instance ready for a call.
 func (in *Instance) wake() error {
 	h := in
@@ -249,7 +276,7 @@ func (in *Instance) wake() error {
 	if !h.frozen {
 		return nil
 	}
-	h.frozen = false
+	h.frozen, h.pushed = false, false
 	return h.Sandbox.Thaw()
 }
 
@@ -263,7 +290,7 @@ func (in *Instance) runs(r *Running) bool {
 // info describes the instance.
 func (in *Instance) info(idle bool) Info {
 	in.mu.Lock()
-	r, since, frozen := in.Running, in.idle, in.frozen
+	r, since, frozen, pushed := in.Running, in.idle, in.frozen, in.pushed
 	in.mu.Unlock()
 	i := Info{ID: in.ID, Version: in.Version.ID, Runtime: in.Version.Runtime, Served: r.Served, State: "busy",
 		MemoryMB: in.Version.MemoryMB, Calls: int(in.calls.Load()), Started: in.started, Held: in.Version.Held}
@@ -271,6 +298,9 @@ func (in *Instance) info(idle bool) Info {
 		i.Idle, i.State = since, "idle"
 		if frozen {
 			i.State = "frozen"
+		}
+		if pushed {
+			i.State = "reclaimed"
 		}
 	}
 	if u, err := r.Sandbox.Usage(); err == nil {

@@ -52,7 +52,7 @@ func TestSpares(t *testing.T) {
 
 // TestSpareStays: a spare instance is there as long as calls overlap, however long that is, and goes when they do not any more.
 func TestSpareStays(t *testing.T) {
-	s := State{Busy: 2, Habit: new(Habit), Keeping: NewKeeping(Learned()), Need: Need{Cold: 100 * time.Millisecond, MemoryMB: 10_240},
+	s := State{Busy: 2, Habit: new(Habit), Keeping: NewKeeping(Learned()), Need: Need{Cold: 300 * time.Millisecond, MemoryMB: 1024},
 		IdleSince: []time.Time{noon}, Started: []time.Time{noon}}
 	at := noon
 	for range 1000 {

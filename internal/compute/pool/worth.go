@@ -115,6 +115,20 @@ func (k *Keeping) Worth(h *Habit, n int, age time.Duration, need Need) float64 {
 	return o.next() * 60 * cold(need).Seconds() * 1024 / float64(max(need.MemoryMB, 1))
 }
 
+// soon is the chance a minute of a call from which on an instance has its memory at hand: to push it out takes about as much processor
+// time as a start, and it comes back slowly.
+const soon = .25
+
+// Soon reports whether a call of the n-th place, which has been idle for an age, is too likely for an instance to be without its memory.
+func (k *Keeping) Soon(h *Habit, n int, age time.Duration) bool {
+	if from, to := h.forecast(); n == 1 && age >= from && age < to {
+		return true
+	}
+	o := k.odds(h, n, age)
+	here, then := o.next(), o.next() // in this bin and the one after it
+	return max(here, then) >= soon
+}
+
 // odds walk through the bins of a place's idle times from one on.
 type odds struct {
 	own   [firstBins]float64 // how many of the idle times that are known count for a bin

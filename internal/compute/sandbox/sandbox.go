@@ -84,6 +84,12 @@ type Guarantee struct {
 	How      string `json:"how"`      // the mechanism, or what is missing
 }
 
+// Reclaimer is a Sandbox whose memory can be pushed out of RAM while it is frozen. What is touched comes back; until then, a Thaw is
+// followed by a slower start. It blocks for a time in proportion to the memory.
+type Reclaimer interface {
+	Reclaim() error
+}
+
 // Sandbox is one running isolated process tree. Its methods may be called from any goroutine. After Close, Done is
 // closed, Exit and Usage return their last values, and every other method returns os.ErrClosed or nil.
 type Sandbox interface {
