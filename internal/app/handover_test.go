@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"artesian/internal/account/meter"
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/pool"
 	"artesian/internal/compute/registry"
@@ -93,13 +94,17 @@ func (quiet) Close() {}
 // moving is a function with versions 1 and 2, whose alias live has instances kept ready.
 type moving struct {
 	*App
-	t  *testing.T
-	id faas.FunctionID
+	t      *testing.T
+	id     faas.FunctionID
+	billed map[string]int64 // by version, MB × milliseconds
 }
 
+func (m *moving) Held(k meter.Key, mbMS int64) { m.billed[k.Version] += mbMS }
+
 func move(t *testing.T, count int, take map[string]time.Duration) *moving {
-	m := &moving{t: t, id: faas.FunctionID{Name: "f"}}
+	m := &moving{t: t, id: faas.FunctionID{Name: "f"}, billed: map[string]int64{}}
 	m.App = &App{pool: pool.New(&starts{take: take}, pool.Config{})}
+	m.held.ledger = m
 	m.functions = registry.Open(&records{entries: map[kv.Key]kv.Entry{}, follow: map[string]func(kv.Entry, bool){}}, time.Now, slog.New(slog.DiscardHandler),
 		func(v faas.VersionID) { m.held.note(v.FunctionID) })
 	m.must(nil, m.provision(t.Context()))
@@ -169,6 +174,27 @@ func TestHandOverIsBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKeptIsBilledToTheMillisecond: what is kept ready is billed from when it is there until it is not, of each version.
+func TestKeptIsBilledToTheMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := move(t, 2, map[string]time.Duration{"1": 3 * time.Second, "2": 5 * time.Second})
+		time.Sleep(3*time.Second + 90*time.Second)
+		m.update(func(a *faas.Alias) { a.Version = "2" })
+		time.Sleep(5*time.Second + 10*time.Minute + time.Millisecond)
+		synctest.Wait()
+		m.must(nil, m.functions.Unprovision(t.Context(), m.id, "live"))
+		time.Sleep(time.Hour)
+		m.end()
+		const each = 2 * 128
+		if want := int64(each * (90 + 5) * 1000); m.billed["1"] != want {
+			t.Errorf("version 1: %d MB ms, want %d", m.billed["1"], want)
+		}
+		if want := int64(each * (10*60*1000 + 1)); m.billed["2"] != want {
+			t.Errorf("version 2: %d MB ms, want %d", m.billed["2"], want)
+		}
+	})
 }
 
 // TestHandOverWaitsForEachVersion: of fewer instances than versions, the old one's do not pass for the new one's.

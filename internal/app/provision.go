@@ -27,6 +27,7 @@ type provisioner struct {
 	holds   map[faas.FunctionID]map[string]*faas.Version // by version: what the pool was told to keep ready
 	handing map[faas.FunctionID]map[string]time.Time     // by alias: until when its calls go as before
 	kept    map[faas.VersionID]kept                      // what is there, not billed yet
+	ledger  keptLedger
 }
 
 // note takes in that a function has changed, or its instances have. It does not block.
@@ -57,6 +58,9 @@ func (a *App) provision(context.Context) error {
 	p := &a.held
 	p.note(faas.FunctionID{}) // wakes it, and makes the channel
 	p.kept = make(map[faas.VersionID]kept)
+	if p.ledger == nil {
+		p.ledger = a.ledger
+	}
 	p.holds, p.handing = make(map[faas.FunctionID]map[string]*faas.Version), make(map[faas.FunctionID]map[string]time.Time)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -16,6 +16,9 @@ type kept struct {
 	since           time.Time
 }
 
+// keptLedger takes memory-time of instances that are kept ready, in MB × milliseconds.
+type keptLedger interface{ Held(meter.Key, int64) }
+
 // account looks how many instances of a function's versions are kept ready, after any change of it.
 func (a *App) account(id faas.FunctionID) {
 	now := time.Now()
@@ -44,7 +47,7 @@ func (a *App) charge(v faas.VersionID, next kept) {
 		ms := next.since.Sub(k.since).Milliseconds()
 		next.since = k.since.Add(time.Duration(ms) * time.Millisecond) // what is left of a millisecond counts next time
 		if ms > 0 {
-			a.ledger.Held(meter.Key{Scope: faas.Scope{Account: v.Account, Region: v.Region}, Function: v.Name, Version: v.Version,
+			a.held.ledger.Held(meter.Key{Scope: faas.Scope{Account: v.Account, Region: v.Region}, Function: v.Name, Version: v.Version,
 				Day: meter.DayOf(k.since)}, int64(k.there)*int64(k.memoryMB)*ms)
 		}
 	}
