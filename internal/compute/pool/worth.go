@@ -67,9 +67,9 @@ func (p Prior) table(bins int) []float64 {
 	return t
 }
 
-// Learned are the constants. Those of the priors and Blur were tuned on one half of the sample trace's functions, the others are round
-// numbers that do well on it; pool/sim says how they do on the other half. None of them stands on a knife's edge. On the half that nothing
-// was tuned on, cold calls at idle memory-time beside a fixed ten minutes:
+// Learned are the constants. Those of the priors and Blur were tuned on one half of the sample trace's functions; Price, Bridge and
+// Spare are round numbers, chosen with both halves in view. None of them stands on a knife's edge. On the other half (pool/sim.Halves),
+// cold calls at idle memory-time beside a fixed ten minutes:
 //
 //	as they are                  0.203 at 0.943
 //	with one of them      halved                doubled
