@@ -11,6 +11,7 @@ import (
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/sandbox"
+	"artesian/internal/compute/sandbox/direct"
 )
 
 // exitWait is how long the end of a process may lag behind the end of its channel.
@@ -27,6 +28,7 @@ const (
 type Session struct {
 	sb    sandbox.Sandbox
 	conn  *net.UnixConn
+	small *direct.Conn // conn, for what calls read and write of it in small pieces
 	begun time.Time
 
 	assigning *Assigning // for a generic process: sent before all else; nil otherwise
@@ -45,7 +47,7 @@ type Session struct {
 // New takes over the channel of a sandbox whose process was just executed.
 func New(sb sandbox.Sandbox) *Session {
 	conn := sb.Channel()
-	return &Session{sb: sb, conn: conn, begun: time.Now(), guard: guard{conn: conn}}
+	return &Session{sb: sb, conn: conn, small: direct.New(conn), begun: time.Now(), guard: guard{conn: conn}}
 }
 
 // Close ends the conversation; what waits in Init or Invoke returns.
@@ -220,7 +222,7 @@ func (s *Session) send(ctx context.Context, c *lang.Call) error {
 	var err error
 	if len(head)+len(c.Payload) <= smallCall {
 		head = append(head, c.Payload...)
-		_, err = s.conn.Write(head)
+		_, err = s.small.Write(head)
 	} else {
 		v := net.Buffers{head, c.Payload}
 		_, err = v.WriteTo(s.conn)
@@ -271,7 +273,7 @@ func (s *Session) fill(ctx context.Context, n int) error {
 			s.w = copy(s.buf[:], s.buf[s.r:s.w])
 			s.r = 0
 		}
-		m, err := s.conn.Read(s.buf[s.w:])
+		m, err := s.small.Read(s.buf[s.w:])
 		s.w += m
 		if err != nil {
 			return s.why(ctx, err)

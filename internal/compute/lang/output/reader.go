@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -122,11 +123,14 @@ func (r *Reader) ended() bool {
 
 // waiting reads what the pipe holds at the moment, and no more: whoever goes on printing can't keep the caller.
 func (r *Reader) waiting() {
-	var size int
-	if err := r.raw.Control(func(fd uintptr) { size, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }); err != nil {
+	var held int32
+	err := r.raw.Control(func(fd uintptr) { // the kernel only counts: the scheduler need not know
+		_, _, _ = syscall.RawSyscall(syscall.SYS_IOCTL, fd, unix.TIOCINQ, uintptr(unsafe.Pointer(&held)))
+	})
+	if err != nil {
 		return
 	}
-	for size > 0 {
+	for size := int(held); size > 0; {
 		r.mu.Lock()
 		n := r.read()
 		r.mu.Unlock()
