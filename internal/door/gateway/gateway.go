@@ -83,6 +83,7 @@ type Config struct {
 type Gateway struct {
 	cfg    Config
 	hosts  map[string]bool
+	opens  string // what all paths of cfg.Open begin with
 	bodies budget
 	guests budget // bodies of requests to functions' URLs
 }
@@ -95,6 +96,15 @@ func New(cfg Config) *Gateway {
 	g := &Gateway{cfg: cfg, hosts: map[string]bool{"localhost": true}}
 	g.bodies.all, g.bodies.large = allBodies, largeBodies
 	g.guests.all, g.guests.large = guestBodies, guestBodies-guestBodies/4
+	first := true
+	for path := range cfg.Open {
+		if first {
+			first, g.opens = false, path
+		}
+		for !strings.HasPrefix(path, g.opens) {
+			g.opens = g.opens[:len(g.opens)-1]
+		}
+	}
 	for _, h := range cfg.Hosts {
 		g.hosts[hostname(h)] = true
 	}
@@ -135,10 +145,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, "", http.StatusMisdirectedRequest, "UnknownHost", "This platform is not configured to answer for the host "+quote(r.Host)+".")
 		return
 	}
-	for path, h := range g.cfg.Open {
-		if r.URL.Path == path || strings.HasSuffix(path, "/") && strings.HasPrefix(r.URL.Path, path) {
-			h.ServeHTTP(w, r)
-			return
+	if strings.HasPrefix(r.URL.Path, g.opens) {
+		for path, h := range g.cfg.Open {
+			if r.URL.Path == path || strings.HasSuffix(path, "/") && strings.HasPrefix(r.URL.Path, path) {
+				h.ServeHTTP(w, r)
+				return
+			}
 		}
 	}
 	g.serve(w, r)
