@@ -31,7 +31,7 @@ const (
 
 // Config of a Ledger. Zero fields have the defaults named.
 type Config struct {
-	Every      time.Duration // how long records gather before they are written; 200 ms, at most 500 ms
+	Every      time.Duration // how long records gather before they are written; 400 ms, at most 500 ms
 	Queue      int           // records that may wait in memory, about 300 bytes each; 100,000
 	Receipts   int           // newest invocations known by request id; 100,000 (up to twice that are)
 	Checkpoint int           // records between snapshots; 50,000
@@ -54,7 +54,7 @@ func (c *Config) defaults() error {
 		}
 	}
 	if c.Every == 0 {
-		c.Every = 200 * time.Millisecond
+		c.Every = 400 * time.Millisecond
 	}
 	if c.Every < 0 || c.Every > 500*time.Millisecond {
 		return faas.Errorf(faas.Invalid, "the meter's Every is %s; at most 500ms is allowed", c.Every)

@@ -1,7 +1,7 @@
 // Package logs keeps what functions and platform print: groups of streams of events.
 //
 // All groups share one JetStream stream, with one subject for each group. A message is a batch of events of a group,
-// whatever their streams (frame.go): writers fill a buffer in memory, and at most a tenth of a second later all that a
+// whatever their streams (frame.go): writers fill a buffer in memory, and at most a fifth of a second later all that a
 // group has gathered is one durable write. What a crash can lose is what was buffered; nothing is ever torn.
 //
 // Reading finds its place by binary search over running totals that every frame carries, so there is no index in memory,
@@ -43,7 +43,7 @@ const (
 
 // Config of a Store. Zero fields have the defaults named.
 type Config struct {
-	Interval   time.Duration // how long events gather before they are written; 100 ms, at most 1 s
+	Interval   time.Duration // how long events gather before they are written; 200 ms, at most 1 s
 	Buffer     int           // bytes of events of one group that may wait for the disk; 1 MiB, at least 64 KiB
 	GroupBytes int64         // of one group on disk, the oldest go first; 512 MiB
 	TotalBytes int64         // of all groups on disk, the oldest of the largest go first; 4 GiB
@@ -54,7 +54,7 @@ type Config struct {
 
 func (c *Config) defaults() error {
 	if c.Interval == 0 {
-		c.Interval = 100 * time.Millisecond
+		c.Interval = 200 * time.Millisecond
 	}
 	if c.Buffer == 0 {
 		c.Buffer = 1 << 20
