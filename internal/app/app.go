@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
@@ -30,6 +29,7 @@ import (
 	"artesian/internal/door/aws/lambda"
 	"artesian/internal/door/gateway"
 	"artesian/internal/door/gateway/admin"
+	"artesian/internal/door/gateway/plain"
 	"artesian/internal/engine"
 	"artesian/internal/engine/blob"
 	"artesian/internal/engine/kv"
@@ -89,7 +89,7 @@ type App struct {
 	invoker    *invoke.Invoker
 	download   *downloads
 	gateway    *gateway.Gateway
-	server     *http.Server
+	server     *plain.Server
 	listener   net.Listener
 
 	ready      atomic.Bool
@@ -238,7 +238,7 @@ func (a *App) openLogs(ctx context.Context) (err error) {
 }
 
 func (a *App) serve(context.Context) error {
-	a.server = gateway.NewServer(a.gateway, a.cfg.Logger)
+	a.server = plain.New(gateway.NewServer(a.gateway, a.cfg.Logger))
 	go func() { a.stopped <- a.server.Serve(a.listener) }()
 	a.onStop(func(ctx context.Context) error {
 		draining, cancel := context.WithDeadline(ctx, a.drainUntil)
