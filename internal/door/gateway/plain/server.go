@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func New(s *http.Server) *Server {
 		listeners: map[net.Listener]struct{}{}, conns: map[*conn]struct{}{}}
 }
 
-// acceptPause is how long a server waits when the machine has no descriptor left.
+// acceptPause is how long a server waits when the machine has no descriptor or memory left for a connection.
 const acceptPause = 50 * time.Millisecond
 
 // Serve answers on l until Shutdown or Close; then its error is http.ErrServerClosed.
@@ -51,13 +52,12 @@ func (s *Server) Serve(l net.Listener) error {
 	s.over.addr.CompareAndSwap(nil, new(l.Addr()))
 	for {
 		c, err := l.Accept()
-		var ne net.Error
 		switch {
 		case err == nil:
 			s.open(c)
 		case s.closing.Load():
 			return http.ErrServerClosed
-		case errors.As(err, &ne) && ne.Temporary(): //nolint:staticcheck // net/http asks this, too: there is no other way to know
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
 			time.Sleep(acceptPause)
 		default:
 			return err

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -368,5 +369,45 @@ func TestClose(t *testing.T) {
 	}
 	if got := c.answer("GET"); got != "no answer" {
 		t.Error(got)
+	}
+}
+
+// scarce is a listener on a machine that has no descriptor left for a while.
+type scarce struct {
+	net.Listener
+	fails []error
+}
+
+func (s *scarce) Accept() (net.Conn, error) {
+	if len(s.fails) == 0 {
+		return s.Listener.Accept()
+	}
+	err := s.fails[0]
+	s.fails = s.fails[1:]
+	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", err)}
+}
+
+// TestScarce: a machine that has no descriptor left for a moment is no reason to stop; a broken listener is.
+func TestScarce(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := plain.New(&http.Server{Handler: http.HandlerFunc(handle)})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(&scarce{l, []error{syscall.EMFILE, syscall.ENFILE}}) }()
+	c := dial(t, l.Addr().String())
+	c.send(t, "GET /typed HTTP/1.1\r\nHost: a\r\n\r\n")
+	if got := c.answer("GET"); !strings.HasPrefix(got, "200 OK") {
+		t.Error(got)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+	if err := plain.New(&http.Server{}).Serve(&scarce{l, []error{syscall.EINVAL}}); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
 	}
 }
