@@ -89,6 +89,8 @@ type child struct {
 // launch starts a daemon on a data directory and returns when it says that it is ready.
 func launch(t *testing.T, data string, args ...string) *child {
 	t.Helper()
+	offline(t, data)
+	experienced(t, data)
 	return launchBy(t, data, func(*child) {}, args...)
 }
 
@@ -101,7 +103,6 @@ func launchBy(t *testing.T, data string, change func(*child), args ...string) *c
 	}
 	defer stderr.Close()
 	offline(t, data)
-	experienced(t, data)
 	c := &child{log: stderr.Name(), done: make(chan struct{})}
 	c.cmd = exec.Command(program(t), append([]string{"up", "--data", data, "--listen", "127.0.0.1:0", "--json"}, args...)...)
 	c.cmd.Stderr = stderr

@@ -51,7 +51,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	n := &node.Node{
 		Maker: a.maker, Code: a.packages, Runtimes: a.runtimes, OpenLog: a.openLog, Env: a.functionEnv,
 		Internet: func(v *faas.Version) (bool, error) { return a.internet(v.Internet) },
-		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger,
+		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger, Own: a.engine.Dir(),
 	}
 	a.openSnapshots(n)
 	swaps, ok := a.maker.(interface{ Reclaims() bool })

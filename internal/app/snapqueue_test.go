@@ -60,39 +60,37 @@ func TestSnapStartOfOthers(t *testing.T) {
 	}
 }
 
-// TestSnapStartOnOtherGround: an image is not used once what it stands on has changed; it is made anew.
+// TestSnapStartOnOtherGround: an image is not used once what it stands on has changed, as here the program; it is made anew.
 func TestSnapStartOnOtherGround(t *testing.T) {
 	t.Parallel()
-	p := start(t)
-	p.role()
-	p.snapshot("f", "import random\nnumber = random.random()\ndef handler(e, c): return number\n")
-	if s := p.settles("f", "1"); s.State != "Active" || s.SnapStart.OptimizationStatus != "On" {
+	data, own := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "artesian")
+	if err := os.WriteFile(own, must(os.ReadFile(program(t)))(t), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	up := func() *child { return launchBy(t, data, func(c *child) { c.cmd.Path = own }, "--idle", "1s") }
+	c := up()
+	c.role()
+	c.snapshot("f", "import random\nnumber = random.random()\ndef handler(e, c): return number\n")
+	if s := c.settles("f", "1"); s.State != "Active" || s.SnapStart.OptimizationStatus != "On" {
 		t.Fatalf("version 1: %+v", s)
 	}
-	first := p.invoke("f:1", `{}`)
+	first := c.invoke("f:1", `{}`)
 	if !restoreLines.MatchString(first.log) {
 		t.Fatalf("%+v", first)
 	}
-	folders, err := filepath.Glob(filepath.Join(p.data, "runtimes", "python-*"))
-	if err != nil || len(folders) == 0 {
-		t.Fatal("no bootstrap in the data directory:", err)
+	c.kill()
+	if err := os.Chtimes(own, time.Time{}, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
 	}
-	data := p.data
-	p.stop()
-	for _, f := range folders {
-		if err := os.Chtimes(f, time.Time{}, time.Unix(1e9, 0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p = start(t, func(c *app.Config) { c.Data, c.Idle = data, 200*time.Millisecond })
-	if a := p.invoke("f:1", `{}`); restoreLines.MatchString(a.log) || a.body == first.body || a.status != http.StatusOK {
+	c = up()
+	if a := c.invoke("f:1", `{}`); restoreLines.MatchString(a.log) || a.body == first.body || a.status != http.StatusOK {
 		t.Errorf("from an image that is outdated: %+v", a)
 	}
 	eventually(t, "an instance goes on from an image that was made anew", func() bool {
-		if p.instances("f") > 0 {
+		if c.instances("f") > 0 {
 			return false
 		}
-		a := p.invoke("f:1", `{}`)
+		a := c.invoke("f:1", `{}`)
 		return restoreLines.MatchString(a.log) && a.body != first.body
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/lang/lambda"
+	"artesian/internal/compute/sandbox"
 	"artesian/internal/faas"
 )
 
@@ -35,7 +36,7 @@ func (n *Node) Ground(ctx context.Context, v *faas.Version) (string, error) {
 		switch own := m.Target; {
 		case own == lambda.TaskRoot, own == lambda.LayerDir, strings.HasPrefix(own, lambda.LangDir+"/compiled/"): // the function's: by their hashes
 		default:
-			standsOn(h, m.Source, m.Target)
+			n.standsOn(h, m)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
@@ -43,13 +44,16 @@ func (n *Node) Ground(ctx context.Context, v *faas.Version) (string, error) {
 
 // standsOn adds a file or a folder as it is. A package manager that changes a file in a folder puts a new one in its place, which the
 // folder's time tells.
-func standsOn(h hash.Hash, source, target string) {
-	info, err := os.Stat(source)
-	if err != nil {
-		fmt.Fprintf(h, "%s %s\n", target, err)
-		return
+func (n *Node) standsOn(h hash.Hash, m sandbox.Mount) {
+	info, err := os.Stat(m.Source)
+	switch {
+	case err != nil:
+		fmt.Fprintf(h, "%s %s\n", m.Target, err)
+	case strings.HasPrefix(m.Source, n.Own+"/"): // compiled files and archives come into it later
+		fmt.Fprintf(h, "%s %s\n", m.Target, m.Source)
+	default:
+		fmt.Fprintf(h, "%s %s %d %d\n", m.Target, m.Source, info.Size(), info.ModTime().UnixNano())
 	}
-	fmt.Fprintf(h, "%s %s %d %d\n", target, source, info.Size(), info.ModTime().UnixNano())
 }
 
 // machine names this program and what it runs on.

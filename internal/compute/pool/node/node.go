@@ -58,6 +58,7 @@ type Node struct {
 	Stock     *stock.Stock // of sandboxes made ahead; nil: none
 	Templates *Templates   // of versions that are slow to initialise; nil: none
 	Log       *slog.Logger
+	Own       string                // our data directory: folders in it that sandboxes see are named by their content
 	Launched  func(v *faas.Version) // told of each instance that has been started; nil: nobody is
 	Images    Images                // of versions that go on from one; nil: none
 	Keeper    sandbox.Keeper        // makes and restores them
