@@ -54,8 +54,11 @@ func (a *App) openCompute(ctx context.Context) error {
 		Listen:   a.insideAddress(), Serve: a.serveInside, Now: time.Now, Log: a.cfg.Logger, Own: a.engine.Dir(),
 	}
 	a.openSnapshots(n)
-	swaps, ok := a.maker.(interface{ Reclaims() bool })
-	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, Reclaim: ok && swaps.Reclaims(), MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB,
+	swaps, _ := a.maker.(interface{ Reclaims() bool })
+	if a.cfg.Reclaim && (swaps == nil || !swaps.Reclaims()) {
+		return errors.New("reclaim: there is nowhere to push memory out to; it takes root, isolation level container, and swap that is zram and nothing else")
+	}
+	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, Reclaim: a.cfg.Reclaim, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB,
 		Yield: func() { a.stock.Yield(); a.templates.Yield() }, Logger: a.cfg.Logger})
 	if err := a.openHabits(); err != nil {
 		return err

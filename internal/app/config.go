@@ -43,6 +43,8 @@ type Config struct {
 	AheadMB int `json:"ahead_mb"`
 	// Internet says whether functions reach the internet that say nothing about it themselves.
 	Internet bool `json:"internet"`
+	// Reclaim has idle instances' memory pushed out where all swap is compressed memory.
+	Reclaim bool `json:"reclaim"`
 	// EgressAllow are ranges of addresses that are not the internet, such as a private network, and that functions may reach.
 	EgressAllow []string `json:"egress_allow"`
 	// Concurrency is how many executions may run at once per account and region.

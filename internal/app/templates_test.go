@@ -52,7 +52,7 @@ def handler(e, c):
 			t.Fatalf("the first call of %s: %+v", name, c)
 		}
 	}
-	n := 3 // with each look one more at once, so that some start
+	n := 3 // with each look more at once, so that some start
 	ways, why := map[string]int{}, ""
 	fields := map[string]bool{}
 	eventually(t, "copies", func() bool {
@@ -76,7 +76,7 @@ def handler(e, c):
 				}
 			}
 		}
-		n++
+		n += 5 // more than are made ahead of a burst
 		return ways["template"] > 0
 	})
 	if !strings.Contains(why, "template ready, copied in") {
@@ -85,7 +85,7 @@ def handler(e, c):
 	said := ""
 	n = 2
 	eventually(t, "the reason without a template", func() bool {
-		n++
+		n += 5
 		for _, a := range together("thread", n) {
 			if c := receipt(a).Cold; c != nil {
 				said = c.Why
