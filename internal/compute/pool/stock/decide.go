@@ -39,18 +39,30 @@ const zygoteWeight = 64
 
 // Demand is how often a kind was asked for: what counts fades.
 type Demand struct {
-	Last  time.Time // asked for, or expected
-	level float64   // at Last
+	Last   time.Time // asked for, or expected
+	level  float64   // at Last
+	high   float64   // the highest level before, still held for a while after
+	highAt time.Time
 }
 
 // fade is after how long an arrival counts by a third.
 const fade = 10 * time.Second
 
 // Arrived returns the demand with one more arrival.
-func (d Demand) Arrived(now time.Time) Demand { return Demand{now, d.at(now) + 1} }
+func (d Demand) Arrived(now time.Time) Demand { return d.moved(now, d.at(now)+1) }
 
 // Expected returns the demand when an arrival is likely, but none has been.
-func (d Demand) Expected(now time.Time) Demand { return Demand{now, d.at(now)} }
+func (d Demand) Expected(now time.Time) Demand { return d.moved(now, d.at(now)) }
+
+// moved is the demand with another level. What was wanted before is held on for: who begins to take from what is there must not have
+// the rest let go of.
+func (d Demand) moved(now time.Time, level float64) Demand {
+	m := Demand{Last: now, level: level, high: d.level, highAt: d.Last}
+	if d.high > d.level && now.Before(d.highAt.Add(linger)) {
+		m.high, m.highAt = d.high, d.highAt
+	}
+	return m
+}
 
 func (d Demand) at(now time.Time) float64 {
 	if d.level == 0 {
@@ -87,13 +99,20 @@ func (d Demand) before(now time.Time, ago time.Duration) time.Time {
 
 // hold is how many cells are kept once they are there.
 func (d Demand) hold(now time.Time, keep time.Duration) int {
-	return d.wanted(d.before(now, linger), now, keep)
+	n := d.wanted(d.before(now, linger), now, keep)
+	if n > 0 && now.Before(d.highAt.Add(linger)) {
+		n = max(n, 1+int(math.Round(d.high)))
+	}
+	return n
 }
 
 // next is when hold will be lower.
 func (d Demand) next(now time.Time, keep time.Duration) time.Time {
 	over, then := d.Last.Add(keep), d.before(now, linger)
 	n := math.Round(d.at(then))
+	if until := d.highAt.Add(linger); math.Round(d.high) > n && now.Before(until) && until.Before(over) {
+		return until
+	}
 	if n < 1 {
 		return over
 	}

@@ -45,11 +45,27 @@ func TestDemand(t *testing.T) {
 	}
 }
 
+// TestDemandHolds: a new arrival, after demand has faded, has nothing let go of that was held.
+func TestDemandHolds(t *testing.T) {
+	d, later := arrived(200, t0), t0.Add(8*time.Second)
+	before := d.hold(later, time.Hour)
+	for i := range 50 {
+		d = d.Arrived(later.Add(time.Duration(i) * time.Millisecond))
+		if n := d.hold(later.Add(time.Second), time.Hour); n < before-i {
+			t.Fatalf("%d were held, and %d after %d arrivals", before, n, i+1)
+		}
+	}
+	if n := d.hold(later.Add(linger+2*fade), time.Hour); n >= before {
+		t.Errorf("%d are held for ever", n)
+	}
+}
+
 // TestDemandNext: until next nothing changes, and then it does.
 func TestDemandNext(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := arrived(rapid.IntRange(0, 50).Draw(t, "arrivals"), t0).Expected(t0)
-		now := t0.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "later")))
+		d := arrived(rapid.IntRange(0, 50).Draw(t, "arrivals"), t0)
+		d = d.Expected(t0.Add(time.Duration(rapid.Int64Range(0, int64(time.Minute)).Draw(t, "expected"))))
+		now := d.Last.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Minute)).Draw(t, "later")))
 		const keep = time.Hour
 		next := d.next(now, keep)
 		if before, after := d.hold(now, keep), d.hold(next, keep); after >= before {
