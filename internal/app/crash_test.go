@@ -126,7 +126,8 @@ type world struct {
 	changes   int // that were acknowledged
 	open      int // that were under way at a kill
 	killed    time.Time
-	tree      string // name of the control group above all sandboxes; empty until one ran
+	tree      string   // name of the control group above all sandboxes; empty until one ran
+	groups    []string // below it, when a daemon had been killed
 }
 
 // pack makes a package whose code answers a new tag.
