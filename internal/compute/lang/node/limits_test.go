@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/sandbox"
@@ -71,6 +72,37 @@ exports.handler = async (e) => e === 'ticks' ? ticks : e`})
 			t.Error(code, out)
 		}
 	})
+}
+
+// TestFollows: calls that follow one another in one turn of the event loop hold up nothing that waits for it to turn, and what nobody caught
+// in one is not the next one's affair.
+func TestFollows(t *testing.T) {
+	for name, c := range map[string]struct{ code, want string }{
+		"timer that does not hold the loop": {"let n = 0; setTimeout(() => n++, 1).unref(); exports.handler = async () => n", "1"},
+		"caught by the function":            {"let n = 0; process.on('uncaughtException', () => n++); exports.handler = async (e) => { queueMicrotask(() => process.nextTick(() => { throw new Error('late') })); return Math.min(n, 2) }", "2"},
+		"rejection":                         {"let n = 0; process.on('unhandledRejection', () => n++); exports.handler = async (e) => { Promise.reject(new Error('late')); return Math.min(n, 2) }", "2"},
+		"without next ticks":                {"let n = 0; exports.handler = async (e) => { await null; process.nextTick(() => n++); return Math.min(n, 2) }", "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, "executed", "nodejs24.x", "index.handler", files{"index.js": c.code, "early.cjs": "delete process._tickCallback"}, func(v *faas.Version) {
+				if name == "without next ticks" {
+					v.Env = map[string]string{"NODE_OPTIONS": "--require=./early.cjs"}
+				}
+			})
+			if err := f.init(); err != nil {
+				t.Fatal(err, f.end())
+			}
+			for end := time.Now().Add(20 * time.Second); ; {
+				a := f.call("1")
+				if a.Out == c.want {
+					return
+				}
+				if a.Type != "" || time.Now().After(end) {
+					t.Fatal(a, f.end())
+				}
+			}
+		})
+	}
 }
 
 func TestBadMark(t *testing.T) {

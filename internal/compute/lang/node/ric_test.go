@@ -109,6 +109,20 @@ exports.handler = async (e) => { const t = Date.now(); await new Promise((r) => 
 	{"left behind", "", files{"index.js": `
 let n = 0
 exports.handler = async () => { const was = n; setTimeout(() => n++, 5); await new Promise((r) => setTimeout(r, 30)); return was }`}, []string{`1`, `1`, `1`}},
+	{"left behind, in no time", "", files{"index.js": `
+let n = 0
+exports.handler = async () => { const was = n; n = 0; setImmediate(() => n++); process.nextTick(() => n += 10); queueMicrotask(() => n += 100); return was }`}, []string{`1`, `1`, `1`}},
+	{"next ticks", "", files{"index.js": "exports.handler = async (e) => { await new Promise((r) => process.nextTick(r)); await new Promise((r) => setImmediate(r)); await null; return e }"}, []string{`1`, `2`}},
+	{"async storage", "", files{"index.js": `
+const als = new (require('async_hooks').AsyncLocalStorage)()
+exports.handler = async (e) => als.run(e, async () => { const was = als.getStore(); await null; process.nextTick(() => {}); await new Promise((r) => setImmediate(r)); return [was, als.getStore()] })`}, []string{`1`, `2`}},
+	{"async hooks", "", files{"index.js": `
+const { createHook, executionAsyncId } = require('async_hooks')
+let before = 0, after = 0
+createHook({ before() { before++ }, after() { after++ } }).enable()
+exports.handler = async (e) => { await null; return [executionAsyncId() > 0, before - after > 0, before - after < 5] }`}, []string{`1`, `1`, `1`}},
+	{"unhandled and answered", "", files{"index.js": "exports.handler = async () => { Promise.reject(new Error('floating')); return 1 }"}, []string{`1`}},
+	{"unhandled and handled", "", files{"index.js": "exports.handler = async () => { const p = Promise.reject(new Error('floating')); process.nextTick(() => p.catch(() => {})); await null; return 1 }"}, []string{`1`, `1`}},
 	{"thenable", "", files{"index.js": "exports.handler = () => ({ then(f) { f('then') } })"}, []string{`1`}},
 	{"no promise", "", files{"index.js": "exports.handler = (e) => 'returned'"}, []string{`1`, `1`}},
 	{"error without promise", "", files{"index.js": "exports.handler = (e) => { throw new Error('sync') }"}, []string{`1`, `1`}},

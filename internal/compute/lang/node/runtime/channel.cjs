@@ -155,18 +155,7 @@ function listen(serve) {
   socket.resume();
 }
 
-// receive passes the next call to serve. While anything else may happen, the event loop goes on meanwhile. Otherwise it
-// waits for the call itself, which is faster. After a wait it turns once more before the call is served, because timers
-// count from the time at which it last turned. The caller runs in a turn of its own: what was rejected before is known.
-function receive(serve) {
-  if (!quiet()) {
-    listen(serve);
-    return;
-  }
-  const begun = Date.now();
-  const call = parse(readSync(CHANNEL, input, 0, input.length, null));
-  if (Date.now() - begun > 1) setImmediate(serve, call);
-  else serve(call);
-}
+// receive waits for the next call, and nothing else happens meanwhile.
+const receive = () => parse(readSync(CHANNEL, input, 0, input.length, null));
 
-module.exports = { CHANNEL, assignment, frameOf, hello, ready, receive, sendAnswer, sendError };
+module.exports = { CHANNEL, assignment, frameOf, hello, listen, quiet, ready, receive, sendAnswer, sendError };

@@ -1,10 +1,11 @@
 'use strict';
 // How calls go before Node.js 24: a handler may also answer by callback, and a call may end when the event loop is empty.
 
-const { receive, sendAnswer, sendError } = require('./channel.cjs');
+const { sendAnswer, sendError } = require('./channel.cjs');
 const { follow, tell } = require('./context.cjs');
 const { describe, fault, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
+const turns = require('./turns.cjs');
 
 const nothing = { empty() {} };
 let atEmpty = nothing; // whose empty is called when nothing is left in the event loop
@@ -147,21 +148,16 @@ class Runtime {
 }
 
 let environment; // what is the same in the contexts of all calls
-let run;
 let runtime;
 let Making; // of which kind contexts are
 let ready; // the outcome of the next call, and its context
 
 const backTo = (outcome) => (error, value) => outcome.callback(error, value);
 
-// turn waits for the next call. What can be made before it comes is.
-function turn() {
-  ready = new Outcome(Making);
-  receive(run);
-}
-
+// next has the next call come. What can be made before that is.
 function next() {
-  setImmediate(turn);
+  ready = new Outcome(Making);
+  turns.over();
 }
 
 // take makes what is ready that of a call.
@@ -223,8 +219,8 @@ function start({ handler, streams, highWaterMark }, ofFunction) {
   environment = ofFunction;
   runtime = new Runtime(handler);
   Making = streams ? Context : Answering;
-  run = streams ? serveStream(highWaterMark) : serve;
-  next();
+  ready = new Outcome(Making);
+  turns.start(streams ? serveStream(highWaterMark) : serve);
 }
 
 module.exports = { start, watch };

@@ -1,10 +1,11 @@
 'use strict';
 // How calls go from Node.js 24 on: a handler's value, or what its promise comes to, is the answer.
 
-const { receive, sendAnswer, sendError } = require('./channel.cjs');
+const { sendAnswer, sendError } = require('./channel.cjs');
 const { follow, tell } = require('./context.cjs');
 const { describe, serialise } = require('./errors.cjs');
 const { logError } = require('./console.cjs');
+const turns = require('./turns.cjs');
 
 const PROTECTED_KEYS = {
   REQUEST_ID: Symbol.for('_AWS_LAMBDA_REQUEST_ID'),
@@ -33,8 +34,6 @@ const store = {
   getTenantId() { return this.get(PROTECTED_KEYS.TENANT_ID); },
 };
 
-const turn = () => new Promise((resolve) => { setImmediate(resolve); });
-
 // The classes are what stack traces of Lambda's name before a handler.
 class BufferedInvokeProcessor {
   constructor(handler) { this.handler = handler; }
@@ -45,10 +44,10 @@ class StreamingInvokeProcessor extends BufferedInvokeProcessor {}
 async function buffered(processor, call, event, context) {
   try {
     const result = await processor.handler(event, context);
-    await turn();
+    await turns.settling();
     sendAnswer(serialise(result), call.number);
   } catch (error) {
-    await turn();
+    await turns.settling();
     logError('Invoke Error', error);
     sendError(describe(error), call.number);
   }
@@ -62,7 +61,7 @@ async function streamed(processor, call, event, context, highWaterMark) {
     if (await result !== undefined) console.warn('Streaming handlers ignore return values.');
     await stream.done;
   } catch (error) {
-    await turn();
+    await turns.settling();
     logError('Invoke Error', error);
     await stream.fail(error);
   }
@@ -71,16 +70,14 @@ async function streamed(processor, call, event, context, highWaterMark) {
 function start({ handler, streams, highWaterMark }, environment) {
   const processor = new (streams ? StreamingInvokeProcessor : BufferedInvokeProcessor)(handler);
   const answer = streams ? streamed : buffered;
-  const next = () => receive(serve); // a turn has passed since the handler ended
-  function serve(call) {
+  turns.start((call) => {
     const context = {};
     tell(context, environment, call.fields);
     follow(call);
     const event = JSON.parse(call.event);
     store.context = { [PROTECTED_KEYS.REQUEST_ID]: call.fields[0], [PROTECTED_KEYS.X_RAY_TRACE_ID]: context.xRayTraceId, [PROTECTED_KEYS.TENANT_ID]: context.tenantId };
-    answer(processor, call, event, context, highWaterMark).then(next);
-  }
-  setImmediate(next);
+    answer(processor, call, event, context, highWaterMark).then(turns.over);
+  });
 }
 
 module.exports = { start, store };
