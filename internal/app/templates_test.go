@@ -102,7 +102,7 @@ func TestTemplatesRefused(t *testing.T) {
 	p.role()
 	slow := "import os, socket, subprocess, threading, time\ntime.sleep(0.1)\ndef handler(e, c): return e\n"
 	reasons := map[string]string{"socket": "it has socket:[", "thread": "it has 2 threads", "child": "it has started 1 processes", "file": "it has /tmp/cache open",
-		"loop": "it has anon_inode:[eventpoll] open", "left": "it has left cache in /tmp", "node": "templates are for functions in Python, and this is nodejs20.x"}
+		"loop": "it has anon_inode:[eventpoll] open", "left": "it has left cache in /tmp", "hang": "its copy: ", "node": "templates are for functions in Python, and this is nodejs20.x"}
 	for name, code := range map[string]string{
 		"socket": "s = socket.create_server(('127.0.0.1', 8000))\n",
 		"thread": "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n",
@@ -110,13 +110,14 @@ func TestTemplatesRefused(t *testing.T) {
 		"file":   "f = open('/tmp/cache', 'w')\n",
 		"left":   "open('/tmp/cache', 'w').close()\n",
 		"loop":   "import asyncio\nloop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\nloop.run_until_complete(asyncio.sleep(0))\n",
+		"hang":   "import _artesian_twin\n_artesian_twin.divide = lambda *_: time.sleep(1000)\n",
 		"lock":   "lock = threading.Lock()\nlock.acquire()\n",
 	} {
 		p.create(name, map[string]string{"app.py": slow + code}, nil)
 	}
 	p.create("node", map[string]string{"index.js": "const end = Date.now() + 100; while (Date.now() < end);\nexports.handler = async (e) => e;\n"},
 		spec{"Runtime": "nodejs20.x", "Handler": "index.handler"})
-	for _, name := range []string{"socket", "thread", "child", "file", "left", "loop", "lock", "node"} {
+	for _, name := range []string{"socket", "thread", "child", "file", "left", "loop", "lock", "hang", "node"} {
 		if a := p.invoke(name, "7"); a.body != "7" {
 			t.Fatalf("%s answers %+v", name, a)
 		}

@@ -24,7 +24,7 @@ type TemplatesConfig struct {
 	Copies   int           // a template is renewed after so many; default 1,000
 	Age      time.Duration // or at this age; default 1 hour
 	Idle     time.Duration // and goes when it was not used for so long; default 10 minutes
-	InitTime time.Duration // what a template's initialisation may take; default 1 minute
+	InitTime time.Duration // what a template's initialisation may take, in which its CPU is not limited; default 10 seconds, as an instance's
 	Logger   *slog.Logger
 }
 
@@ -64,7 +64,7 @@ type model struct {
 // NewTemplates has none yet. Close it.
 func NewTemplates(memory stock.Memory, cfg TemplatesConfig) *Templates {
 	cfg.Slow, cfg.Idle = cmp.Or(cfg.Slow, 50*time.Millisecond), cmp.Or(cfg.Idle, 10*time.Minute)
-	cfg.Age, cfg.InitTime = cmp.Or(cfg.Age, time.Hour), cmp.Or(cfg.InitTime, time.Minute)
+	cfg.Age, cfg.InitTime = cmp.Or(cfg.Age, time.Hour), cmp.Or(cfg.InitTime, 10*time.Second)
 	cfg.Most, cfg.Copies = cmp.Or(cfg.Most, 16), cmp.Or(cfg.Copies, 1000)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	t := &Templates{cfg: cfg, memory: memory, log: cfg.Logger, all: map[faas.VersionID]*model{}, refused: map[faas.VersionID]string{}}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -112,12 +113,13 @@ func (c *cell) copy(ctx context.Context, s sandbox.Spec, far int) (pid int, err 
 		}
 		a := ask{}
 		var joins []int
-		a.fds, joins, err = c.doors(ctx, channel)
+		a.fds, joins, err = c.doors(ctx, channel, &a.like)
 		defer closeAll(append(a.fds, joins...))
 		if err != nil {
 			return err
 		}
 		a.fds = append(a.fds, joins...)
+		a.uid = c.i.uid + 1
 		a.enter, a.copy = planEnter(len(joins)), planCopy(s, c.layout, len(joins), o.dir)
 		stop := context.AfterFunc(ctx, func() { _ = near.SetDeadline(time.Unix(1, 0)) })
 		pid, err = o.copy(ctx, a, near)
@@ -129,8 +131,9 @@ func (c *cell) copy(ctx context.Context, s sandbox.Spec, far int) (pid int, err 
 	return pid, err
 }
 
-// doors opens what leads into a cell, in the order of copied; what enters control groups is apart.
-func (c *cell) doors(ctx context.Context, channel int) (fds, joins []int, err error) {
+// doors opens what leads into a cell, in the order of copied; what enters control groups is apart. The cell's first process is what
+// the copy is to be like.
+func (c *cell) doors(ctx context.Context, channel int, like *likeness) (fds, joins []int, err error) {
 	i := c.i
 	spawner, err := i.maker.working(ctx)
 	if err != nil {
@@ -139,6 +142,16 @@ func (c *cell) doors(ctx context.Context, channel int) (fds, joins []int, err er
 	err = lend(i, func(first, output int) error {
 		if fds, err = namespacesOf(first); err != nil {
 			return err
+		}
+		pid, _, err := numbers(first)
+		if err != nil {
+			return err
+		}
+		if *like, err = likenessOf(pid); err != nil {
+			return err
+		}
+		if again, _, err := numbers(first); err != nil || again != pid {
+			return errors.Join(os.ErrProcessDone, err)
 		}
 		null, err := unix.FcntlInt(spawner.null.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {

@@ -74,6 +74,8 @@ func (o *original) ended() {
 // ask is for one copy, in the sandbox that the descriptors belong to.
 type ask struct {
 	fds    []int // in the order of copied
+	like   likeness
+	uid    int // outside, of the function's user
 	enter  *program
 	copy   *program
 	answer chan error
@@ -189,6 +191,13 @@ func (o *original) take() (*tracee, error) {
 // copyTo has one copy of t run in another sandbox.
 func (o *original) copyTo(t *tracee, a ask) error {
 	defer o.leash.within(copyWait).Stop()
+	own, err := likenessOf(t.pid)
+	if err == nil {
+		err = a.like.unlike(own)
+	}
+	if err != nil {
+		return err
+	}
 	if _, _, err := o.i.channel.WriteMsgUnix([]byte{0}, unix.UnixRights(a.fds...), nil); err != nil {
 		return fmt.Errorf("pass descriptors on: %w", err)
 	}
@@ -211,6 +220,9 @@ func (o *original) copyTo(t *tracee, a ask) error {
 	err = room.carryOut(second, a.copy, 1)
 	if err == nil {
 		_, _, err = second.do(unix.SYS_MUNMAP, room.base, uint64(room.size))
+	}
+	if err == nil {
+		err = a.like.check(second.pid, a.uid)
 	}
 	if err == nil {
 		err = second.resume()

@@ -299,3 +299,56 @@ func TestWrongProcess(t *testing.T) {
 		t.Errorf("it is not let go, or gone: %v", err)
 	}
 }
+
+// TestLikeness: what a copy has to be is looked at, whatever steps have led there.
+func TestLikeness(t *testing.T) {
+	f, err := initialise(t, open(t, 4<<30), "def handler(e, c): return e\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := f.copy(t)
+	i := b.(*instance)
+	pid, err := pidOf(i.main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := likenessOf(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := own.check(pid, i.uid+1); err != nil {
+		t.Error(err)
+	}
+	template, err := likenessOf(f.o.(*original).pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := own.unlike(template); err != nil {
+		t.Error(err)
+	}
+	for k, name := range namespaceFiles {
+		other := own
+		other.namespaces[k] = template.namespaces[k]
+		if err := other.check(pid, i.uid+1); err == nil || !strings.Contains(err.Error(), "another "+name+" namespace") {
+			t.Errorf("in another %s namespace: %v", name, err)
+		}
+		if err := other.unlike(template); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("in its template's %s namespace: %v", name, err)
+		}
+	}
+	other := own
+	other.groups = template.groups
+	if err := other.check(pid, i.uid+1); err == nil || !strings.Contains(err.Error(), "control groups") {
+		t.Error(err)
+	}
+	if err := own.check(pid, 0); err == nil || !strings.Contains(err.Error(), "Uid") {
+		t.Error(err)
+	}
+	us, err := likenessOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := us.check(os.Getpid(), os.Getuid()); err == nil || !strings.Contains(err.Error(), "Cap") && !strings.Contains(err.Error(), "Gid") {
+		t.Errorf("this process: %v", err)
+	}
+}
