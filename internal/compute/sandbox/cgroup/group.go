@@ -28,8 +28,11 @@ const (
 type Group struct {
 	tree *Tree
 	id   string
-	dir  int        // the cgroup2 directory, or -1
-	cpu  sync.Mutex // held over the writes that make a quota
+	dir  int // the cgroup2 directory, or -1
+
+	cpu    sync.Mutex    // held over the writes that make a quota
+	period time.Duration // version 1: what a quota is for; 0: not known
+	bursts bool          // there may be a burst
 
 	gauges gauges
 }
@@ -56,6 +59,11 @@ func (g *Group) create(l Limits) error {
 	if t.memory.v2 {
 		if err := write(g.path(t.memory), "memory.oom.group", "1"); err != nil {
 			return fmt.Errorf("kill as a group: %w", err)
+		}
+	}
+	if t.Quota() && !t.cpu.v2 { // a call's first quota has less to write then
+		if err := g.setPeriod(period); err != nil {
+			return fmt.Errorf("limit cpu: %w", err)
 		}
 	}
 	if t.unified != "" {
@@ -128,10 +136,15 @@ func (g *Group) SetCPU(cores float64) error {
 	defer g.cpu.Unlock()
 	dir := g.path(g.tree.cpu)
 	burst := func(d time.Duration) error {
-		if !g.tree.burst {
+		if !g.tree.burst || d == 0 && !g.bursts {
 			return nil
 		}
-		return write(dir, g.tree.cpu.file("cpu.cfs_burst_us", "cpu.max.burst"), micros(d))
+		g.bursts = true
+		err := write(dir, g.tree.cpu.file("cpu.cfs_burst_us", "cpu.max.burst"), micros(d))
+		if err == nil {
+			g.bursts = d > 0
+		}
+		return err
 	}
 	// A burst may not exceed its quota, so it goes first and comes last.
 	if err := burst(0); err != nil {
@@ -150,9 +163,20 @@ func (g *Group) setQuota(dir string, limited bool, quota, per time.Duration) err
 	case g.tree.cpu.v2:
 		return write(dir, "cpu.max", "max")
 	case limited:
-		return errors.Join(write(dir, "cpu.cfs_period_us", micros(per)), write(dir, "cpu.cfs_quota_us", micros(quota)))
+		return errors.Join(g.setPeriod(per), write(dir, "cpu.cfs_quota_us", micros(quota)))
 	}
 	return write(dir, "cpu.cfs_quota_us", "-1")
+}
+
+func (g *Group) setPeriod(per time.Duration) error {
+	if per == g.period {
+		return nil
+	}
+	err := write(g.path(g.tree.cpu), "cpu.cfs_period_us", micros(per))
+	if err == nil {
+		g.period = per
+	}
+	return err
 }
 
 func micros(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
