@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 // pauseWait bounds how long a kernel may take to stop what runs in it.
@@ -22,7 +22,7 @@ func (i *instance) Freeze() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pauseWait)
 	defer cancel()
-	if err := i.ask(ctx, runsc.Order{Kind: runsc.Pause}); err != nil && !i.over() {
+	if err := i.ask(ctx, wire.Order{Kind: wire.Pause}); err != nil && !i.over() {
 		return fmt.Errorf("pause: %w", err)
 	}
 	i.paused = true
@@ -37,7 +37,7 @@ func (i *instance) Thaw() error {
 		return i.closedError()
 	}
 	i.paused = false
-	if err := i.order(runsc.Order{Kind: runsc.Resume}); err != nil && !i.over() {
+	if err := i.order(wire.Order{Kind: wire.Resume}); err != nil && !i.over() {
 		return fmt.Errorf("resume: %w", err)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 	"artesian/internal/faas"
 )
 
@@ -98,11 +99,11 @@ func (m *Maker) Start(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox, err
 	if s.Fork != nil {
 		return nil, faas.Errorf(faas.Invalid, "sandbox: fork: this level forks from no zygote")
 	}
-	return m.launch(ctx, s, runsc.Order{Kind: runsc.Run, Program: m.program(s, m.outer.OneUser())})
+	return m.launch(ctx, s, wire.Order{Kind: wire.Run, Program: m.program(s, m.outer.OneUser())})
 }
 
 // launch starts a sandbox whose program begins, or goes on from an image.
-func (m *Maker) launch(ctx context.Context, s sandbox.Spec, o runsc.Order, image ...*os.File) (sandbox.Sandbox, error) {
+func (m *Maker) launch(ctx context.Context, s sandbox.Spec, o wire.Order, image ...*os.File) (sandbox.Sandbox, error) {
 	i, err := m.begin(ctx, s)
 	if err != nil {
 		return nil, err
@@ -124,10 +125,10 @@ func (m *Maker) around(s sandbox.Spec) sandbox.Spec {
 }
 
 // program is what the kernel runs; with ownTmp, /tmp is in that kernel's memory.
-func (m *Maker) program(s sandbox.Spec, ownTmp bool) *runsc.Program {
-	p := &runsc.Program{Argv: s.Argv, Env: s.Env, Dir: s.Dir, Files: s.Files, Pids: s.Pids, Memory: s.MemoryMB, Channel: s.Channel}
+func (m *Maker) program(s sandbox.Spec, ownTmp bool) *wire.Program {
+	p := &wire.Program{Argv: s.Argv, Env: s.Env, Dir: s.Dir, Files: s.Files, Pids: s.Pids, Memory: s.MemoryMB, Channel: s.Channel}
 	for _, b := range s.Beside {
-		p.Beside = append(p.Beside, runsc.Aside{Argv: b.Argv, Env: b.Env})
+		p.Beside = append(p.Beside, wire.Aside{Argv: b.Argv, Env: b.Env})
 	}
 	if ownTmp {
 		p.TmpMB = s.TmpMB

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 	"artesian/internal/faas"
 )
 
 // image implements sandbox.Image.
 type image struct {
-	files [3]*os.File // in the order of runsc.Save
+	files [3]*os.File // in the order of wire.Save
 }
 
 // NewImage implements sandbox.Keeper.
@@ -52,7 +52,7 @@ func (m *Maker) StartKept(ctx context.Context, s sandbox.Spec) (sandbox.Sandbox,
 	if err := keepable(s); err != nil {
 		return nil, err
 	}
-	return m.launch(ctx, s, runsc.Order{Kind: runsc.Run, Program: m.program(s, true)})
+	return m.launch(ctx, s, wire.Order{Kind: wire.Run, Program: m.program(s, true)})
 }
 
 // keepable refuses what no image can be made of.
@@ -74,7 +74,7 @@ func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (sandbox.Image,
 	if err != nil {
 		return nil, err
 	}
-	if err := i.ask(ctx, runsc.Order{Kind: runsc.Save}, image.files[:]...); err != nil {
+	if err := i.ask(ctx, wire.Order{Kind: wire.Save}, image.files[:]...); err != nil {
 		return nil, errors.Join(fmt.Errorf("save sandbox %s: %w", i.spec.ID, err), image.Close())
 	}
 	return image, nil
@@ -86,5 +86,5 @@ func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image sandbox.Image
 	if err := keepable(s); err != nil {
 		return nil, err
 	}
-	return m.launch(ctx, s, runsc.Order{Kind: runsc.Restore, Program: m.program(s, true)}, image.Files()...)
+	return m.launch(ctx, s, wire.Order{Kind: wire.Restore, Program: m.program(s, true)}, image.Files()...)
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 // instance is one running sandbox. It implements sandbox.Sandbox.
@@ -34,7 +34,7 @@ type instance struct {
 	kernel          atomic.Int64 // bytes that the kernel itself takes
 
 	kept    bool // an image can be made of it
-	answers chan runsc.News
+	answers chan wire.News
 	done    chan struct{}
 
 	asking   sync.Mutex    // held while an answer is awaited
@@ -51,7 +51,7 @@ type instance struct {
 
 // begin makes the sandbox around a kernel and the function's channel.
 func (m *Maker) begin(ctx context.Context, s sandbox.Spec) (*instance, error) {
-	i := &instance{spec: s, began: time.Now(), answers: make(chan runsc.News, 1), done: make(chan struct{}),
+	i := &instance{spec: s, began: time.Now(), answers: make(chan wire.News, 1), done: make(chan struct{}),
 		ended: make(chan sandbox.Ended, len(s.Beside))}
 	if len(s.Beside) > 0 {
 		i.main = make(chan struct{})
@@ -94,7 +94,7 @@ func (i *instance) openPipes() error {
 
 // closePipes lets go of our ends, once.
 func (i *instance) closePipes() error {
-	runsc.Close(i.far)
+	wire.Close(i.far)
 	var errs []error
 	if i.channel != nil {
 		errs = append(errs, i.channel.Close())
@@ -111,14 +111,14 @@ func (i *instance) closePipes() error {
 }
 
 // run gives the first order and waits until the program runs.
-func (i *instance) run(ctx context.Context, o runsc.Order, files ...*os.File) error {
+func (i *instance) run(ctx context.Context, o wire.Order, files ...*os.File) error {
 	var fds []int
 	for _, f := range append(slices.Clone(i.far), files...) {
 		fds = append(fds, int(f.Fd()))
 	}
 	o.Number = i.number.Add(1)
 	err := i.order(o, fds...)
-	runsc.Close(i.far) // so that the pipes end with the other side
+	wire.Close(i.far) // so that the pipes end with the other side
 	i.far = nil
 	if err != nil {
 		return err
@@ -138,14 +138,14 @@ func (i *instance) weigh() {
 	}
 }
 
-func (i *instance) order(o runsc.Order, fds ...int) error {
+func (i *instance) order(o wire.Order, fds ...int) error {
 	i.writing.Lock()
 	defer i.writing.Unlock()
-	return runsc.Write(i.Sandbox.Channel(), o, fds...)
+	return wire.Write(i.Sandbox.Channel(), o, fds...)
 }
 
 // ask gives an order and waits for the answer: its own, not that of an earlier order for which nobody waited long enough.
-func (i *instance) ask(ctx context.Context, o runsc.Order, files ...*os.File) error {
+func (i *instance) ask(ctx context.Context, o wire.Order, files ...*os.File) error {
 	i.asking.Lock()
 	defer i.asking.Unlock()
 	o.Number = i.number.Add(1)
@@ -165,18 +165,18 @@ func (i *instance) ask(ctx context.Context, o runsc.Order, files ...*os.File) er
 }
 
 // answer waits for the answer to an order.
-func (i *instance) answer(ctx context.Context) (runsc.News, error) {
+func (i *instance) answer(ctx context.Context) (wire.News, error) {
 	select {
 	case n, ok := <-i.answers:
 		switch {
 		case !ok:
 			return n, errors.New("its kernel ended: " + i.said())
-		case n.Kind == runsc.Failed:
+		case n.Kind == wire.Failed:
 			return n, failure(n.Error)
 		}
 		return n, nil
 	case <-ctx.Done():
-		return runsc.News{}, ctx.Err()
+		return wire.News{}, ctx.Err()
 	}
 }
 
@@ -211,20 +211,20 @@ func (i *instance) said() string {
 // listen follows what the kernel's supervisor tells, until it has ended.
 func (i *instance) listen() {
 	for {
-		var n runsc.News
-		files, err := runsc.Read(i.Sandbox.Channel(), &n)
-		runsc.Close(files)
+		var n wire.News
+		files, err := wire.Read(i.Sandbox.Channel(), &n)
+		wire.Close(files)
 		if err != nil {
 			break
 		}
 		switch n.Kind {
-		case runsc.Made:
+		case wire.Made:
 			i.weigh()
-		case runsc.Exited:
+		case wire.Exited:
 			i.mainEnded(exitOf(syscall.WaitStatus(n.Status)))
-		case runsc.Left:
+		case wire.Left:
 			i.left(n)
-		case runsc.Running, runsc.Done, runsc.Failed:
+		case wire.Running, wire.Done, wire.Failed:
 			i.answered(n)
 		}
 	}
@@ -242,7 +242,7 @@ func (i *instance) listen() {
 }
 
 // left tells of the end of a program beside. What else a supervisor may say, as who has broken out of its kernel, is of no effect.
-func (i *instance) left(n runsc.News) {
+func (i *instance) left(n wire.News) {
 	if n.Program < 0 || n.Program >= len(i.spec.Beside) {
 		return
 	}
@@ -254,8 +254,8 @@ func (i *instance) left(n runsc.News) {
 }
 
 // answered hands an answer to who waits for it. One without a number is a supervisor's that cannot go on.
-func (i *instance) answered(n runsc.News) {
-	if n.Number != i.number.Load() && (n.Number != 0 || n.Kind != runsc.Failed) {
+func (i *instance) answered(n wire.News) {
+	if n.Number != i.number.Load() && (n.Number != 0 || n.Kind != wire.Failed) {
 		return
 	}
 	select {
@@ -320,7 +320,7 @@ func (i *instance) Signal(s syscall.Signal) error {
 	case exited:
 		return os.ErrProcessDone
 	}
-	if err := i.order(runsc.Order{Kind: runsc.Signal, Signal: int(s)}); err != nil {
+	if err := i.order(wire.Order{Kind: wire.Signal, Signal: int(s)}); err != nil {
 		return os.ErrProcessDone // its supervisor ends with it
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"artesian/internal/compute/sandbox"
-	"artesian/internal/compute/sandbox/gvisor/runsc"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 // around is the sandbox of a supervisor that the test plays.
@@ -45,7 +45,7 @@ func supervised(t *testing.T, beside int) (i *instance, far *net.UnixConn) {
 		t.Cleanup(func() { _ = c.Close() })
 	}
 	a := &around{near: ends[0], done: make(chan struct{})}
-	i = &instance{Sandbox: a, answers: make(chan runsc.News, 1), done: make(chan struct{}), ended: make(chan sandbox.Ended, beside),
+	i = &instance{Sandbox: a, answers: make(chan wire.News, 1), done: make(chan struct{}), ended: make(chan sandbox.Ended, beside),
 		spec: sandbox.Spec{Beside: make([]sandbox.Program, beside)}, main: make(chan struct{})}
 	go i.listen()
 	t.Cleanup(func() {
@@ -56,19 +56,19 @@ func supervised(t *testing.T, beside int) (i *instance, far *net.UnixConn) {
 	return i, ends[1]
 }
 
-func ordered(t *testing.T, far *net.UnixConn, kind string) (o runsc.Order) {
+func ordered(t *testing.T, far *net.UnixConn, kind string) (o wire.Order) {
 	t.Helper()
-	files, err := runsc.Read(far, &o)
-	runsc.Close(files)
+	files, err := wire.Read(far, &o)
+	wire.Close(files)
 	if err != nil || o.Kind != kind {
 		t.Fatalf("order %+v, want %s: %v", o, kind, err)
 	}
 	return o
 }
 
-func tell(t *testing.T, far *net.UnixConn, n runsc.News) {
+func tell(t *testing.T, far *net.UnixConn, n wire.News) {
 	t.Helper()
-	if err := runsc.Write(far, n); err != nil {
+	if err := wire.Write(far, n); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -78,18 +78,18 @@ func TestLateAnswer(t *testing.T) {
 	i, far := supervised(t, 0)
 	given, cancel := context.WithCancel(t.Context())
 	first := make(chan error, 1)
-	go func() { first <- i.ask(given, runsc.Order{Kind: runsc.Pause}) }()
-	pause := ordered(t, far, runsc.Pause)
+	go func() { first <- i.ask(given, wire.Order{Kind: wire.Pause}) }()
+	pause := ordered(t, far, wire.Pause)
 	cancel()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	second := make(chan error, 1)
-	tell(t, far, runsc.News{Kind: runsc.Done, Number: pause.Number})
-	go func() { second <- i.ask(t.Context(), runsc.Order{Kind: runsc.Save}) }()
-	save := ordered(t, far, runsc.Save)
-	tell(t, far, runsc.News{Kind: runsc.Done, Number: pause.Number})
-	tell(t, far, runsc.News{Kind: runsc.Failed, Number: save.Number, Error: "no room"})
+	tell(t, far, wire.News{Kind: wire.Done, Number: pause.Number})
+	go func() { second <- i.ask(t.Context(), wire.Order{Kind: wire.Save}) }()
+	save := ordered(t, far, wire.Save)
+	tell(t, far, wire.News{Kind: wire.Done, Number: pause.Number})
+	tell(t, far, wire.News{Kind: wire.Failed, Number: save.Number, Error: "no room"})
 	if err := <-second; err == nil || err.Error() != "no room" {
 		t.Errorf("the order to save came out with %v", err)
 	}
@@ -99,13 +99,13 @@ func TestLateAnswer(t *testing.T) {
 func TestBrokenOut(t *testing.T) {
 	i, far := supervised(t, 1)
 	for _, n := range []int{-1, 7, 0, 0, 0} {
-		tell(t, far, runsc.News{Kind: runsc.Left, Program: n, Status: 3 << 8})
+		tell(t, far, wire.News{Kind: wire.Left, Program: n, Status: 3 << 8})
 	}
 	asked := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	go func() { asked <- i.ask(ctx, runsc.Order{Kind: runsc.Pause}) }()
-	tell(t, far, runsc.News{Kind: runsc.Done, Number: ordered(t, far, runsc.Pause).Number})
+	go func() { asked <- i.ask(ctx, wire.Order{Kind: wire.Pause}) }()
+	tell(t, far, wire.News{Kind: wire.Done, Number: ordered(t, far, wire.Pause).Number})
 	if err := <-asked; err != nil {
 		t.Fatal(err)
 	}

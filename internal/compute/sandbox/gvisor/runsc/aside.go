@@ -9,13 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/sentry/control"
 	"gvisor.dev/gvisor/pkg/sentry/kernel/auth"
+
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 // Programs beside the main one may outlive it, and the end of a container's first process is the end of all. So the first one
 // is a reaper then, and the main one is executed beside it, after the others.
 
 // startAll executes the programs. Files are the channel, if there is one, and the others' output.
-func (s *supervisor) startAll(p Program, files []*os.File) error {
+func (s *supervisor) startAll(p wire.Program, files []*os.File) error {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
@@ -34,10 +36,10 @@ func (s *supervisor) startAll(p Program, files []*os.File) error {
 			return err
 		}
 	}
-	return s.execute(p, Aside{Argv: p.Argv, Env: p.Env}, main)
+	return s.execute(p, wire.Aside{Argv: p.Argv, Env: p.Env}, main)
 }
 
-func (s *supervisor) execute(p Program, a Aside, files map[int]*os.File) error {
+func (s *supervisor) execute(p wire.Program, a wire.Aside, files map[int]*os.File) error {
 	pid, err := s.inside.Execute(s.conf, &control.ExecArgs{
 		Argv: a.Argv, Envv: a.Env, WorkingDirectory: p.Dir,
 		KUID: auth.KUID(insideUID), KGID: auth.KGID(insideGID),
@@ -58,9 +60,9 @@ func (s *supervisor) waitAll() error {
 	for n, pid := range s.all {
 		ended.Go(func() {
 			status, err := s.inside.WaitPID(pid)
-			news := News{Kind: Left, Program: n, Status: uint32(status)}
+			news := wire.News{Kind: wire.Left, Program: n, Status: uint32(status)}
 			if n == len(s.all)-1 {
-				news.Kind = Exited
+				news.Kind = wire.Exited
 			}
 			if errs[n] = err; err == nil {
 				s.tell(news)

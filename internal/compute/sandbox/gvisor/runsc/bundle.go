@@ -6,6 +6,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"artesian/internal/compute/sandbox/container/stage0"
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 // The user inside, and the name of the machine, as at the level container.
@@ -17,7 +18,7 @@ const (
 
 // bundle is the OCI specification of a program. What the sandbox around shows as its root, made of read-only mounts, is the
 // root inside; file systems that the runtime makes itself, and an empty /run, cover what is not for functions.
-func bundle(p Program) *specs.Spec {
+func bundle(p wire.Program) *specs.Spec {
 	tmp := specs.Mount{Destination: "/tmp", Type: "bind", Source: "/tmp", Options: []string{"rw", "nosuid", "nodev"}}
 	if p.TmpMB > 0 {
 		tmp = specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=1777", fmt.Sprintf("size=%dm", p.TmpMB)}}

@@ -24,6 +24,8 @@ import (
 	"gvisor.dev/gvisor/runsc/container"
 	"gvisor.dev/gvisor/runsc/flag"
 	"gvisor.dev/gvisor/runsc/specutils"
+
+	"artesian/internal/compute/sandbox/gvisor/wire"
 )
 
 const (
@@ -65,7 +67,7 @@ func (s *supervisor) Execute(_ context.Context, _ *flag.FlagSet, args ...any) su
 	}
 	s.conn = conn
 	if err := s.serve(); err != nil {
-		s.tell(News{Kind: Failed, Error: err.Error()})
+		s.tell(wire.News{Kind: wire.Failed, Error: err.Error()})
 		return subcommands.ExitFailure
 	}
 	return subcommands.ExitSuccess
@@ -74,8 +76,8 @@ func (s *supervisor) Execute(_ context.Context, _ *flag.FlagSet, args ...any) su
 // serve carries out the first order, then others until the daemon goes or the program has ended.
 func (s *supervisor) serve() error {
 	began := time.Now()
-	var first Order
-	files, err := Read(s.conn, &first)
+	var first wire.Order
+	files, err := wire.Read(s.conn, &first)
 	if err != nil {
 		return fmt.Errorf("read order: %w", err)
 	}
@@ -90,8 +92,8 @@ func (s *supervisor) serve() error {
 			return err
 		}
 	}
-	Close(files)
-	s.tell(News{Kind: Running, Number: first.Number, Took: time.Since(began)})
+	wire.Close(files)
+	s.tell(wire.News{Kind: wire.Running, Number: first.Number, Took: time.Since(began)})
 	go s.obey()
 	if len(first.Program.Beside) > 0 {
 		return s.waitAll()
@@ -102,18 +104,18 @@ func (s *supervisor) serve() error {
 	}
 	s.carrying.Lock() // an order that has ended the program is answered first
 	defer s.carrying.Unlock()
-	s.tell(News{Kind: Exited, Status: uint32(status)})
+	s.tell(wire.News{Kind: wire.Exited, Status: uint32(status)})
 	return nil
 }
 
-func (s *supervisor) tell(n News) {
+func (s *supervisor) tell(n wire.News) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_ = Write(s.conn, n) // a daemon that is gone ends us, too
+	_ = wire.Write(s.conn, n) // a daemon that is gone ends us, too
 }
 
 // start makes the kernel and runs the program in it.
-func (s *supervisor) start(o Order, files []*os.File) error {
+func (s *supervisor) start(o wire.Order, files []*os.File) error {
 	spec := bundle(*o.Program)
 	text, err := json.Marshal(spec)
 	if err != nil {
@@ -142,8 +144,8 @@ func (s *supervisor) start(o Order, files []*os.File) error {
 	if s.inside, err = container.New(s.conf, args); err != nil {
 		return err
 	}
-	s.tell(News{Kind: Made})
-	if o.Kind == Restore {
+	s.tell(wire.News{Kind: wire.Made})
+	if o.Kind == wire.Restore {
 		return s.restore(files)
 	}
 	return s.inside.Start(s.conf)
@@ -168,8 +170,8 @@ func (s *supervisor) restore(files []*os.File) error {
 // obey carries out orders until the daemon is gone.
 func (s *supervisor) obey() {
 	for {
-		var o Order
-		files, err := Read(s.conn, &o)
+		var o wire.Order
+		files, err := wire.Read(s.conn, &o)
 		if err != nil {
 			os.Exit(1) // all ends with this process
 		}
@@ -178,29 +180,29 @@ func (s *supervisor) obey() {
 }
 
 // answer carries out an order and tells how that went.
-func (s *supervisor) answer(o Order, files []*os.File) {
+func (s *supervisor) answer(o wire.Order, files []*os.File) {
 	s.carrying.Lock()
 	defer s.carrying.Unlock()
 	err := s.carryOut(o, files)
-	Close(files)
+	wire.Close(files)
 	switch {
-	case o.Kind == Signal || o.Kind == Resume:
+	case o.Kind == wire.Signal || o.Kind == wire.Resume:
 	case err != nil:
-		s.tell(News{Kind: Failed, Number: o.Number, Error: err.Error()})
+		s.tell(wire.News{Kind: wire.Failed, Number: o.Number, Error: err.Error()})
 	default:
-		s.tell(News{Kind: Done, Number: o.Number})
+		s.tell(wire.News{Kind: wire.Done, Number: o.Number})
 	}
 }
 
-func (s *supervisor) carryOut(o Order, files []*os.File) error {
+func (s *supervisor) carryOut(o wire.Order, files []*os.File) error {
 	switch o.Kind {
-	case Signal:
+	case wire.Signal:
 		return s.signal(unix.Signal(o.Signal))
-	case Pause:
+	case wire.Pause:
 		return s.inside.Sandbox.Pause(name)
-	case Resume:
+	case wire.Resume:
 		return s.inside.Sandbox.Resume(name)
-	case Save:
+	case wire.Save:
 		return s.save(files)
 	default:
 		return fmt.Errorf("unknown order %q", o.Kind)

@@ -1,4 +1,5 @@
-package runsc
+// Package wire is how the daemon and the supervisor in a sandbox of the level gvisor talk: orders one way, news the other.
+package wire
 
 import (
 	"encoding/binary"
