@@ -41,6 +41,7 @@ func restarted(t *testing.T, p *platform) *platform {
 
 const snapped = `
 import os, random, uuid
+uuid.uuid1()
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 number, seen, first = random.random(), [], os.environ["AWS_SESSION_TOKEN"]
 register_before_snapshot(seen.append, "before")
@@ -48,13 +49,14 @@ register_after_restore(seen.append, "after")
 print("initialised")
 
 def handler(event, context):
-    return {"number": number, "fresh": random.random(), "id": str(uuid.uuid4()), "seen": seen, "how": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
+    return {"number": number, "fresh": random.random(), "id": str(uuid.uuid4()), "timed": str(uuid.uuid1())[19:], "seen": seen, "how": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
             "renewed": os.environ["AWS_SESSION_TOKEN"] != first, "version": context.function_version}
 `
 
 type snap struct {
 	Number, Fresh float64
 	ID, How       string
+	Timed         string // node and clock sequence of an id that is made of the time
 	Seen          []string
 	Renewed       bool
 	Version       string
@@ -98,7 +100,7 @@ func TestSnapStart(t *testing.T) {
 	if all[0].Number != all[1].Number {
 		t.Error("two instances do not come from one initialisation")
 	}
-	if all[0].Fresh == all[1].Fresh || all[0].ID == all[1].ID {
+	if all[0].Fresh == all[1].Fresh || all[0].ID == all[1].ID || all[0].Timed == all[1].Timed {
 		t.Error("two instances have the same random state")
 	}
 	for _, s := range all {

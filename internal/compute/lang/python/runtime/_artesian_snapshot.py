@@ -2,6 +2,8 @@
 import os
 import sys
 
+import _artesian_twin
+
 WAKE = ord("W")
 
 
@@ -39,15 +41,10 @@ def adopt(payload):
 
 
 def refresh():
-    """Random state and names, in every module that has any of its own and was loaded."""
+    """Random state, names and ids, in every module that has any of its own and was loaded."""
     loaded = sys.modules.get
     if loaded("random"):
         loaded("random").seed()
     if loaded("ssl"):
         loaded("ssl").RAND_add(os.urandom(64), 64.0)
-    if loaded("tempfile"):
-        loaded("tempfile")._name_sequence = None
-    if loaded("uuid"):
-        loaded("uuid")._last_timestamp = None
-    if loaded("numpy.random"):
-        loaded("numpy.random").seed()
+    _artesian_twin.refresh_used()
