@@ -59,7 +59,7 @@ func (a *App) openCompute(ctx context.Context) error {
 		return errors.New("reclaim: there is nowhere to push memory out to; it takes root, isolation level container, and swap that is zram and nothing else")
 	}
 	a.pool = pool.New(n, pool.Config{KeepAlive: a.cfg.Idle, Reclaim: a.cfg.Reclaim, MaxAge: maxInstanceAge, MemoryMB: a.cfg.MemoryMB,
-		Yield: func() { a.stock.Yield(); a.templates.Yield() }, Logger: a.cfg.Logger})
+		Yield: func() { a.stock.Yield(); a.templates.Yield(); a.snapshots.yield() }, Logger: a.cfg.Logger})
 	if err := a.openHabits(); err != nil {
 		return err
 	}
@@ -88,6 +88,7 @@ func (a *App) openCompute(ctx context.Context) error {
 	a.snapshot()
 	a.invoker = invoke.New(invoke.Config{
 		Versions: a.functions, Pool: a.pool, Meter: usage{a}, Concurrency: a.cfg.Concurrency, Now: time.Now, Logger: a.cfg.Logger,
+		Awaken: a.snapshots.awaken,
 	})
 	subscriptions := subscribe.Start(a.logs, destinations{a}, a.cfg.Logger)
 	a.onStop(func(ctx context.Context) error {

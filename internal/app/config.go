@@ -55,6 +55,8 @@ type Config struct {
 	// all, those of the largest account's largest group.
 	LogGroupMB int `json:"log_group_mb"`
 	LogTotalMB int `json:"log_total_mb"`
+	// ImagesMB bounds what the images of versions with SnapStart take of the disk together. Those that were not used longest go first.
+	ImagesMB int `json:"images_mb"`
 	// Registries are where runtime packs are got from, when a function first needs them.
 	Registries fetch.Registries `json:"registries"`
 
@@ -76,6 +78,7 @@ func DefaultConfig(data string) Config {
 		MaxTimeout:  int(faas.MaxTimeout.Seconds()),
 		LogGroupMB:  512,
 		LogTotalMB:  4096,
+		ImagesMB:    10240,
 		Registries:  fetch.Public(),
 	}
 }
@@ -195,6 +198,9 @@ func (c *Config) check() error {
 	}
 	if c.LogGroupMB < minLogMB || c.LogTotalMB < c.LogGroupMB {
 		return fmt.Errorf("log_group_mb is %d and log_total_mb %d: at least %d, and the total at least a group", c.LogGroupMB, c.LogTotalMB, minLogMB)
+	}
+	if c.ImagesMB < 0 {
+		return fmt.Errorf("images_mb is %d: it must be at least 0", c.ImagesMB)
 	}
 	if c.Concurrency < 1 {
 		return fmt.Errorf("concurrency is %d: it must be at least 1", c.Concurrency)

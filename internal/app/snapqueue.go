@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"artesian/internal/compute/lang"
 	"artesian/internal/compute/registry"
+	"artesian/internal/engine/kv"
 	"artesian/internal/faas"
 )
 
@@ -31,8 +33,12 @@ func (a *App) snapshot() {
 func (s *snapshots) dispatch(ctx context.Context, work *sync.WaitGroup, wake <-chan struct{}) {
 	var queue []faas.VersionID
 	busy, done := map[string]bool{}, make(chan string, mostMaking)
+	idle := time.NewTicker(time.Hour)
+	defer idle.Stop()
 	for {
 		select {
+		case <-idle.C:
+			s.evict(ctx, 0, kv.Key{})
 		case <-wake:
 			queue = append(queue, s.take()...)
 		case account := <-done:
@@ -62,8 +68,8 @@ func (s *snapshots) note(v faas.VersionID) { s.changes.noteAny(v) }
 
 // orphans notes all images whose version may be gone: a daemon that was killed may have had no time to remove them.
 func (s *snapshots) orphans() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.images.mu.Lock()
+	defer s.images.mu.Unlock()
 	for key := range s.stored {
 		name, number, _ := strings.Cut(key.Name, ":")
 		s.note(faas.VersionID{FunctionID: faas.FunctionID{Scope: key.Scope, Name: name}, Version: number})
@@ -84,7 +90,7 @@ func (s *snapshots) vanished(id faas.VersionID) bool {
 // waiting are those versions of a function that wait for an image, or this one if it does.
 func (s *snapshots) waiting(id faas.VersionID) (list []*faas.Version) {
 	add := func(rec *registry.Record, err error) {
-		if err == nil && (registry.Imaging(&rec.Version) || s.outdated(&rec.Version)) {
+		if err == nil && (registry.Imaging(&rec.Version) || s.outdated(&rec.Version) || s.called(&rec.Version)) {
 			list = append(list, &rec.Version)
 		}
 	}
@@ -99,6 +105,12 @@ func (s *snapshots) waiting(id faas.VersionID) (list []*faas.Version) {
 	return list
 }
 
+// called tells whether a version was called when it was Inactive.
+func (s *snapshots) called(v *faas.Version) bool {
+	_, called := s.waking.Load(v.ID)
+	return called && v.State == faas.Inactive
+}
+
 // look sees to a version, or to those of a function.
 func (s *snapshots) look(ctx context.Context, id faas.VersionID) {
 	if s.vanished(id) {
@@ -106,9 +118,10 @@ func (s *snapshots) look(ctx context.Context, id faas.VersionID) {
 		return
 	}
 	for _, v := range s.waiting(id) {
-		if registry.Imaging(v) {
+		switch {
+		case registry.Imaging(v), s.called(v) && s.resume(ctx, v):
 			s.make(ctx, *v)
-		} else {
+		case s.outdated(v):
 			s.makeAnew(ctx, *v)
 		}
 		if s.vanished(v.ID) {
@@ -153,10 +166,10 @@ func publicly(err error) string {
 
 // renew has an image made anew, once for each ground: a version whose initialisation goes wrong now is started plainly.
 func (s *snapshots) renew(id faas.VersionID, ground string) {
-	s.mu.Lock()
+	s.images.mu.Lock()
 	known := s.renewed[id] == ground
 	s.renewed[id] = ground
-	s.mu.Unlock()
+	s.images.mu.Unlock()
 	if !known {
 		s.note(id)
 	}
@@ -164,9 +177,9 @@ func (s *snapshots) renew(id faas.VersionID, ground string) {
 
 // outdated tells whether the image of a version is to be made anew and has not been.
 func (s *snapshots) outdated(v *faas.Version) bool {
-	s.mu.Lock()
+	s.images.mu.Lock()
 	ground, asked := s.renewed[v.ID]
-	s.mu.Unlock()
+	s.images.mu.Unlock()
 	if !asked || v.State != faas.Active {
 		return false
 	}

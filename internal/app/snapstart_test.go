@@ -32,11 +32,11 @@ func (p *platform) settles(name, qualifier string) (s stands) {
 }
 
 // restarted is a new daemon on the same data.
-func restarted(t *testing.T, p *platform) *platform {
+func restarted(t *testing.T, p *platform, change ...func(*app.Config)) *platform {
 	t.Helper()
 	data := p.app.Data()
 	p.stop()
-	return start(t, func(c *app.Config) { c.Data = data })
+	return start(t, append(change, func(c *app.Config) { c.Data = data })...)
 }
 
 const snapped = `

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"artesian/internal/app"
 )
 
 // snapshot publishes version 1 of a function that goes on from an image, and skips where that is not possible.
@@ -141,6 +143,51 @@ func TestSnapStartEnds(t *testing.T) {
 	eventually(t, "the image's blob is removed", func() bool { return most(blobs(t, p.app.Data())) < imageSize })
 	if a := p.invoke("gone", `{}`); a.body != "1" {
 		t.Errorf("$LATEST: %+v", a)
+	}
+}
+
+// TestSnapStartIdle: where the disk has no room for all images, the version whose image was not used longest is Inactive, and a call has it made
+// again; what never fits is started plainly, and its version says why.
+func TestSnapStartIdle(t *testing.T) {
+	p := start(t, func(c *app.Config) { c.ImagesMB = 45 })
+	p.role()
+	const large = "import os\nkept = os.urandom(%s << 20)\ndef handler(e, c): return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n"
+	for _, name := range []string{"first", "second"} {
+		p.snapshot(name, strings.ReplaceAll(large, "%s", "24"))
+		if s := p.settles(name, "1"); s.State != "Active" || s.SnapStart.OptimizationStatus != "On" {
+			t.Fatalf("%s: %+v", name, s)
+		}
+	}
+	if s := p.stands("first", "1"); s.State != "Inactive" || s.StateReasonCode != "Idle" || s.SnapStart.OptimizationStatus != "Off" {
+		t.Errorf("the first: %+v", s)
+	}
+	var size int64
+	for _, n := range blobs(t, p.app.Data()) {
+		size += n
+	}
+	if size > 45<<20 {
+		t.Errorf("the images have %d bytes", size)
+	}
+	if a := p.invoke("second:1", `{}`); a.body != `"snap-start"` {
+		t.Errorf("a call of the second: %+v", a)
+	}
+	p = restarted(t, p, func(c *app.Config) { c.ImagesMB = 45 }) // so that the second has no instances
+	if a := p.invoke("first:1", `{}`); a.status != http.StatusConflict || a.err != "SnapStartNotReadyException" {
+		t.Errorf("a call of the first: %+v", a)
+	}
+	eventually(t, "the first is there again", func() bool {
+		s := p.stands("first", "1")
+		return s.State == "Active" && s.SnapStart.OptimizationStatus == "On"
+	})
+	if a := p.invoke("first:1", `{}`); a.body != `"snap-start"` {
+		t.Errorf("a call of the first: %+v", a)
+	}
+	if s := p.stands("second", "1"); s.State != "Inactive" {
+		t.Errorf("the second: %+v", s)
+	}
+	p.snapshot("third", strings.ReplaceAll(large, "%s", "64"))
+	if s := p.settles("third", "1"); s.State != "Active" || s.SnapStart.OptimizationStatus != "Off" || !strings.Contains(s.StateReason, "images_mb") {
+		t.Errorf("the third: %+v", s)
 	}
 }
 

@@ -83,6 +83,7 @@ type State string
 const (
 	Pending    State = "Pending"
 	Active     State = "Active"
+	Inactive   State = "Inactive" // what it would start from was let go of; a call has it made again
 	Failed     State = "Failed"
 	Successful State = "Successful"
 	InProgress State = "InProgress"

@@ -32,7 +32,7 @@ type section struct {
 var sections = []section{
 	{"warm-python", warm(samples[0], 1769)}, {"warm-python-128", warm(samples[0], 128)}, {"warm-node", warm(samples[1], 1769)},
 	{"warm-node-128", warm(samples[1], 128)}, {"warm-workerd", warmWorkerd}, {"signed", signed}, {"cold-python", coldPython}, {"cold-node", coldNode}, {"cold-go", coldGo}, {"cold-java", coldJava},
-	{"imports", imports}, {"neighbour", neighbour}, {"burst", burst}, {"stem-empty", stemEmpty}, {"start", start},
+	{"imports", imports}, {"snapstart", snapStart}, {"gvisor", gvisor}, {"neighbour", neighbour}, {"burst", burst}, {"stem-empty", stemEmpty}, {"start", start},
 	{"zero", zero}, {"peers", peers}, {"egress", egress}, {"reads", reads}, {"stream", stream}, {"keep", keep},
 }
 

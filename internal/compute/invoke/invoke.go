@@ -37,6 +37,7 @@ type Config struct {
 	Concurrency int // simultaneous executions per account and region; default faas.DefaultConcurrency
 	Now         func() time.Time
 	Logger      *slog.Logger
+	Awaken      func(*faas.Version) // told of calls of versions that are Inactive; nil: nobody is
 }
 
 // Invoker runs invocations. Safe for concurrent use.
@@ -105,7 +106,10 @@ func (i *Invoker) check(v *faas.Version, inv faas.Invocation) error {
 	if v.State == faas.Active {
 		return nil
 	}
-	if v.State == faas.Pending && v.SnapStart && v.ID.Version != faas.Latest {
+	if v.State == faas.Inactive && i.cfg.Awaken != nil {
+		i.cfg.Awaken(v)
+	}
+	if (v.State == faas.Pending || v.State == faas.Inactive) && v.SnapStart && v.ID.Version != faas.Latest {
 		return &faas.Error{Kind: faas.Conflict, Op: "invoke", Code: "SnapStartNotReadyException",
 			Message: "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."}
 	}

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -222,25 +223,13 @@ var ErrNoMemory = errors.New("the node's memory for functions is in use")
 // launchHeld is launch for what nobody waits for.
 func (g *group) launchHeld() (*Instance, error) {
 	p, v := g.pool, g.held.version
-	c, err := p.memory.claim(v.MemoryMB)
-	if err != nil {
-		return nil, errors.Join(ErrNoMemory, err)
-	}
 	begin := time.Now()
-	p.reclaim(v.MemoryMB)
-	timeout := time.NewTimer(min(p.cfg.PlaceWait, heldWait)) // calls that need memory stand behind it
-	defer timeout.Stop()
-	select {
-	case <-c.granted:
-	case <-timeout.C:
-		p.memory.withdraw(c)
-	case <-p.life.Done():
-		p.memory.withdraw(c)
-	}
-	select {
-	case <-c.granted:
-	default:
-		return nil, ErrNoMemory
+	ctx, cancel := context.WithTimeout(p.life, min(p.cfg.PlaceWait, heldWait)) // calls that need memory stand behind it
+	defer cancel()
+	if err := p.Take(ctx, v.MemoryMB); errors.Is(err, ErrNoMemory) {
+		return nil, err
+	} else if err != nil {
+		return nil, errors.Join(ErrNoMemory, err)
 	}
 	return g.bring(v, "", time.Since(begin))
 }

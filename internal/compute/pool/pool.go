@@ -226,7 +226,30 @@ func (p *Pool) Close(ctx context.Context) error {
 // Borrow takes mb of what the instances may have together, for what is made ahead of them; false if there is not so much to spare.
 func (p *Pool) Borrow(mb int) bool { return p.memory.borrow(mb) }
 
-// Return gives back what was borrowed.
+// Take is Borrow that waits until ctx ends, and stops idle instances where memory is short, as a start does. Calls that lack memory stand behind
+// it. Its error is ErrNoMemory when there was none in time.
+func (p *Pool) Take(ctx context.Context, mb int) error {
+	c, err := p.memory.claim(mb)
+	if err != nil {
+		return err
+	}
+	p.reclaim(mb)
+	select {
+	case <-c.granted:
+	case <-ctx.Done():
+		p.memory.withdraw(c)
+	case <-p.life.Done():
+		p.memory.withdraw(c)
+	}
+	select {
+	case <-c.granted: // or withdrawn too late
+		return nil
+	default:
+		return ErrNoMemory
+	}
+}
+
+// Return gives back what was borrowed or taken.
 func (p *Pool) Return(mb int) { p.memory.give(mb) }
 
 // watch takes an instance whose sandbox ended by itself out of the idle ones.

@@ -105,9 +105,12 @@ func (r *Registry) publish(ctx context.Context, rec *Record, description string)
 // imaging is where a version stands until its image is made.
 var imaging = Standing{State: faas.Pending, Code: "Creating", Reason: "SnapStart: the version is being initialised, and an image is made of it.", Update: faas.Successful}
 
+// Restoring is where a version stands that was Inactive and waits for its image again.
+var Restoring = Standing{State: faas.Pending, Code: "Restoring", Reason: "SnapStart: the version was idle, and an image is made of it again.", Update: faas.Successful}
+
 // Imaging reports whether all that a version waits for is its image.
 func Imaging(v *faas.Version) bool {
-	return v.SnapStart && v.ID.Version != faas.Latest && v.State == faas.Pending && v.StateReason == imaging.Reason
+	return v.SnapStart && v.ID.Version != faas.Latest && v.State == faas.Pending && (v.StateReason == imaging.Reason || v.StateReason == Restoring.Reason)
 }
 
 // freeze copies $LATEST into rec's newest version under the next number.

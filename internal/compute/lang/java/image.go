@@ -18,10 +18,13 @@ const (
 	hooksFlag = "-Dorg.crac.Core.Compat=com.amazonaws.services.lambda.crac"
 )
 
-// Savable implements lang.Imaged: the interface client's hooks are run as they are, and the process waits between them.
+// Savable implements lang.Imaged: the interface client's hooks are run as they are, and the process waits between them. It does without the
+// archive of classes, which may be another one when an image that had it mapped goes on.
 func (r *Runtime) Savable(spec *sandbox.Spec, v *faas.Version) {
 	if at := slices.Index(spec.Argv, clientMain); at >= 0 {
-		spec.Argv = append(slices.Clone(spec.Argv[:at]), pauseMain, aheadNative, v.Handler)
+		argv := append(slices.Clone(spec.Argv[:at]), pauseMain, aheadNative, v.Handler)
+		archived := r.archived(v.Env["JAVA_TOOL_OPTIONS"])
+		spec.Argv = slices.DeleteFunc(argv, func(a string) bool { return slices.Contains(archived, a) })
 	}
 }
 
