@@ -37,16 +37,21 @@ var weights = map[Form]int{Blank: 1, Fork: 4, Stem: 64}
 
 const zygoteWeight = 64
 
-// Demand is how often a kind was asked for: what counts fades.
+// Demand is how often a kind was asked for: what counts fades, and the highest there was of it is remembered for a while.
 type Demand struct {
-	Last   time.Time // asked for, or expected
-	level  float64   // at Last
-	high   float64   // the highest level before, still held for a while after
-	highAt time.Time
+	Last  time.Time // asked for, or expected
+	level float64   // at Last
+	since time.Time // when the current stretch of linger began
+	high  float64   // the highest level in it
+	past  float64   // and what was to be remembered when it began
 }
 
 // fade is after how long an arrival counts by a third.
 const fade = 10 * time.Second
+
+// linger is how long at least, and twice that at most, the highest level counts: to make a cell and to let go of it costs more than
+// to keep it, and who asks for many at once takes a while to come again.
+const linger = 30 * time.Second
 
 // Arrived returns the demand with one more arrival.
 func (d Demand) Arrived(now time.Time) Demand { return d.moved(now, d.at(now)+1) }
@@ -54,12 +59,10 @@ func (d Demand) Arrived(now time.Time) Demand { return d.moved(now, d.at(now)+1)
 // Expected returns the demand when an arrival is likely, but none has been.
 func (d Demand) Expected(now time.Time) Demand { return d.moved(now, d.at(now)) }
 
-// moved is the demand with another level. What was wanted before is held on for: who begins to take from what is there must not have
-// the rest let go of.
 func (d Demand) moved(now time.Time, level float64) Demand {
-	m := Demand{Last: now, level: level, high: d.level, highAt: d.Last}
-	if d.high > d.level && now.Before(d.highAt.Add(linger)) {
-		m.high, m.highAt = d.high, d.highAt
+	m := Demand{Last: now, level: level, since: d.since, high: max(d.high, level), past: d.past}
+	if !now.Before(d.since.Add(linger)) {
+		m.since, m.high, m.past = now, level, d.peak(now)
 	}
 	return m
 }
@@ -71,53 +74,43 @@ func (d Demand) at(now time.Time) float64 {
 	return d.level * math.Exp(-float64(max(now.Sub(d.Last), 0))/float64(fade))
 }
 
-// refill is how long what was wanted is still made: for many it takes a while, in which the demand would fade.
-const refill = 5 * time.Second
+// peak is the highest level that is remembered. A burst that is smaller than the one before it must outlive that one's memory.
+func (d Demand) peak(now time.Time) float64 {
+	ago := now.Add(-linger)
+	if ago.Before(d.Last) {
+		ago = d.Last
+	}
+	p := d.at(ago)
+	switch {
+	case now.Before(d.since.Add(linger)):
+		return max(p, d.high, d.past)
+	case now.Before(d.since.Add(2 * linger)):
+		return max(p, d.high)
+	}
+	return p
+}
 
 // want is how many cells the demand asks for: as many as lately arrived within fade, and one; none when keep has passed.
 func (d Demand) want(now time.Time, keep time.Duration) int {
-	return d.wanted(d.before(now, refill), now, keep)
-}
-
-func (d Demand) wanted(at, now time.Time, keep time.Duration) int {
 	if d.Last.IsZero() || !now.Before(d.Last.Add(keep)) {
 		return 0
 	}
-	return 1 + int(math.Round(d.at(at)))
+	return 1 + int(math.Round(d.peak(now)))
 }
 
-// linger is how long what is there is held after it was wanted: to make a cell and to let go of it costs more than to keep it.
-const linger = 30 * time.Second
-
-// before is a time so long ago, or that of the last arrival if that was later.
-func (d Demand) before(now time.Time, ago time.Duration) time.Time {
-	if at := now.Add(-ago); at.After(d.Last) {
-		return at
-	}
-	return d.Last
-}
-
-// hold is how many cells are kept once they are there.
-func (d Demand) hold(now time.Time, keep time.Duration) int {
-	n := d.wanted(d.before(now, linger), now, keep)
-	if n > 0 && now.Before(d.highAt.Add(linger)) {
-		n = max(n, 1+int(math.Round(d.high)))
-	}
-	return n
-}
-
-// next is when hold will be lower.
+// next is when want will be lower.
 func (d Demand) next(now time.Time, keep time.Duration) time.Time {
-	over, then := d.Last.Add(keep), d.before(now, linger)
-	n := math.Round(d.at(then))
-	if until := d.highAt.Add(linger); math.Round(d.high) > n && now.Before(until) && until.Before(over) {
-		return until
-	}
+	over, n := d.Last.Add(keep), math.Round(d.peak(now))
 	if n < 1 {
 		return over
 	}
-	ahead := time.Duration(math.Log(d.at(then)/(n-0.5)) * float64(fade))
-	if at := then.Add(ahead + linger + time.Millisecond); at.Before(over) {
+	for _, at := range []time.Time{d.since.Add(linger), d.since.Add(2 * linger)} {
+		if now.Before(at) && at.Before(over) && math.Round(d.peak(at)) < n {
+			return at
+		}
+	}
+	faded := time.Duration(math.Log(d.level/(n-0.5)) * float64(fade))
+	if at := d.Last.Add(faded + linger + time.Millisecond); at.After(now) && at.Before(over) {
 		return at
 	}
 	return over
@@ -169,7 +162,7 @@ func Decide(s State, now time.Time) Action {
 		if over := k.Ready + k.Making - granted[i]; over > 0 && k.Ready > 0 {
 			a.Drop[k.Kind] = min(over, k.Ready)
 		}
-		for n := k.Ready + k.Making; n < min(granted[i], k.want(now, s.Keep)); n++ {
+		for n := k.Ready + k.Making; n < granted[i]; n++ {
 			switch {
 			case k.Form == Fork && !k.Zygote: // once that is ready
 			case now.Before(k.NotBefore):
@@ -205,7 +198,7 @@ func grant(s State, kinds []Standing, now time.Time, a *Action) []int {
 	for n := 1; wanted; n++ {
 		wanted = false
 		for i, k := range kinds {
-			if k.hold(now, s.Keep) < n || granted[i] < n-1 {
+			if k.want(now, s.Keep) < n || granted[i] < n-1 {
 				continue
 			}
 			weight := weights[k.Form]

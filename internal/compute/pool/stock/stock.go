@@ -42,7 +42,7 @@ type Config struct {
 // A start has the processors until a moment after it ended. While starts never cease, a cell is made now and then all the same.
 const (
 	quiet       = 10 * time.Millisecond
-	patience    = 200 * time.Millisecond
+	patience    = 500 * time.Millisecond
 	pressed     = 10 * time.Second // how long a lack of memory is remembered
 	retryMemory = time.Second      // after there was none to borrow
 )
