@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	burstSize  = 200
-	burstTurns = 3
+	burstSize    = 200
+	burstTurns   = 3
+	burstsBefore = 2
 )
 
-// burst measures 200 cold starts at once, of functions that were called like that shortly before, so that the daemon expects it, and
-// of functions that were not; and what the instances weigh.
+// burst measures 200 cold starts at once, of functions that were called like that shortly before and are in each turn, about ten
+// seconds apart, so that the daemon expects it, and of functions that were not; and what the instances weigh.
 func burst(l lab) (rows []row, err error) {
 	d, err := startDaemon(l, "burst")
 	if err != nil {
@@ -42,8 +43,13 @@ func burst(l lab) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.all(); err != nil { // everything is unpacked, and known to be called
-		return nil, err
+	for range burstsBefore { // everything is unpacked, and known to be called
+		if err := g.renew(); err != nil {
+			return nil, err
+		}
+		if _, err := g.all(); err != nil {
+			return nil, err
+		}
 	}
 	again, weights, err := g.bursts(lang, burstTurns, func() error { return g.renew() })
 	if err != nil {
@@ -116,13 +122,22 @@ func (g *crowd) bursts(lang language, turns int, ready func() error) (b bursted,
 }
 
 func (b bursted) rows(how string, beside, peer goal) []row {
-	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Ways: %s", burstSize, b.ways)
+	note := fmt.Sprintf("%d functions of 128 MB, each called once, all at once; until the last answer. Turns: %s. Ways: %s", burstSize, listed(b.ours), b.ways)
 	name := fmt.Sprintf("%d cold starts at once%s, Python, 128 MB, beside %d × ", burstSize, how, burstSize)
 	out := []row{pair(b.ours, b.forks).row(name+"fork with the same namespaces", beside, note)}
 	if median(b.peers) > 0 {
 		out = append(out, pair(b.ours, b.peers).row(name+"bwrap + python3", peer, note))
 	}
 	return out
+}
+
+// listed are all of the times, in their order.
+func listed(all []time.Duration) string {
+	var parts []string
+	for _, d := range all {
+		parts = append(parts, took(d).String())
+	}
+	return strings.Join(parts, ", ")
 }
 
 // settle waits until nothing is being made ahead any more, for half a second.
