@@ -59,7 +59,8 @@ func (s *Store) hold(id GroupID) *group {
 	defer s.mu.Unlock()
 	g := s.groups[id]
 	if g == nil {
-		g = &group{id: id, store: s, closed: s.closed}
+		g = &group{id: id, store: s, closed: s.closed, prepared: s.heads[id]}
+		delete(s.heads, id)
 		g.room.L = &g.mu
 		s.groups[id] = g
 	}
@@ -79,11 +80,29 @@ func (s *Store) drop(g *group) {
 	s.forget(g)
 }
 
+// Where so many unused groups end is remembered, of those that few streams were lately written to: who writes to one again, as each
+// new instance of a function does, need not read it.
+const (
+	mostHeads = 512
+	headParts = 64
+)
+
 // forget removes an unused group. s.mu and g.mu are held.
 func (s *Store) forget(g *group) {
-	if g.refs == 0 && !g.dirty && len(g.pending) == 0 && s.groups[g.id] == g {
-		delete(s.groups, g.id)
+	if g.refs > 0 || g.dirty || len(g.pending) > 0 || s.groups[g.id] != g {
+		return
 	}
+	delete(s.groups, g.id)
+	if g.prepared.incarnation == "" || len(g.prepared.segment.parts) > headParts {
+		return
+	}
+	if len(s.heads) >= mostHeads {
+		for id := range s.heads { // whichever comes first
+			delete(s.heads, id)
+			break
+		}
+	}
+	s.heads[g.id] = g.prepared
 }
 
 // Writer writes to one stream of one group. It is safe for concurrent use.

@@ -135,6 +135,7 @@ type Store struct {
 	// mu guards what follows; a group's mu may be taken while holding it, never the other way round.
 	mu     sync.Mutex
 	groups map[GroupID]*group
+	heads  map[GroupID]head // of groups that are not in it; what was made of them since is found out when one writes
 	tails  map[GroupID]map[*tail]struct{}
 	closed bool
 }
@@ -162,7 +163,7 @@ func Open(ctx context.Context, eng *engine.Engine, registry *kv.Store, cfg Confi
 	}
 	run, stop := context.WithCancel(context.Background())
 	s := &Store{cfg: cfg, eng: eng, kv: registry, stream: st, book: newBook(registry), wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		crowded: make(chan struct{}, 1), usage: newUsage(), patterns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), stop: stop, groups: map[GroupID]*group{}, tails: map[GroupID]map[*tail]struct{}{}}
+		crowded: make(chan struct{}, 1), usage: newUsage(), patterns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), stop: stop, groups: map[GroupID]*group{}, heads: map[GroupID]head{}, tails: map[GroupID]map[*tail]struct{}{}}
 	s.running.Go(func() { s.flusher(run) })
 	s.running.Go(func() { s.reliever(run) })
 	s.running.Go(func() { s.sweeper(run) })
