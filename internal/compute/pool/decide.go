@@ -8,6 +8,7 @@ type State struct {
 	Waiting   int         // callers without an instance
 	Starting  int         // instances on their way
 	Busy      int         // executions under way
+	Roomy     bool        // an instance that calls share takes another one
 	IdleSince []time.Time // when what each idle instance stands for was last used, oldest first
 	Started   []time.Time // when each of them was started, in the same order
 	Resident  []bool      // whose memory could be pushed out of RAM, in the same order; nil: there is nowhere to
@@ -106,7 +107,7 @@ func (s *State) until(i int, now time.Time) time.Time {
 
 // spares is how many instances are to be idle because others are not: calls that overlap may soon be more.
 func (s *State) spares() int {
-	if s.KeepAlive > 0 || s.Habit == nil || s.Barren || s.Draining {
+	if s.KeepAlive > 0 || s.Habit == nil || s.Barren || s.Draining || s.Roomy {
 		return 0
 	}
 	return s.Keeping.spares(s.Habit, s.Busy, s.Need)

@@ -79,8 +79,8 @@ func (g *group) claim() (*Instance, *waiter, error) {
 		g.pool.heldSpilled.Add(1)
 	}
 	g.barren = false
-	if g.habit != nil {
-		g.habit.Use(g.demand()+1, now)
+	if place := g.demand(1); g.habit != nil && place > g.demand(0) {
+		g.habit.Use(place, now)
 	}
 	if n := len(g.idle); n > 0 {
 		in := g.idle[n-1]
@@ -133,12 +133,12 @@ func (w *waiter) wait(ctx context.Context) (*Instance, error) {
 	return nil, ctx.Err()
 }
 
-// demand is how many executions there are, or wait, that what is kept ready does not serve. The caller holds the lock.
-func (g *group) demand() int { return len(g.busy) - g.held.busy + g.wanted() }
+// demand is how many instances serve calls, or are waited for, if so many more calls wait, without those that are kept ready. The caller holds the lock.
+func (g *group) demand(more int) int { return len(g.busy) - g.held.busy + g.wanted(more) }
 
 // decide applies the policy. The caller holds the lock.
 func (g *group) decide(now time.Time) {
-	s := State{Waiting: g.wanted(), Starting: g.starting, Busy: len(g.busy) - g.held.busy, Draining: g.draining, NotBefore: g.before,
+	s := State{Waiting: g.wanted(0), Starting: g.starting, Busy: len(g.busy) - g.held.busy, Roomy: g.roomy(), Draining: g.draining, NotBefore: g.before,
 		KeepAlive: g.pool.cfg.KeepAlive, MaxAge: g.pool.cfg.MaxAge, Keeping: g.pool.keeping, Habit: g.habit, Barren: g.barren, Need: g.need()}
 	if n := len(g.idle); n > 0 {
 		s.IdleSince, s.Started = make([]time.Time, n), make([]time.Time, n)
@@ -315,7 +315,7 @@ func (g *group) place() error {
 func (g *group) queue() (*claim, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.starting > g.wanted() { // its caller has been served before it began
+	if g.starting > g.wanted(0) { // its caller has been served before it began
 		return nil, errWithdrawn
 	}
 	c, err := g.pool.memory.claim(g.version.MemoryMB)
@@ -327,7 +327,7 @@ func (g *group) queue() (*claim, error) {
 
 // withdraw gives up starts without memory that nobody waits for. The caller holds the lock.
 func (g *group) withdraw() {
-	for excess := g.starting - g.wanted(); excess > 0 && len(g.placing) > 0; excess-- {
+	for excess := g.starting - g.wanted(0); excess > 0 && len(g.placing) > 0; excess-- {
 		last := g.placing[len(g.placing)-1]
 		g.placing = g.placing[:len(g.placing)-1]
 		g.pool.memory.withdraw(last)
@@ -357,7 +357,7 @@ func (g *group) release(in *Instance) {
 	dead := in.broken || in.InitErr != nil || ended(in) || aged(in.started, now, g.pool.cfg.MaxAge)
 
 	g.mu.Lock()
-	place := g.demand()
+	place := g.demand(0)
 	delete(g.busy, in)
 	if in.last.Peak > 0 {
 		g.usedMB = int(in.last.Peak >> 20)

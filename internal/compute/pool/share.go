@@ -22,8 +22,13 @@ type sharing struct {
 // seats is how many calls an instance of the group takes at once.
 func (g *group) seats() int { return g.version.Seats() }
 
-// wanted is how many instances those who wait need. The caller holds the lock.
-func (g *group) wanted() int { return (len(g.waiters) + g.seats() - 1) / g.seats() }
+// wanted is how many instances those who wait need, if they are so many more. The caller holds the lock.
+func (g *group) wanted(more int) int { return (len(g.waiters) + more + g.seats() - 1) / g.seats() }
+
+// roomy reports whether an instance that calls share takes another one. The caller holds the lock.
+func (g *group) roomy() bool {
+	return slices.ContainsFunc(g.open, func(host *Instance) bool { return !host.broken && len(host.taken) < g.seats() })
+}
 
 // seat makes room for one more call on a host; nil if there is none. The caller holds the lock.
 func (g *group) seat(host *Instance) *Instance {

@@ -22,6 +22,7 @@ func TestSpares(t *testing.T) {
 		habit       *Habit
 		keep        time.Duration
 		barren      bool
+		roomy       bool
 		want, waits int
 	}{
 		"nothing under way":          {habit: new(Habit)},
@@ -38,9 +39,10 @@ func TestSpares(t *testing.T) {
 		"while somebody waits":       {busy: 2, waits: 1, habit: new(Habit)},
 		"a fixed time":               {busy: 2, keep: time.Minute, habit: new(Habit)},
 		"none could be made":         {busy: 2, barren: true, habit: new(Habit)},
+		"two that take more calls":   {busy: 2, roomy: true, habit: new(Habit)},
 		"a tenant's":                 {busy: 2},
 	} {
-		s := State{Busy: c.busy, Waiting: c.waits, Starting: c.waits, Habit: c.habit, Keeping: NewKeeping(Learned()), KeepAlive: c.keep, Barren: c.barren, Need: need}
+		s := State{Busy: c.busy, Waiting: c.waits, Starting: c.waits, Habit: c.habit, Keeping: NewKeeping(Learned()), KeepAlive: c.keep, Barren: c.barren, Roomy: c.roomy, Need: need}
 		for range c.idle {
 			s.IdleSince, s.Started = append(s.IdleSince, noon), append(s.Started, noon)
 		}
