@@ -115,7 +115,7 @@ func TestTemplatesRefused(t *testing.T) {
 	} {
 		p.create(name, map[string]string{"app.py": slow + code}, nil)
 	}
-	p.create("node", map[string]string{"index.js": "const end = Date.now() + 100; while (Date.now() < end);\nexports.handler = async (e) => e;\n"},
+	p.create("node", map[string]string{"index.js": "const end = Date.now() + 200; while (Date.now() < end);\nexports.handler = async (e) => e;\n"},
 		spec{"Runtime": "nodejs20.x", "Handler": "index.handler"})
 	for _, name := range []string{"socket", "thread", "child", "file", "left", "loop", "lock", "hang", "node"} {
 		if a := p.invoke(name, "7"); a.body != "7" {

@@ -96,7 +96,7 @@ func answer(handler string, e event, n int) {
 	case "hang":
 		time.Sleep(time.Hour)
 	case "late": // an answer after the function's time
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(5 * time.Second)
 		post(to+"/response", `"late"`, "")
 	case "asks-again":
 		fmt.Println("asks:", get("invocation/next"))

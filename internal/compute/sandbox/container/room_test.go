@@ -146,7 +146,7 @@ func TestFilling(t *testing.T) {
 		return nil
 	})
 	one, other := sizeOf(t, k[0]), sizeOf(t, k[1])
-	if sum := one + other; sum > room<<20 || min(one, other) < sum/4 {
+	if sum := one + other; sum > room<<20 || min(one, other) < leastFirst {
 		t.Errorf("%d and %d bytes were written, where there is room for %d MB", one, other, room)
 	}
 	if more, err := d.new(context.Background(), 512, 1000, 1000, false); faas.KindOf(err) != faas.Unavailable {
