@@ -147,14 +147,7 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 		}
 		why = fmt.Sprintf("no %s ready%s%s; ", best, inTheMaking(makes), why)
 	}
-	var zygote sandbox.Zygote
-	if best.Form == stock.Fork {
-		zygote = n.Stock.Zygote(stock.Family{Account: best.Account, Runtime: best.Runtime})
-	}
-	take := n.Stock.Take
-	if zygote != nil { // with more of what it lacked, it would not have come for this
-		take = n.Stock.Spare
-	}
+	zygote, take := n.second(best)
 	m, makes, more := n.fromStock(ctx, v, job, blank, zygote, take)
 	if m == nil && ctx.Err() == nil {
 		why += fmt.Sprintf("no cell ready%s%s", inTheMaking(makes), more)
@@ -164,6 +157,19 @@ func (n *Node) make(ctx context.Context, v *faas.Version, job job) (*made, error
 		m.note = why + m.note
 	}
 	return m, ctx.Err()
+}
+
+// second is how a blank cell is used where the best there may be was not ready: the zygote to fork into it, if there is one, and how
+// to take it. With more of what it lacks a fork would not come for it, so none is made for that, unless there are no forks to hope for.
+func (n *Node) second(best stock.Kind) (z sandbox.Zygote, take func(stock.Kind) (sandbox.Cell, int)) {
+	if best.Form != stock.Fork {
+		return nil, n.Stock.Take
+	}
+	family := stock.Family{Account: best.Account, Runtime: best.Runtime}
+	if z = n.Stock.Zygote(family); z == nil && n.Stock.Failing(family) {
+		return nil, n.Stock.Take
+	}
+	return z, n.Stock.Spare
 }
 
 // unsuited is the runtime's Unsuited, which looks into folders, once for each revision.

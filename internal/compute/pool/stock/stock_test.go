@@ -68,9 +68,12 @@ func (s *source) Zygote(context.Context, Family) (sandbox.Zygote, error) {
 	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fails != nil {
+		return nil, s.fails
+	}
 	f := newFake("zygote")
 	s.zygotes = append(s.zygotes, f)
-	return f, s.fails
+	return f, nil
 }
 
 func (s *source) first(k Kind) *fake {
@@ -264,6 +267,32 @@ func TestStockFails(t *testing.T) {
 		src.mu.Unlock()
 		time.Sleep(2 * time.Minute)
 		take(t, s, blankKind)
+	})
+}
+
+// TestZygoteFails: who would like a fork is told that none is to be hoped for, until there is a zygote after all.
+func TestZygoteFails(t *testing.T) {
+	stocked(t, Config{}, func(s *Stock, src *source, _ *purse) {
+		fail := func(err error) {
+			src.mu.Lock()
+			defer src.mu.Unlock()
+			src.fails = err
+		}
+		fail(errors.New("no"))
+		if s.Failing(forkKind.family()) {
+			t.Error("nothing was tried yet")
+		}
+		s.Expect(forkKind)
+		time.Sleep(time.Minute)
+		if !s.Failing(forkKind.family()) {
+			t.Error("there is no zygote, and it is said to come")
+		}
+		fail(nil)
+		time.Sleep(2 * time.Minute)
+		if s.Failing(forkKind.family()) {
+			t.Error("failing with a zygote")
+		}
+		take(t, s, forkKind)
 	})
 }
 

@@ -31,6 +31,17 @@ func (s *Stock) Zygote(f Family) sandbox.Zygote {
 	return nil
 }
 
+// Failing reports whether a family has no zygote because none could be made, or because it died: there are no forks of it meanwhile.
+func (s *Stock) Failing(f Family) bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.families[f]
+	return l != nil && l.zygote == nil && l.failures > 0
+}
+
 // keep sees to it that the families that are wanted have a zygote that is not worn, and others have none. The caller holds mu.
 func (s *Stock) keep(wanted []Family, now time.Time, a *Action) {
 	for f, l := range s.families {
