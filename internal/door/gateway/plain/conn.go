@@ -14,8 +14,8 @@ import (
 
 // What a connection is doing.
 const (
-	idle   int32 = iota // waits for a request
-	active              // has the beginning of one
+	idle   int32 = iota // waits for a request, or for the rest of its head
+	active              // has one
 	closed              // is closed by the server
 )
 
@@ -46,10 +46,16 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 func (c *conn) serve() {
 	defer c.s.forget(c)
+	defer func() { // handlers' own are answer's
+		if p := recover(); p != nil {
+			_ = c.nc.Close()
+			c.s.logPanic(c.addr, p)
+		}
+	}()
 	wait := c.s.http.ReadHeaderTimeout // for the first request, as net/http has it
 	for {
 		size, ok := c.head(wait)
-		if !ok {
+		if !ok || !c.begin() {
 			_ = c.nc.Close()
 			return
 		}
@@ -67,13 +73,17 @@ func (c *conn) serve() {
 	}
 }
 
+// begin says that a request is here; false: the server has closed the connection.
+func (c *conn) begin() bool {
+	return c.state.CompareAndSwap(idle, active) || c.state.Load() == active
+}
+
 // head waits for a whole head and returns its size; 0 means that it is too large to be plain, or that what has come of it is not.
 func (c *conn) head(wait time.Duration) (size int, ok bool) {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
-		c.state.CompareAndSwap(active, idle)
 		c.mayTake(wait, wait/4) // more than it must: so a deadline is seldom set
-		if !c.read() || !c.state.CompareAndSwap(idle, active) {
+		if !c.read() {
 			return 0, false
 		}
 	}
@@ -137,6 +147,7 @@ func (c *conn) deadline(t time.Time) {
 }
 
 func (c *conn) read() bool {
+	c.state.CompareAndSwap(active, idle)
 	n, err := c.small.Read(c.buf[c.w:])
 	c.w += n
 	return n > 0 || err == nil
@@ -165,6 +176,9 @@ func (c *conn) answer(h head) (again bool) {
 	c.s.http.Handler.ServeHTTP(x, x.request(h))
 	x.finish()
 	x.end()
+	if x.bounded {
+		_ = c.nc.SetWriteDeadline(time.Time{}) // a closed connection says so when the next head is read
+	}
 	return x.failed == nil && x.discard() && !x.closes
 }
 

@@ -26,6 +26,7 @@ type exchange struct {
 	closes   bool  // the connection ends with this answer
 	failed   error // the connection's
 	over     bool  // the handler has returned
+	bounded  bool  // the connection has a write deadline
 
 	mu   sync.Mutex // guards what follows, and conn.watch
 	here bool       // all of the body
@@ -279,8 +280,14 @@ func (x *exchange) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// SetWriteDeadline is for http.ResponseController.
-func (x *exchange) SetWriteDeadline(t time.Time) error { return x.c.nc.SetWriteDeadline(t) }
+// SetWriteDeadline is for http.ResponseController. It ends with the request.
+func (x *exchange) SetWriteDeadline(t time.Time) error {
+	if x.over {
+		return http.ErrHandlerTimeout
+	}
+	x.bounded = !t.IsZero()
+	return x.c.nc.SetWriteDeadline(t)
+}
 
 // Deadline implements context.Context.
 func (x *exchange) Deadline() (time.Time, bool) { return time.Time{}, false }

@@ -7,7 +7,8 @@
 //
 // What is saved is what a call does not need: one goroutine reads, answers and writes; nobody watches the connection while a request is
 // answered unless somebody wants to know whether the client is still there (Context.Done is asked for); deadlines are set when they are needed; an
-// answer leaves in one write. For handlers everything is as with net/http, but that there is no Hijack, no trailer and no full duplex.
+// answer leaves in one write. For handlers everything is as with net/http, but that there is no Hijack, no trailer and no full duplex, that headers
+// count until they are sent, and that Context.Err alone does not notice a client that leaves.
 package plain
 
 import (
@@ -21,7 +22,8 @@ import (
 	"time"
 )
 
-// Server answers plain requests by an http.Server's handler and within its time limits, and has that server answer the others.
+// Server answers plain requests by an http.Server's handler and within its ReadHeaderTimeout and IdleTimeout, and has that server answer the
+// others.
 type Server struct {
 	http    *http.Server
 	over    *handover
@@ -100,10 +102,11 @@ func (s *Server) forget(c *conn) {
 // drainPoll is how often Shutdown looks whether the last request has been answered.
 const drainPoll = 5 * time.Millisecond
 
-// Shutdown accepts nothing more, closes connections that wait for a request, and returns when all requests are answered, or with
-// ctx's error.
+// Shutdown accepts nothing more, closes connections that wait for a request, net/http's too, and returns when all requests are answered,
+// or with ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopListening()
+	s.http.SetKeepAlivesEnabled(false) // its own Shutdown comes when nothing can be handed over any more
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for s.closeIdle() > 0 {
@@ -219,4 +222,12 @@ func (r *replayed) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return r.Conn.Read(p)
+}
+
+// CloseWrite is what net/http asks for before it closes a connection on which something may still arrive.
+func (r *replayed) CloseWrite() error {
+	if c, ok := r.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }

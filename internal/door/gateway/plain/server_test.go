@@ -140,6 +140,11 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		w.WriteHeader(http.StatusOK)
 		_, _ = w.Write([]byte("tea"))
+	case "/hurried":
+		w.Header().Set("Content-Length", "2")
+		_, _ = w.Write([]byte("{}"))
+		_ = rc.Flush()
+		_ = rc.SetWriteDeadline(time.Unix(1, 0))
 	case "/panic":
 		panic("by intent")
 	case "/abort":
@@ -166,6 +171,7 @@ func TestLikeNetHTTP(t *testing.T) {
 		"declared":     {"GET /declared" + host + "\r\n", "GET /typed" + host + "\r\n"},
 		"few":          {"GET /few" + host + "\r\n", "GET /typed" + host + "\r\n"},
 		"inject":       {"GET /inject" + host + "\r\n", "GET /typed" + host + "\r\n"},
+		"hurried":      {"GET /hurried" + host + "\r\n", "GET /typed" + host + "\r\n"},
 		"panic":        {"GET /panic" + host + "\r\n", "GET /typed" + host + "\r\n"},
 		"abort":        {"GET /abort" + host + "\r\n", "GET /typed" + host + "\r\n"},
 		"pipelined":    {two, "", "GET /typed" + host + "\r\n"},
@@ -352,6 +358,42 @@ func TestShutdown(t *testing.T) {
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
 		t.Error("it still listens")
+	}
+}
+
+// TestShutdownOfHalves: who has sent a part of a head, and holds the rest back, does not hold up the end, and neither does a connection
+// that is net/http's: what waits there is closed while others are still answered here.
+func TestShutdownOfHalves(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	addr, s := started(t, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			close(begun)
+			<-end
+		}
+	})}, true)
+	half, over, busy := dial(t, addr), dial(t, addr), dial(t, addr)
+	half.send(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHo") // both come at once
+	over.send(t, "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n")
+	for c, method := range map[*client]string{half: "GET", over: "HEAD"} {
+		if got := c.answer(method); !strings.HasPrefix(got, "200 OK") {
+			t.Fatal(got)
+		}
+	}
+	busy.send(t, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+	<-begun
+	ended := make(chan error)
+	go func() { ended <- s.Shutdown(t.Context()) }()
+	for _, c := range []*client{half, over} {
+		if b, err := io.ReadAll(c); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q %v", b, err)
+		}
+	}
+	close(end)
+	if got := busy.answer("GET"); !strings.HasPrefix(got, "200 OK") {
+		t.Error(got)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
