@@ -160,8 +160,7 @@ func (g *group) decide(now time.Time) {
 		go g.start(why)
 	}
 	for _, i := range a.Reclaim {
-		g.pool.work.Add(1)
-		go g.idle[i].reclaim()
+		g.idle[i].push()
 	}
 	for _, i := range slices.Backward(a.End) {
 		g.end(g.idle[i])

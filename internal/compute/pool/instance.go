@@ -81,6 +81,7 @@ type Instance struct {
 	mu       sync.Mutex // guards what follows, and Running against Relaunch; taken after group.mu
 	frozen   bool
 	pushed   bool // its memory was pushed out since it was frozen
+	pushing  bool // it waits for its turn to be
 	busy     bool
 	idle     time.Time
 	freezing *time.Timer
@@ -241,23 +242,37 @@ func (in *Instance) freeze() {
 func (in *Instance) resident() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.frozen && !in.busy && !in.pushed
+	return in.frozen && !in.busy && !in.pushed && !in.pushing
 }
 
-// reclaim pushes the memory of a frozen instance out of RAM. A call may come meanwhile: it finds less of it.
+// push has the memory of a frozen instance pushed out soon.
+func (in *Instance) push() {
+	in.mu.Lock()
+	in.pushing = true
+	in.mu.Unlock()
+	in.group.pool.work.Add(1)
+	go in.reclaim()
+}
+
+// reclaim pushes the memory of a frozen instance out of RAM, one instance's at a time: it takes a processor. A call may come meanwhile: it finds
+// less of it.
 func (in *Instance) reclaim() {
-	defer in.group.pool.work.Done()
+	p := in.group.pool
+	defer p.work.Done()
+	p.pushing <- struct{}{}
+	defer func() { <-p.pushing }()
 	in.mu.Lock()
 	r, ok := in.Sandbox.(sandbox.Reclaimer)
-	if ok = ok && in.frozen && !in.busy && !in.pushed; ok {
+	if ok = ok && in.pushing && in.frozen && !in.busy && !p.closing.Load(); ok {
 		in.pushed = true
 	}
+	in.pushing = false
 	in.mu.Unlock()
 	if !ok {
 		return
 	}
 	if err := r.Reclaim(); err != nil && !errors.Is(err, os.ErrClosed) {
-		in.group.pool.log.Warn("the memory of an idle instance could not be pushed out", "instance", in.ID, "error", err)
+		p.log.Warn("the memory of an idle instance could not be pushed out", "instance", in.ID, "error", err)
 	}
 }
 
@@ -276,7 +291,7 @@ func (in *Instance) wake() error {
 	if !h.frozen {
 		return nil
 	}
-	h.frozen, h.pushed = false, false
+	h.frozen, h.pushed, h.pushing = false, false, false
 	return h.Sandbox.Thaw()
 }
 

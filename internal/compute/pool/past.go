@@ -89,6 +89,10 @@ func (p *Pool) Recall(v *faas.Version) {
 	if !ok || p.cfg.KeepAlive > 0 || p.closing.Load() {
 		return
 	}
+	switch v.State {
+	case faas.Pending, faas.Inactive, faas.Failed: // its calls are refused
+		return
+	}
 	g := &group{pool: p, version: v}
 	if g.habit = g.resume(past.(*Past)); g.habit == nil {
 		return

@@ -118,6 +118,30 @@ func TestHabitsSurviveARestart(t *testing.T) {
 	})
 }
 
+// TestRefusedIsNotRecalled: what nobody can call has no instance, and is not forgotten.
+func TestRefusedIsNotRecalled(t *testing.T) {
+	h, end := every(10*time.Minute, time.Second, 10*time.Hour)
+	for _, state := range []faas.State{faas.Pending, faas.Inactive, faas.Failed, faas.Active} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(end))
+			n := &fakeNode{delay: 300 * time.Millisecond}
+			p := New(n, Config{})
+			v := version("f", 1024)
+			v.State = state
+			p.Remember([]Past{{v.ID.FunctionID, v.ID.Version, 300 * time.Millisecond, 40, h.append(nil)}})
+			p.Recall(v)
+			time.Sleep(11 * time.Minute)
+			if all, _ := n.count(); (all > 0) != (state == faas.Active) {
+				t.Errorf("%s: %d instances were started", state, all)
+			}
+			if got := p.Pasts(); len(got) != 1 {
+				t.Errorf("%s: %d are remembered", state, len(got))
+			}
+			closeAll(t, p)
+		})
+	}
+}
+
 // TestNotCalledSinceIsStillKnown: what nobody called between two restarts is known after the second.
 func TestNotCalledSinceIsStillKnown(t *testing.T) {
 	h, _ := every(10*time.Minute, time.Second, 10*time.Hour)

@@ -48,7 +48,8 @@ type Pool struct {
 	life                   context.Context // ends when running calls are cut
 	cut                    context.CancelFunc
 
-	reclaiming sync.Mutex // one at a time counts what is on its way back
+	reclaiming sync.Mutex    // one at a time counts what is on its way back
+	pushing    chan struct{} // of one place: one instance at a time has its memory pushed out
 }
 
 // groupKey names what shares instances: the calls of one version, or where it keeps its tenants apart, those of one tenant.
@@ -71,7 +72,8 @@ func New(launcher Launcher, cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, keeping: NewKeeping(Learned()), memory: budget{total: cfg.MemoryMB}}
+	p := &Pool{cfg: cfg, launcher: launcher, log: cfg.Logger, keeping: NewKeeping(Learned()), memory: budget{total: cfg.MemoryMB},
+		pushing: make(chan struct{}, 1)}
 	p.life, p.cut = context.WithCancel(context.Background())
 	return p
 }

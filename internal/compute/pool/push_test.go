@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,62 @@ func TestIdleMemoryIsPushedOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slow takes its time to push memory out, and counts how many do so at once.
+type slow struct {
+	*fakeSandbox
+	node *slowNode
+}
+
+func (s slow) Reclaim() error {
+	n := s.node.at.Add(1)
+	defer s.node.at.Add(-1)
+	s.node.all.Add(1)
+	s.node.most.Store(max(s.node.most.Load(), n))
+	time.Sleep(time.Second)
+	return nil
+}
+
+type slowNode struct {
+	fakeNode
+	at, most, all atomic.Int64
+}
+
+func (n *slowNode) Launch(ctx context.Context, v *faas.Version) (*Running, error) {
+	r, err := n.fakeNode.Launch(ctx, v)
+	if err == nil {
+		r.Sandbox = slow{r.Sandbox.(*fakeSandbox), n}
+	}
+	return r, err
+}
+
+// TestPushedOutOneByOne: what went to rest together is pushed out one after the other, and what was called before its turn is not.
+func TestPushedOutOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &slowNode{fakeNode: fakeNode{delay: 2 * time.Second}}
+		p := New(n, Config{Reclaim: true, KeepAlive: time.Hour})
+		var calls sync.WaitGroup
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			calls.Go(func() { warmth(t, p, version(name, 128), time.Second) })
+		}
+		calls.Wait()
+		time.Sleep(restful + 1500*time.Millisecond) // the second one's turn
+		waits := slices.IndexFunc(p.List(), func(i Info) bool { return i.State == "frozen" })
+		if waits < 0 {
+			t.Fatalf("%d were pushed out at once", n.most.Load())
+		}
+		warmth(t, p, version(p.List()[waits].Version.Name, 128), time.Second)
+		time.Sleep(10 * time.Second)
+		if all, most := n.all.Load(), n.most.Load(); all != 4 || most != 1 {
+			t.Errorf("%d of 4 were pushed out, %d at once", all, most)
+		}
+		time.Sleep(10 * restful)
+		if all := n.all.Load(); all != 5 {
+			t.Errorf("%d of 5 were pushed out", all)
+		}
+		closeAll(t, p)
+	})
 }
 
 // TestDueKeepsItsMemory: what is made ahead, or about to be called, is not pushed out.
