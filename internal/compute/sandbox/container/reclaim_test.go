@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -23,8 +24,39 @@ func TestOnlyToMemory(t *testing.T) {
 		head: false, "": false, head + zram0: true, head + zram0 + disk: false, head + file: false, head + zram1: false, head + zram0 + zram1: false,
 		head + zram2: true, // a kernel without a way to the disk
 	} {
-		if got := inMemory(text, devices); got != want {
-			t.Errorf("%q: %t", text, got)
+		if memory, disk := swapped(text, devices); (memory && !disk) != want {
+			t.Errorf("%q: memory %t, disk %t", text, memory, disk)
 		}
+	}
+}
+
+// reclaimed is a group that counts how often its memory was pushed out.
+type reclaimed struct {
+	bounds
+	times int
+}
+
+func (r *reclaimed) Reclaim() error { r.times++; return nil }
+
+// TestNeverToADisk: swap on a disk that was added after the start is noticed.
+func TestNeverToADisk(t *testing.T) {
+	swaps := filepath.Join(t.TempDir(), "swaps")
+	g := new(reclaimed)
+	i := &instance{group: g}
+	const head, zram, disk = "Filename Type Size Used Priority\n", "/dev/zram0 partition 1 0 -2\n", "/swapfile file 1 0 -3\n"
+	for n, c := range []struct {
+		text  string
+		err   error
+		times int
+	}{{head + zram, nil, 1}, {head + zram + disk, errOnDisk, 1}, {head + zram, nil, 2}} {
+		if err := os.WriteFile(swaps, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := i.reclaim(swaps, t.TempDir()); !errors.Is(err, c.err) || g.times != c.times {
+			t.Errorf("%d: %v after %d times", n, err, g.times)
+		}
+	}
+	if err := i.reclaim(swaps+"-", t.TempDir()); err == nil || g.times != 2 {
+		t.Errorf("where the swap is not known: %v after %d times", err, g.times)
 	}
 }
