@@ -78,10 +78,11 @@ exports.handler = async (e) => e === 'ticks' ? ticks : e`})
 // in one is not the next one's affair.
 func TestFollows(t *testing.T) {
 	for name, c := range map[string]struct{ code, want string }{
-		"timer that does not hold the loop": {"let n = 0; setTimeout(() => n++, 1).unref(); exports.handler = async () => n", "1"},
-		"caught by the function":            {"let n = 0; process.on('uncaughtException', () => n++); exports.handler = async (e) => { queueMicrotask(() => process.nextTick(() => { throw new Error('late') })); return Math.min(n, 2) }", "2"},
-		"rejection":                         {"let n = 0; process.on('unhandledRejection', () => n++); exports.handler = async (e) => { Promise.reject(new Error('late')); return Math.min(n, 2) }", "2"},
-		"without next ticks":                {"let n = 0; exports.handler = async (e) => { await null; process.nextTick(() => n++); return Math.min(n, 2) }", "2"},
+		"timer that does not hold the loop":  {"let n = 0; setTimeout(() => n++, 1).unref(); exports.handler = async () => n", "1"},
+		"whatever the function's clock says": {"let n = 0; Date.now = () => 0; setTimeout(() => n++, 1).unref(); exports.handler = async () => n", "1"},
+		"caught by the function":             {"let n = 0; process.on('uncaughtException', () => n++); exports.handler = async (e) => { queueMicrotask(() => process.nextTick(() => { throw new Error('late') })); return Math.min(n, 2) }", "2"},
+		"rejection":                          {"let n = 0; process.on('unhandledRejection', () => n++); exports.handler = async (e) => { Promise.reject(new Error('late')); return Math.min(n, 2) }", "2"},
+		"without next ticks":                 {"let n = 0; exports.handler = async (e) => { await null; process.nextTick(() => n++); return Math.min(n, 2) }", "2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := start(t, "executed", "nodejs24.x", "index.handler", files{"index.js": c.code, "early.cjs": "delete process._tickCallback"}, func(v *faas.Version) {

@@ -6,6 +6,7 @@ const { listen, quiet, receive } = require('./channel.cjs');
 
 // What Node.js does after each callback: next ticks, promises, rejections that nobody handles. Without it each call has turns of its own.
 const drain = process._tickCallback;
+const now = Date.now; // a function may put another one in its place, which stands still
 const REST = 50; // milliseconds after which the loop turns: for what does not hold it, and what V8 and Node.js do in it
 
 let serve;
@@ -14,7 +15,10 @@ let inTurn = false; // the next call may follow within this turn
 let turned = 0; // when the loop turned last
 let settled; // waits until all is done that the end of a call leaves
 
-const rested = () => Date.now() - turned < REST;
+function rested() {
+  const ago = now() - turned;
+  return ago >= 0 && ago < REST; // the clock may be set
+}
 
 function arrived(call) {
   free = false;
@@ -56,7 +60,7 @@ function one() {
 }
 
 function turn() {
-  turned = Date.now();
+  turned = now();
   free = true;
   let more = false;
   try {
