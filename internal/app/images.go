@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"artesian/internal/compute/pool/node"
-	"artesian/internal/compute/registry"
 	"artesian/internal/compute/sandbox"
 	"artesian/internal/engine/kv"
 	"artesian/internal/faas"
@@ -32,6 +29,8 @@ type images struct {
 	renewed map[faas.VersionID]string        // on what ground an image was last to be made anew
 	stored  map[kv.Key]about
 	used    map[kv.Key]time.Time // since the daemon's start
+
+	beyond chan struct{} // holds one for each image that was read though there was no memory for it
 }
 
 // loaded is an image in memory. It is closed when nobody uses it any more.
@@ -41,6 +40,7 @@ type loaded struct {
 	users  int
 	used   time.Time
 	lentMB int  // what it has of the functions' memory; 0: it goes with its last user
+	beyond bool // it has one of the places for images that have none
 	gone   bool // it is not among those that are ready
 }
 
@@ -64,6 +64,7 @@ func (a *about) size() (bytes int64) {
 const (
 	kindImage  = "image" // name:number → about
 	mostImages = 16      // in memory
+	mostBeyond = 4       // of those, without having any of the functions'
 	maxImage   = 10 << 30
 	idleImage  = 14 * 24 * time.Hour
 	oftenUsed  = 24 * time.Hour // the use of an image is written as often
@@ -71,7 +72,7 @@ const (
 
 func newImages(a *App, n *node.Node) images {
 	return images{app: a, node: n, ready: map[faas.VersionID]*loaded{}, reading: map[faas.VersionID]chan struct{}{}, renewed: map[faas.VersionID]string{},
-		stored: map[kv.Key]about{}, used: map[kv.Key]time.Time{}}
+		stored: map[kv.Key]about{}, used: map[kv.Key]time.Time{}, beyond: make(chan struct{}, mostBeyond)}
 }
 
 // most is how many bytes of the disk images may take together.
@@ -103,7 +104,7 @@ func (s *snapshots) lend(ctx context.Context, id faas.VersionID, ground string) 
 		case l != nil:
 			l.users++
 			l.used = time.Now()
-			s.used[imageKey(id)] = l.used
+			s.use(id, l.used)
 			s.images.mu.Unlock()
 			return l, nil
 		case reading == nil:
@@ -114,7 +115,7 @@ func (s *snapshots) lend(ctx context.Context, id faas.VersionID, ground string) 
 			s.images.mu.Lock()
 			delete(s.reading, id)
 			close(reading)
-			s.used[imageKey(id)] = time.Now()
+			s.use(id, time.Now())
 			s.images.mu.Unlock()
 			if err != nil {
 				return nil, err
@@ -127,6 +128,13 @@ func (s *snapshots) lend(ctx context.Context, id faas.VersionID, ground string) 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// use notes the use of an image that is stored. It is called with mu.
+func (s *images) use(id faas.VersionID, at time.Time) {
+	if key := imageKey(id); s.stored[key].SHA256 != "" {
+		s.used[key] = at
 	}
 }
 
@@ -143,11 +151,16 @@ func (s *snapshots) read(ctx context.Context, id faas.VersionID, ground string) 
 		s.renew(id, ground)
 		return nil, errOutdated
 	}
-	l, err := s.load(ctx, a)
-	if err == nil {
-		s.add(id, l)
+	l := &loaded{about: a, users: 1}
+	if err := s.claim(ctx, l); err != nil {
+		return nil, err
 	}
-	return l, err
+	if err := s.load(ctx, l); err != nil {
+		s.unclaim(l)
+		return nil, err
+	}
+	s.add(id, l)
+	return l, nil
 }
 
 // record finds what is known of a version's image.
@@ -165,43 +178,71 @@ func (s *images) record(id faas.VersionID) (a about, err error) {
 	return a, nil
 }
 
-// load reads an image into memory, for one user.
-func (s *images) load(ctx context.Context, a about) (*loaded, error) {
-	l := loaded{about: a, users: 1}
+// load reads an image into memory.
+func (s *images) load(ctx context.Context, l *loaded) error {
 	r, _, err := s.app.blobs.Open(ctx, l.about.SHA256)
 	if err != nil {
-		return nil, fmt.Errorf("open image: %w", err)
+		return fmt.Errorf("open image: %w", err)
 	}
 	defer func() { _ = r.Close() }()
 	if l.image, err = s.keeper.NewImage(); err != nil {
-		return nil, err
+		return err
 	}
 	for i, f := range l.image.Files() {
 		if i >= len(l.about.Sizes) {
-			return nil, errors.Join(errors.New("the image's record lacks a file"), l.image.Close())
+			return errors.Join(errors.New("the image's record lacks a file"), l.image.Close())
 		}
 		if _, err := io.CopyN(io.NewOffsetWriter(f, 0), r, l.about.Sizes[i]); err != nil {
-			return nil, errors.Join(fmt.Errorf("read image: %w", err), l.image.Close())
+			return errors.Join(fmt.Errorf("read image: %w", err), l.image.Close())
 		}
 	}
-	return &l, nil
+	return nil
 }
 
-// add makes an image that has a user ready for others, in place of an older one of its version and of those that were used longest ago where
-// there are too many or memory is short.
-func (s *images) add(id faas.VersionID, l *loaded) {
+// borrow takes memory for an image, that of images which were used longest ago where it is short; false if there is none.
+func (s *images) borrow(l *loaded) bool {
 	mb := int((l.about.size() + 1<<20 - 1) >> 20)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.drop(id)
-	for len(s.ready) >= mostImages && s.dropOldest() {
-	}
 	lent := s.app.pool.Borrow(mb)
 	for !lent && s.dropOldest() {
 		lent = s.app.pool.Borrow(mb)
 	}
 	if lent {
 		l.lentMB = mb
+	}
+	return lent
+}
+
+// claim is borrow before an image is read. Where there is no memory it waits until few others are without, for as long as their restores take.
+func (s *images) claim(ctx context.Context, l *loaded) error {
+	if s.borrow(l) {
+		return nil
+	}
+	select {
+	case s.beyond <- struct{}{}:
+		l.beyond = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *images) unclaim(l *loaded) {
+	s.app.pool.Return(l.lentMB)
+	if l.beyond {
+		<-s.beyond
+	}
+	l.lentMB, l.beyond = 0, false
+}
+
+// add makes an image that has a user ready for others, in place of an older one of its version and, where there are too many, of the one
+// that was used longest ago.
+func (s *images) add(id faas.VersionID, l *loaded) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(id)
+	for len(s.ready) >= mostImages && s.dropOldest() {
 	}
 	l.used = time.Now()
 	s.ready[id] = l
@@ -235,8 +276,7 @@ func (s *images) drop(id faas.VersionID) {
 // end closes an image. It is called with mu.
 func (s *images) end(l *loaded) {
 	_ = l.image.Close()
-	s.app.pool.Return(l.lentMB)
-	l.lentMB = 0
+	s.unclaim(l)
 }
 
 // dropOldest drops the image without a user that was used longest ago; false when all have one. It is called with mu.
@@ -329,90 +369,6 @@ func (s *images) remove(ctx context.Context, e kv.Entry) error {
 		return nil
 	}
 	return s.app.blobs.Delete(ctx, a.SHA256)
-}
-
-// evict makes room for so many further bytes, those of image next, and lets go of what was not used for a fortnight. The version is Inactive then, as on Lambda: the
-// next call has its image made again. What has instances is in use.
-func (s *images) evict(ctx context.Context, more int64, next kv.Key) {
-	now := time.Now()
-	for _, in := range s.app.pool.List() {
-		s.mu.Lock()
-		s.used[imageKey(in.Version)] = now
-		s.mu.Unlock()
-	}
-	for _, e := range excess(s.list(next), more, s.most(), now) {
-		name, number, _ := strings.Cut(e.key.Name, ":")
-		id := faas.FunctionID{Scope: e.key.Scope, Name: name}
-		reason := "The function is idle: its image was not used for 14 days."
-		if now.Sub(e.used) < idleImage {
-			reason = "The function is idle: others' images needed the room of its own (images_mb)."
-		}
-		rec, err := s.app.functions.Get(id, number)
-		if err == nil {
-			err = s.app.functions.Settle(ctx, rec.Version.ID, registry.Standing{State: faas.Inactive, Update: faas.Successful, Code: "Idle", Reason: reason})
-		}
-		if err != nil && faas.KindOf(err) != faas.NotFound {
-			s.app.cfg.Logger.Warn("let go of an image", "function", id.ARN(), "version", number, "error", err)
-			continue
-		}
-		s.forget(ctx, faas.VersionID{FunctionID: id, Version: number})
-	}
-	s.remember(ctx)
-}
-
-// remember writes down which images were used, seldom.
-func (s *images) remember(ctx context.Context) {
-	for _, k := range s.list(kv.Key{}) {
-		s.mu.Lock()
-		a, ok := s.stored[k.key]
-		s.mu.Unlock()
-		if ok && k.used.Sub(a.Used) >= oftenUsed {
-			a.Used = k.used.UTC()
-			if err := s.write(ctx, k.key, &a); err != nil && ctx.Err() == nil {
-				s.app.cfg.Logger.Warn("note the use of an image", "name", k.key.Name, "error", err)
-			}
-		}
-	}
-}
-
-// stored is an image on the disk.
-type stored struct {
-	key  kv.Key
-	size int64
-	used time.Time
-}
-
-// list are all images but one.
-func (s *images) list(without kv.Key) (all []stored) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, a := range s.stored {
-		if key == without {
-			continue
-		}
-		used := a.Used
-		if at := s.used[key]; at.After(used) {
-			used = at
-		}
-		all = append(all, stored{key, a.size(), used})
-	}
-	return all
-}
-
-// excess are the images that go: those that were not used for idleImage, and of the others those that were used longest ago, until the
-// rest and more bytes are no more than most.
-func excess(all []stored, more, most int64, now time.Time) []stored {
-	slices.SortFunc(all, func(a, b stored) int { return a.used.Compare(b.used) })
-	for _, e := range all {
-		more += e.size
-	}
-	for i, e := range all {
-		if more <= most && now.Sub(e.used) < idleImage {
-			return all[:i]
-		}
-		more -= e.size
-	}
-	return all
 }
 
 // settled waits until what refers to the blobs that there are is known.

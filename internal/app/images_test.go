@@ -30,11 +30,33 @@ func TestExcess(t *testing.T) {
 		{0, 1000, "c"}, {0, 100, "c"}, {30, 100, "c"}, {31, 100, "ca"}, {41, 100, "cad"}, {100, 100, "cadb"}, {0, 0, "cadb"},
 	} {
 		got := ""
-		for _, e := range excess(slices.Clone(all), c.more, c.most, now) {
+		for _, e := range excess(slices.Clone(all), c.more, c.most, "", now) {
 			got += e.key.Name
 		}
 		if got != c.want {
 			t.Errorf("%d more of %d: %q goes, want %q", c.more, c.most, got, c.want)
+		}
+	}
+}
+
+// TestExcessOfOthers: who has much makes room for who has little, and not the other way round.
+func TestExcessOfOthers(t *testing.T) {
+	now := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	of := func(account, name string, size int64, hours int) stored {
+		return stored{kv.Key{Scope: faas.Scope{Account: account}, Name: name}, size, now.Add(-time.Duration(hours) * time.Hour)}
+	}
+	all := []stored{of("small", "s", 10, 9), of("large", "a", 30, 1), of("large", "b", 30, 2), of("large", "c", 30, 3)}
+	for _, c := range []struct {
+		account string
+		more    int64
+		want    string
+	}{{"large", 30, "c"}, {"large", 60, "cb"}, {"large", 90, "cba"}, {"large", 100, "cbas"}, {"small", 30, "c"}, {"third", 20, "c"}, {"third", 60, "cb"}, {"small", 75, "csba"}, {"small", 90, "scba"}} {
+		got := ""
+		for _, e := range excess(slices.Clone(all), c.more, 100, c.account, now) {
+			got += e.key.Name
+		}
+		if got != c.want {
+			t.Errorf("%d more of %s: %q goes, want %q", c.more, c.account, got, c.want)
 		}
 	}
 }
@@ -162,4 +184,30 @@ func TestImagesWithoutRoom(t *testing.T) {
 	}
 	k.fails.Store(false)
 	use(versions[0])()
+}
+
+// TestImagesBeyondMemory: however many versions are called at once where memory is in use, few images are read beyond it.
+func TestImagesBeyondMemory(t *testing.T) {
+	a, k, versions := withImages(t, 128, mostBeyond+1)
+	if !a.pool.Borrow(128) {
+		t.Fatal("no memory")
+	}
+	for _, v := range versions[:mostBeyond] {
+		if _, err := a.snapshots.lend(t.Context(), v.ID, "here"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := versions[mostBeyond].ID
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := a.snapshots.lend(short, last, "here"); !errors.Is(err, context.DeadlineExceeded) || k.made.Load() != mostBeyond {
+		t.Errorf("one more: %v; %d read", err, k.made.Load())
+	}
+	first := versions[0].ID
+	a.snapshots.release(first, a.snapshots.ready[first])
+	l, err := a.snapshots.lend(t.Context(), last, "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.snapshots.release(last, l)
 }

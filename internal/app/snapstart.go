@@ -58,6 +58,9 @@ func (a *App) snapStart() error { return a.snapshots.why }
 
 // keep makes an image and stores it.
 func (s *snapshots) keep(ctx context.Context, v *faas.Version) error {
+	if s.keeper == nil { // there was one when SnapStart was asked for
+		return faas.Errorf(faas.Unsupported, "not possible on this node: %v", s.why)
+	}
 	ground, err := s.node.Ground(ctx, v)
 	if err != nil {
 		return err
@@ -88,6 +91,7 @@ func (s *snapshots) keep(ctx context.Context, v *faas.Version) error {
 		return errors.Join(fmt.Errorf("store image: %w", err), image.Close())
 	}
 	l := &loaded{image: image, about: a, users: 1}
+	s.borrow(l)
 	s.add(v.ID, l)
 	s.release(v.ID, l)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"artesian/internal/app"
+	"artesian/internal/compute/sandbox"
 )
 
 // stands is what GetFunctionConfiguration tells of a version.
@@ -31,6 +32,24 @@ func (p *platform) settles(name, qualifier string) (s stands) {
 	return s
 }
 
+// TestSnapStartElsewhere: a version that is published where no image can be made is started without one, and says so.
+func TestSnapStartElsewhere(t *testing.T) {
+	t.Parallel()
+	p := start(t)
+	p.role()
+	if resp, body := p.tryCreate("f", zipOf(t, map[string]string{"app.py": "def handler(e, c): return 1\n"}), spec{"Runtime": "python3.12", "SnapStart": spec{"ApplyOn": "PublishedVersions"}}); resp.StatusCode != http.StatusCreated {
+		if strings.Contains(body, "not possible on this node") {
+			t.Skip(body)
+		}
+		t.Fatalf("create: %s: %s", resp.Status, body)
+	}
+	p = restarted(t, p, isolation(sandbox.Process))
+	p.call("POST", functionsPath+"/f/versions", `{}`, http.StatusCreated)
+	if s := p.settles("f", "1"); s.State != "Active" || s.SnapStart.OptimizationStatus != "Off" || !strings.Contains(s.StateReason, "not possible on this node") {
+		t.Errorf("version 1: %+v", s)
+	}
+}
+
 // restarted is a new daemon on the same data.
 func restarted(t *testing.T, p *platform, change ...func(*app.Config)) *platform {
 	t.Helper()
@@ -40,8 +59,10 @@ func restarted(t *testing.T, p *platform, change ...func(*app.Config)) *platform
 }
 
 const snapped = `
-import os, random, uuid
+import os, random, sqlite3, uuid
 uuid.uuid1()
+drawn = sqlite3.connect(":memory:", check_same_thread=False).execute
+drawn("select randomblob(8)").fetchone()
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 number, seen, first = random.random(), [], os.environ["AWS_SESSION_TOKEN"]
 register_before_snapshot(seen.append, "before")
@@ -49,13 +70,14 @@ register_after_restore(seen.append, "after")
 print("initialised")
 
 def handler(event, context):
-    return {"number": number, "fresh": random.random(), "id": str(uuid.uuid4()), "timed": str(uuid.uuid1())[19:], "seen": seen, "how": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
+    return {"number": number, "fresh": random.random(), "id": str(uuid.uuid4()), "timed": str(uuid.uuid1())[19:], "blob": drawn("select hex(randomblob(8))").fetchone()[0], "seen": seen, "how": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
             "renewed": os.environ["AWS_SESSION_TOKEN"] != first, "version": context.function_version}
 `
 
 type snap struct {
 	Number, Fresh float64
 	ID, How       string
+	Blob          string // drawn by SQLite
 	Timed         string // node and clock sequence of an id that is made of the time
 	Seen          []string
 	Renewed       bool
@@ -100,7 +122,7 @@ func TestSnapStart(t *testing.T) {
 	if all[0].Number != all[1].Number {
 		t.Error("two instances do not come from one initialisation")
 	}
-	if all[0].Fresh == all[1].Fresh || all[0].ID == all[1].ID || all[0].Timed == all[1].Timed {
+	if all[0].Fresh == all[1].Fresh || all[0].ID == all[1].ID || all[0].Timed == all[1].Timed || all[0].Blob == all[1].Blob {
 		t.Error("two instances have the same random state")
 	}
 	for _, s := range all {

@@ -17,6 +17,7 @@ def suspend(boot):
     """Runs what is to run before a snapshot, says so, and returns when the process goes on from it."""
     for func, args, kwargs in reversed(hooks("before_snapshot")):
         func(*args, **kwargs)
+    renew_sqlite = sqlite()
     boot.flush()
     boot.send(b"P")
     data = boot.receive_whole()
@@ -26,6 +27,7 @@ def suspend(boot):
         raise RuntimeError("frame %d instead of what wakes this process" % data[0])
     adopt(bytes(data[5:]))
     refresh()
+    renew_sqlite()
     boot.configure()
     for func, args, kwargs in hooks("after_restore"):
         func(*args, **kwargs)
@@ -48,3 +50,14 @@ def refresh():
     if loaded("ssl"):
         loaded("ssl").RAND_add(os.urandom(64), 64.0)
     _artesian_twin.refresh_used()
+
+
+def sqlite():
+    """What has SQLite draw its random state anew, for randomblob() and random() in SQL: it does so by itself in a process with another number only."""
+    try:
+        import ctypes
+        renew = ctypes.CDLL(sys.modules["_sqlite3"].__file__).sqlite3_randomness
+    except (KeyError, ImportError, OSError, AttributeError):  # it was not loaded, or is a part of the interpreter that cannot be called
+        return lambda: None
+    renew.argtypes = ctypes.c_int, ctypes.c_void_p
+    return lambda: renew(0, None)
