@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -53,8 +54,16 @@ func (n *Node) standsOn(h hash.Hash, m sandbox.Mount) {
 		fmt.Fprintf(h, "%s %s\n", m.Target, m.Source)
 	default:
 		fmt.Fprintf(h, "%s %s %d %d\n", m.Target, m.Source, info.Size(), info.ModTime().UnixNano())
+		for _, below := range mapped {
+			if info, err := os.Stat(filepath.Join(m.Source, below)); err == nil {
+				fmt.Fprintf(h, "%s %d\n", below, info.ModTime().UnixNano())
+			}
+		}
 	}
 }
+
+// mapped are folders in those of interpreters that hold what these map.
+var mapped = [...]string{"bin", "lib", "lib/server", "lib-dynload"}
 
 // machine names this program and what it runs on.
 var machine = sync.OnceValue(func() string {
