@@ -24,7 +24,7 @@ func (m *Maker) NewImage() (sandbox.Image, error) { return newImage() }
 func newImage() (*image, error) {
 	var m image
 	for i := range m.files {
-		fd, err := unix.MemfdCreate("sandbox image", unix.MFD_CLOEXEC)
+		fd, err := unix.MemfdCreate("sandbox image", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("make image: %w", err), m.Close())
 		}
@@ -35,6 +35,16 @@ func newImage() (*image, error) {
 
 // Files implements sandbox.Image.
 func (m *image) Files() []*os.File { return m.files[:] }
+
+// seal keeps it as it is: who has broken out of the kernel that goes on from it has descriptors of it, as all others have that do.
+func (m *image) seal() error {
+	for _, f := range m.files {
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK); err != nil {
+			return fmt.Errorf("seal image: %w", err)
+		}
+	}
+	return nil
+}
 
 // Close implements sandbox.Image.
 func (m *image) Close() error {
@@ -82,9 +92,16 @@ func (m *Maker) Snapshot(ctx context.Context, s sandbox.Sandbox) (sandbox.Image,
 
 // Restore is Start of a sandbox that goes on where an image was taken. S differs from what that was started with in ID and Listen
 // at most. Its channel is a new one in place of the old, so nothing that was under way in that one arrives.
-func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, image sandbox.Image) (sandbox.Sandbox, error) {
+func (m *Maker) Restore(ctx context.Context, s sandbox.Spec, saved sandbox.Image) (sandbox.Sandbox, error) {
 	if err := keepable(s); err != nil {
 		return nil, err
 	}
-	return m.launch(ctx, s, wire.Order{Kind: wire.Restore, Program: m.program(s, true)}, image.Files()...)
+	i, ok := saved.(*image)
+	if !ok {
+		return nil, faas.Errorf(faas.Invalid, "restore: an image of another maker")
+	}
+	if err := i.seal(); err != nil {
+		return nil, err
+	}
+	return m.launch(ctx, s, wire.Order{Kind: wire.Restore, Program: m.program(s, true)}, i.files[:]...)
 }
