@@ -63,20 +63,34 @@ func functionFilter() (filter, error) {
 }
 
 // zygoteFilter is the allow-list for zygotes, which have a capability in the spawner's user namespace: what functions may, and what
-// enters a sandbox. What namespaces there are they may not ask.
+// enters a sandbox. What namespaces there are they may not ask, nor anything that with the capability reaches the machine: a file system as
+// a whole can be stopped by whoever has opened a file of it to read, and memory be taken out of use.
 func zygoteFilter() (filter, error) {
 	all := conditions()
 	for i, c := range all {
 		if c.name == "ioctl" {
-			all[i].alternatives[0] = append(c.alternatives[0], test{arg: 1, mask: 0xff00, value: nsfsRequests})
+			for _, kind := range []uint32{nsfsRequests, anyFSRequests, btrfsRequests, randomRequests} {
+				all[i].alternatives[0] = append(all[i].alternatives[0], test{arg: 1, mask: 0xff00, value: kind})
+			}
+			all[i].alternatives[0] = append(all[i].alternatives[0], test{arg: 1, mask: 0xffff, value: ext4Checkpoint})
 		}
 	}
+	all = append(all, condition{"madvise", [][]test{{{arg: 2, mask: whole, value: unix.MADV_HWPOISON}, {arg: 2, mask: whole, value: softOffline}}}})
 	rest := slices.DeleteFunc(slices.Clone(refused), func(name string) bool { return name == "setns" })
 	return assemble(arches(), all, []group{{permit, append(slices.Clone(allowed), "setns", "clone3")}, {skip, skipped}, {refuse, rest}, {kill, killed}}, unsupported)
 }
 
-// nsfsRequests is the type of the ioctls that lead from one namespace to others.
-const nsfsRequests = 0xb700
+// Types of ioctls, and one of them.
+const (
+	nsfsRequests   = 0xb700
+	anyFSRequests  = 'X' << 8 // FIFREEZE, FITRIM, EXT4_IOC_SHUTDOWN and the like, XFS's own
+	btrfsRequests  = 0x9400
+	randomRequests = 'R' << 8 // of /dev/random
+	ext4Checkpoint = 'f'<<8 | 43
+)
+
+// softOffline is MADV_SOFT_OFFLINE.
+const softOffline = 101
 
 func conditions() []condition {
 	return []condition{

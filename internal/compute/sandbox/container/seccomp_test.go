@@ -122,6 +122,43 @@ func TestFunctionFilter(t *testing.T) {
 	}
 }
 
+// TestZygoteFilter: what a capability would allow beyond a function's reach.
+func TestZygoteFilter(t *testing.T) {
+	f, err := zygoteFilter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := arches()
+	for _, c := range []struct {
+		name string
+		args []uint64
+		want uint32
+	}{
+		{"setns", nil, permit},
+		{"clone3", nil, permit},
+		{"mount", nil, refuse},
+		{"ioctl", []uint64{0, unix.TIOCGWINSZ}, permit},
+		{"ioctl", []uint64{0, 0x5451}, permit}, // FIOCLEX
+		{"ioctl", []uint64{0, unix.FS_IOC_GETFLAGS}, permit},
+		{"ioctl", []uint64{0, unix.TIOCSTI}, refuse},
+		{"ioctl", []uint64{0, 0xb702}, refuse},     // NS_GET_PARENT
+		{"ioctl", []uint64{0, 0xc0045877}, refuse}, // FIFREEZE
+		{"ioctl", []uint64{0, 0xc0045878}, refuse}, // FITHAW
+		{"ioctl", []uint64{0, 0xc0185879}, refuse}, // FITRIM
+		{"ioctl", []uint64{0, 0x8004587d}, refuse}, // EXT4_IOC_SHUTDOWN, and XFS's and F2FS's
+		{"ioctl", []uint64{0, 0x4004662b}, refuse}, // EXT4_IOC_CHECKPOINT
+		{"ioctl", []uint64{0, 0xd0009411}, refuse}, // BTRFS_IOC_TREE_SEARCH
+		{"ioctl", []uint64{0, unix.RNDADDTOENTCNT}, refuse},
+		{"madvise", []uint64{0, 4096, unix.MADV_DONTNEED}, permit},
+		{"madvise", []uint64{0, 4096, unix.MADV_HWPOISON}, refuse},
+		{"madvise", []uint64{0, 4096, softOffline}, refuse},
+	} {
+		if got := judge(t, f, uint32(a.ID), a.SyscallNames[c.name], c.args...); got != c.want {
+			t.Errorf("%s%#x = %#x, want %#x", c.name, c.args, got, c.want)
+		}
+	}
+}
+
 // TestNoSocketDomainSlipsThrough tries every domain with every type, since a filter that goes on after a failed test may take
 // a domain for a system call's number.
 func TestNoSocketDomainSlipsThrough(t *testing.T) {
