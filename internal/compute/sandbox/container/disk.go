@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +33,11 @@ type template struct {
 	size    int64
 	extents []extent
 	stake   stake // of each image
+	used    time.Time
 }
+
+// mostTemplates are kept: functions may ask for thousands of sizes.
+const mostTemplates = 64
 
 type extent struct {
 	at   int64
@@ -165,7 +170,10 @@ func (d *disks) template(ctx context.Context, sizeMB int) (*template, error) {
 	for {
 		d.mu.Lock()
 		t, made := d.templates[sizeMB], d.making[sizeMB]
-		if t == nil && made == nil {
+		switch {
+		case t != nil:
+			t.used = time.Now()
+		case made == nil:
 			if d.making == nil {
 				d.making = map[int]chan struct{}{}
 			}
@@ -188,7 +196,7 @@ func (d *disks) template(ctx context.Context, sizeMB int) (*template, error) {
 
 // makeFirst takes the template of a size from an earlier run, or makes it.
 func (d *disks) makeFirst(ctx context.Context, sizeMB int) (*template, error) {
-	path := filepath.Join(d.dir, fmt.Sprintf("tmp-v2-%d.ext4", sizeMB))
+	path := d.path(sizeMB)
 	t, err := readTemplate(path)
 	if err != nil {
 		t, err = d.makeTemplate(ctx, path, sizeMB)
@@ -199,11 +207,31 @@ func (d *disks) makeFirst(ctx context.Context, sizeMB int) (*template, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
+		t.used = time.Now()
 		d.templates[sizeMB] = t
+		d.thin()
 	}
 	close(d.making[sizeMB])
 	delete(d.making, sizeMB)
 	return t, err
+}
+
+func (d *disks) path(sizeMB int) string {
+	return filepath.Join(d.dir, fmt.Sprintf("tmp-v2-%d.ext4", sizeMB))
+}
+
+// thin lets go of the templates that were used longest ago, where there are too many. The caller holds mu.
+func (d *disks) thin() {
+	for len(d.templates) > mostTemplates {
+		oldest := -1
+		for size, t := range d.templates {
+			if oldest < 0 || t.used.Before(d.templates[oldest].used) {
+				oldest = size
+			}
+		}
+		delete(d.templates, oldest)
+		_ = os.Remove(d.path(oldest))
+	}
 }
 
 // makeTemplate formats path. The image is larger than the size asked for by what ext4 needs for itself, so that a function

@@ -2,8 +2,10 @@ package container
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +46,31 @@ func TestDisk(t *testing.T) {
 }
 
 func formatFD(fd int) string { return "/proc/self/fd/" + itoa(fd) }
+
+// TestTemplatesOfManySizes: neither memory nor disk has one for each size that was ever asked for.
+func TestTemplatesOfManySizes(t *testing.T) {
+	m := open(t, 0)
+	if m.noDisks != nil {
+		t.Skip(m.noDisks)
+	}
+	d := newDisks(t.TempDir(), m.log)
+	for n := range mostTemplates {
+		size := 1000 + n
+		d.templates[size] = &template{used: time.Unix(int64(n), 0)}
+		if err := os.WriteFile(d.path(size), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, size := range []int{1000, 8} { // the first is used, the last is one more
+		if _, err := d.template(context.Background(), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := os.Stat(d.path(1001))
+	if d.templates[1001] != nil || d.templates[1000] == nil || len(d.templates) != mostTemplates || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%d templates; of the one that was used longest ago: %v", len(d.templates), err)
+	}
+}
 
 // TestTemplateOfAnEarlierRun is used as it is, not formatted anew.
 func TestTemplateOfAnEarlierRun(t *testing.T) {
