@@ -74,6 +74,40 @@ exports.handler = async (e) => e === 'ticks' ? ticks : e`})
 	})
 }
 
+// TestOpensLater: what a call starts, after calls that started nothing, goes on while the process waits for the next one.
+func TestOpensLater(t *testing.T) {
+	for name, code := range map[string]string{
+		"timer":     "setTimeout(end, 20)",
+		"repeated":  "const i = setInterval(() => { clearInterval(i); end() }, 20)",
+		"immediate": "setImmediate(() => setImmediate(() => setImmediate(end)))",
+		"file":      "require('fs').readFile(__filename, end)",
+		"promised":  "require('fs').promises.readFile(__filename).then(end)",
+		"child":     "require('child_process').spawn('true').on('exit', end)",
+		"socket":    "const s = require('net').createServer(end).listen(0, '127.0.0.1', () => require('net').connect(s.address().port, '127.0.0.1'))",
+		"name":      "require('dns').lookup('localhost', end)",
+		"port":      "const { port1, port2 } = new MessageChannel(); port1.onmessage = end; setTimeout(() => port2.postMessage(1), 5).unref()",
+		"signal":    "process.on('SIGUSR2', end); process.kill(process.pid, 'SIGUSR2')",
+	} {
+		for _, runtime := range []string{"nodejs20.x", "nodejs24.x"} {
+			t.Run(name+"/"+runtime, func(t *testing.T) {
+				f := start(t, "executed", runtime, "index.handler", files{"index.js": "const end = () => process.exit(7)\nexports.handler = async (e) => { if (e) { " + code + " } }"})
+				if err := f.init(); err != nil {
+					t.Fatal(err, f.end())
+				}
+				for range 5 {
+					if a := f.call("0"); a.Out != "null" {
+						t.Fatal(a)
+					}
+				}
+				f.call("1")
+				if code, out := f.ended(); code != 7 {
+					t.Error(code, out)
+				}
+			})
+		}
+	}
+}
+
 // TestFollows: calls that follow one another in one turn of the event loop hold up nothing that waits for it to turn, and what nobody caught
 // in one is not the next one's affair.
 func TestFollows(t *testing.T) {
