@@ -127,7 +127,7 @@ func (c *claim) settle() error {
 func (r *room) admit(c *claim) error {
 	looked := false
 	if time.Since(r.measured) > stale {
-		if err := r.look(); err != nil {
+		if err := r.look(c); err != nil {
 			return err
 		}
 		looked = true
@@ -146,7 +146,7 @@ func (r *room) admit(c *claim) error {
 				Cause: fmt.Errorf("%d MB free in %s beside what is kept back; all /tmp together may still grow by %d: %w",
 					r.spare>>20, r.dir, r.promised>>20, syscall.ENOSPC)}
 		}
-		if err := r.look(); err != nil {
+		if err := r.look(c); err != nil {
 			return err
 		}
 		looked = true

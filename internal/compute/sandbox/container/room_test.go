@@ -110,6 +110,33 @@ func TestRoom(t *testing.T) {
 	until(t, take)
 }
 
+// TestOneMore: where all that are there may have all, and next to nothing is left, one more is taken and they may have less.
+func TestOneMore(t *testing.T) {
+	d := smallDisks(t, 198)
+	s := stake{full: 64 << 20, fixed: 1 << 20, bound: true}
+	r := newRoom(d.dir, slog.New(slog.DiscardHandler))
+	for range 3 {
+		if _, err := r.take(s); err != nil {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		err := r.look(nil)
+		r.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if left := r.spare - r.most; r.promised != r.most || left < 0 || left > s.promise(leastFirst) {
+		t.Fatalf("%d of %d are promised, of %d", r.promised, r.most, r.spare)
+	}
+	if _, err := r.take(s); err != nil {
+		t.Error(err)
+	}
+	if r.promised > r.spare {
+		t.Errorf("%d are promised, of %d", r.promised, r.spare)
+	}
+}
+
 // TestFilling: two fill the disk at once. Both meet ENOSPC in a write, and keep what they have written; whoever else writes to the disk
 // has what is kept back; what one gives up the other may have.
 func TestFilling(t *testing.T) {

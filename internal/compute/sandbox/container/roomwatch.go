@@ -29,7 +29,7 @@ func (r *room) watch(end <-chan struct{}) {
 		case <-timer.C:
 			next = time.Time{}
 			r.mu.Lock()
-			err := r.look()
+			err := r.look(nil)
 			r.mu.Unlock()
 			if err != nil {
 				r.log.Warn("measure the disk of /tmp", "error", err)
@@ -70,9 +70,9 @@ func (r *room) pause() time.Duration {
 }
 
 // look measures the disk and, unless that has room for all that there could ever be, all images, and shares out anew where that is
-// due. The caller holds mu.
-func (r *room) look() error {
-	plenty, err := r.glance()
+// due: among the claims, and newcomer, which is to become one, if there is any. The caller holds mu.
+func (r *room) look(newcomer *claim) error {
+	plenty, err := r.glance(newcomer)
 	if plenty || err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (r *room) look() error {
 	if !r.due() {
 		return nil
 	}
-	return r.share()
+	return r.share(newcomer)
 }
 
 // glance reports whether the disk has room for all, had no image grown yet, and all may have it.
-func (r *room) glance() (plenty bool, err error) {
+func (r *room) glance(newcomer *claim) (plenty bool, err error) {
 	for c := range r.claims {
 		if c.allowed < c.full {
 			return false, nil
@@ -106,7 +106,11 @@ func (r *room) glance() (plenty bool, err error) {
 		return false, err
 	}
 	r.sum()
-	if plenty = r.most <= r.spare; plenty {
+	most := r.most
+	if newcomer != nil {
+		most += newcomer.promise(newcomer.full)
+	}
+	if plenty = most <= r.spare; plenty {
 		r.measured = time.Now()
 	}
 	return plenty, nil
@@ -138,12 +142,15 @@ func (r *room) due() bool {
 func (r *room) tooMuch() bool { return r.promised > r.spare-r.spare/(2*keptBack) }
 
 // share moves what images may take to where it is needed. The caller holds mu and has measured.
-func (r *room) share() error {
+func (r *room) share(newcomer *claim) error {
 	all := make([]*claim, 0, len(r.claims))
 	stakes := make([]stake, 0, len(r.claims))
 	for c := range r.claims {
 		all, stakes = append(all, c), append(stakes, c.stake)
 		c.shared = c.used
+	}
+	if newcomer != nil {
+		stakes = append(stakes, newcomer.stake)
 	}
 	allowed, growth := allot(stakes, r.spare)
 	r.growth = growth
