@@ -112,6 +112,9 @@ func (c *Config) load() error {
 	if c.AheadMB == -1 {
 		c.AheadMB = min(c.MemoryMB/shareOfAhead, mostAheadMB)
 	}
+	if c.AheadMB > c.MemoryMB {
+		return fmt.Errorf("ahead_mb is %d: it is a part of memory_mb, which is %d", c.AheadMB, c.MemoryMB)
+	}
 	return c.check()
 }
 

@@ -24,6 +24,7 @@ func TestBadConfig(t *testing.T) {
 		"text":           {`{"internet": "off"}`, nil, "internet must be true or false; what is there is of the kind string"},
 		"fraction":       {`{"memory_mb": 512.5}`, nil, "memory_mb must be a whole number"},
 		"list":           {`[]`, nil, "the document must be an object"},
+		"ahead":          {`{"memory_mb": 500, "ahead_mb": 501}`, nil, "ahead_mb is 501"},
 		"memory":         {`{"memory_mb": 5}`, nil, "memory_mb"},
 		"concurrency":    {`{"concurrency": -1}`, nil, "concurrency"},
 		"timeout":        {`{"max_timeout": 0}`, nil, "max_timeout"},

@@ -18,6 +18,9 @@ var unwritten = regexp.MustCompile(`\bimport\s*\*|\bglobals\(|\b__getattr__\b|\b
 
 // checkPython refuses a handler whose file cannot have it, and returns what is to be said where that can't be told.
 func checkPython(dir, handler string) (warning string, err error) {
+	if handler != "" && !strings.Contains(handler, ".") {
+		return "", fmt.Errorf("--handler %s: of a Python function it is MODULE.FUNCTION, like app.handler", handler)
+	}
 	file, ok := moduleFile(handler)
 	name := handler[strings.LastIndexByte(handler, '.')+1:]
 	if !ok || !identifier.MatchString(name) { // the daemon says what a handler looks like

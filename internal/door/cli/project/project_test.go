@@ -50,6 +50,7 @@ func TestDetect(t *testing.T) {
 		"order of files":    {files: map[string]string{"aaa.py": "def handler(e, c): 0", "main.py": "def handler(e, c): 0"}, want: Project{Language: Python, Handler: "main.handler"}},
 		"any file":          {files: map[string]string{"words.py": "def handler(e, c): 0"}, want: Project{Language: Python, Handler: "words.handler"}},
 		"said":              {files: map[string]string{"x.py": "y = 1"}, handler: "x.y", runtime: "python3.9", want: Project{Language: Python, Handler: "x.y", Runtime: "python3.9"}},
+		"no function":       {files: map[string]string{"app.py": "def handler(e, c): 0"}, handler: "nope", fail: "--handler nope: of a Python function it is MODULE.FUNCTION"},
 		"said of nothing":   {files: map[string]string{"app.py": "def handler(e, c): 0"}, handler: "app.nope", fail: "--handler app.nope: app.py has no nope"},
 		"imported":          {files: map[string]string{"app.py": "from lib import x, nope\n"}, handler: "app.nope", want: Project{Language: Python, Handler: "app.nope"}},
 		"star":              {files: map[string]string{"app.py": "from lib import *\n"}, handler: "app.nope", want: Project{Language: Python, Handler: "app.nope", Warning: "handler app.nope: whether app.py has nope at its top level can't be told from its text"}},
