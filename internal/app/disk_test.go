@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -91,6 +92,9 @@ func TestFullDisk(t *testing.T) {
 	fill(t, disk, 70<<20)
 	refused("a package that does not fit", big)
 	works("running, with little room", "f")
+	eventually(t, "the disk is looked at", func() bool {
+		return strings.Contains(c.said(t), "the disk is full: nothing that functions have in /tmp may grow")
+	})
 	if a := c.invoke("cold", `"here"`); a.status != http.StatusServiceUnavailable {
 		t.Errorf("from zero, with little room: %+v", a)
 	} else {

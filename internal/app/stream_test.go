@@ -121,8 +121,8 @@ func TestResponseStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			code := ""
-			for e := range out.GetStream().Events() {
+			code, events := "", out.GetStream()
+			for e := range events.Events() {
 				switch e := e.(type) {
 				case *types.InvokeWithResponseStreamResponseEventMemberPayloadChunk:
 					n += len(e.Value.Payload)
@@ -131,7 +131,7 @@ func TestResponseStream(t *testing.T) {
 				}
 			}
 			if fits && (n != size || code != "") || !fits && !strings.Contains(code, "Function.ResponseSizeTooLarge") {
-				t.Errorf("%d of %d bytes, %s", n, size, code)
+				t.Errorf("%d of %d bytes, %s, %v", n, size, code, events.Err())
 			}
 		}
 	})
