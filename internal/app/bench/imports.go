@@ -11,7 +11,7 @@ import (
 
 const (
 	importsAtLeast = 300 * time.Millisecond
-	importTurns    = 5
+	importTurns    = 4
 )
 
 // importsHandler imports what takes long, and can keep its instance busy.
